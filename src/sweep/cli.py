@@ -1,0 +1,225 @@
+"""The command line: verbs, exit codes, and how a user's mistake is told."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+
+import yaml
+from rich.console import Console
+from rich.text import Text
+
+from sweep import __version__
+from sweep.core.errors import Interrupted, SweepError, UserMistake
+
+EXIT_DONE = 0
+EXIT_UNEXPECTED = 1
+EXIT_MISTAKE = 2
+EXIT_SOME_FAILED = 3
+EXIT_NONE_FINISHED = 4
+
+_INTRO = """\
+Which LoRA setting is best for a task, how sure that is, and the adapter.
+
+  python -m sweep +experiment=lora_grid        train a sweep (the verb `run` may be left out)
+  python -m sweep export  results/NAME         export the best config and its adapter again
+  python -m sweep predict results/NAME/best pairs.csv
+  python -m sweep verify  results/NAME/best    reload the adapter and score dev again
+  python -m sweep report  results/NAME         rebuild the HTML report
+  python -m sweep VERB --help                  flags of a verb
+"""
+_RUN_HELP = """\
+Arguments are Hydra overrides: +experiment=NAME (or a YAML file), group=option, key=value.
+
+  +experiment=lora_grid                        8 LoRA configs, offline
+  +experiment=klue_lora_grid                   the same on KLUE-STS with klue/roberta-small
+  data=files data.train=a.csv data.dev=b.csv   your own sentence pairs
+  lora.target_modules=all-linear               any key; all of them: --cfg
+  resume=extend | resume=restart               grow a study | move it aside and begin anew
+
+Exit codes: 0 done, 1 unexpected error, 2 a mistake in config, data or model (nothing trained),
+3 finished with failed runs, 4 no run finished, 130/143 interrupted (same command goes on).
+"""
+
+console = Console(highlight=False)
+err_console = Console(stderr=True, highlight=False)
+
+
+def run_command(argv: Sequence[str]) -> int:
+    """Run one verb and return the exit code. The only place where errors end."""
+    verbs: dict[str, Callable[[argparse.Namespace], int]] = {
+        "run": _run,
+        "export": _export,
+        "predict": _predict,
+        "verify": _verify,
+        "report": _report,
+    }
+    known = (*verbs, "-h", "--help", "--version")
+    args = _parser().parse_args(list(argv) if argv and argv[0] in known else ["run", *argv])
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
+    try:
+        with _Signals():
+            return verbs[args.verb](args)
+    except UserMistake as mistake:
+        _tell("error", str(mistake))
+        return EXIT_MISTAKE
+    except Interrupted as interrupted:
+        return interrupted.exit_code
+    except SweepError as error:
+        _tell("error", str(error))
+        return EXIT_UNEXPECTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`).
+        sys.stderr.close()
+        return EXIT_DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m sweep", description=_INTRO, formatter_class=raw)
+    parser.add_argument("--version", action="version", version=f"sweep {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    run = verbs.add_parser("run", help="train a sweep", description=_RUN_HELP, formatter_class=raw)
+    run.add_argument("overrides", nargs="*", metavar="OVERRIDE")
+    run.add_argument("--config-dir", type=Path, help="your own folder of groups and experiments")
+    run.add_argument("--cfg", action="store_true", help="print the composed configuration and stop")
+
+    export = verbs.add_parser("export", help="export an adapter, verified")
+    export.add_argument("study", type=Path, help="the study's folder, e.g. results/lora_grid")
+    export.add_argument("--run", help="a run id (or its beginning) instead of the best run")
+    export.add_argument("--merge", action="store_true", help="also write base and adapter as one")
+    export.add_argument("--to", type=Path, help="folder to write; default: STUDY/best")
+
+    predict = verbs.add_parser("predict", help="score the sentence pairs of a file")
+    predict.add_argument("folder", type=Path, help="an exported folder, e.g. results/X/best")
+    predict.add_argument("pairs", type=Path, help="CSV, TSV, JSON, JSONL or Parquet")
+    predict.add_argument("--text-a", help="column of the first sentence")
+    predict.add_argument("--text-b", help="column of the second sentence")
+    predict.add_argument("--label", help="column of the score, where there is one")
+    predict.add_argument("--out", type=Path, help="CSV to write; default: standard output")
+
+    verify = verbs.add_parser("verify", help="reload an exported adapter and score dev again")
+    verify.add_argument("folder", type=Path)
+    verify.add_argument("--json", action="store_true", help="print the two scores as JSON")
+
+    report = verbs.add_parser("report", help="rebuild report.html of a study")
+    report.add_argument("study", type=Path)
+    return parser
+
+
+def _run(args: argparse.Namespace) -> int:
+    from sweep.config import compose_config, load_settings
+
+    if args.cfg:
+        content, notices = compose_config(args.overrides, config_dir=args.config_dir)
+        _notice(notices)
+        print(yaml.safe_dump(content, allow_unicode=True, sort_keys=False), end="")
+        return EXIT_DONE
+    settings, notices = load_settings(args.overrides, config_dir=args.config_dir)
+    _notice(notices)
+    command = " ".join(["python -m sweep", *map(_shell_quoted, args.overrides)])
+    from sweep.start import run_sweep
+
+    return run_sweep(settings, console=console, command=command)
+
+
+def _export(args: argparse.Namespace) -> int:
+    from sweep.start import export_from_study
+
+    with console.status("Loading the adapter in a fresh process ..."):
+        folder, verified = export_from_study(
+            args.study, run_id=args.run, to=args.to, merge=args.merge
+        )
+    _say(f"exported to {folder}: dev Pearson {verified.reloaded:.6f}, verified")
+    _say(f"next: python -m sweep predict {folder} pairs.csv")
+    return EXIT_DONE
+
+
+def _predict(args: argparse.Namespace) -> int:
+    import pandas as pd
+
+    from sweep.export import predict
+    from sweep.train.trainer import scores
+
+    named = {"text_a": args.text_a, "text_b": args.text_b, "label": args.label}
+    columns = {key: _column(value) for key, value in named.items() if value is not None}
+    pairs, predictions = predict(args.folder, args.pairs, columns)
+    table = pd.DataFrame({"text_a": pairs.text_a, "text_b": pairs.text_b})
+    if pairs.labels is not None:
+        table["label"] = pairs.labels
+    table["prediction"] = predictions.round(4)
+    if args.out is None:
+        print(table.to_csv(index=False), end="")
+    else:
+        from sweep.core.files import write_text
+
+        write_text(args.out, table.to_csv(index=False))
+        err_console.print(Text(f"{len(table):,} pairs scored: {args.out}"))
+    if pairs.labels is not None:
+        pearson, spearman = scores(predictions, pairs.labels)
+        err_console.print(Text(f"Pearson {pearson:.4f}, Spearman {spearman:.4f}"))
+    return EXIT_DONE
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from sweep.export import verify
+
+    verified = verify(args.folder)
+    if args.json:
+        print(json.dumps({"measured": verified.measured, "reloaded": verified.reloaded}))
+    else:
+        _say(f"dev Pearson {verified.reloaded:.6f}, as measured by the sweep: verified")
+    return EXIT_DONE
+
+
+def _report(args: argparse.Namespace) -> int:
+    from sweep.start import rebuild_report
+
+    _say(f"report: {rebuild_report(args.study)}")
+    return EXIT_DONE
+
+
+class _Signals:
+    """Turns Ctrl-C and SIGTERM into `Interrupted` while a verb runs."""
+
+    def __enter__(self) -> None:
+        self._before = {s: signal.signal(s, self._stop) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @staticmethod
+    def _stop(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(128 + number)
+
+
+def _tell(kind: str, message: str) -> None:
+    text = Text(f"{kind}: ", style="bold red").append(message, style="default")
+    err_console.print(text, soft_wrap=True)
+
+
+def _notice(notices: Sequence[str]) -> None:
+    for notice in notices:
+        err_console.print(Text(f"notice: {notice}"), soft_wrap=True)
+
+
+def _say(line: str) -> None:
+    console.print(Text(line), soft_wrap=True)
+
+
+def _column(text: str) -> str | int:
+    return int(text) if text.isdigit() else text
+
+
+def _shell_quoted(text: str) -> str:
+    import shlex
+
+    return shlex.quote(text)

@@ -1,0 +1,266 @@
+"""The configuration: Hydra composes it, this module checks it and turns it into frozen values.
+
+The schema is the dataclasses below and those of `sweep.core.recipe`. Hydra gets their defaults
+as the node `schema`, so that every key can be set on the command line; after composition every
+key and type is checked again, since YAML files can add keys that Hydra lets through.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import TypeAdapter, ValidationError
+
+from sweep.core.errors import ConfigError
+from sweep.core.recipe import (
+    SEARCHABLE_KEYS,
+    Data,
+    Lora,
+    Model,
+    Recipe,
+    Trainer,
+    check_ranges,
+)
+from sweep.core.space import Params, Space, parse_space
+from sweep.overrides import Places, nearest, prepare, rename_old_keys
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Search:
+    """How configs are chosen."""
+
+    #: `grid` trains every cell; `random` and `tpe` draw `n_trials` configs in total.
+    sampler: Literal["grid", "random", "tpe"] = "grid"
+    n_trials: int = 20
+    #: Every config is trained with each of these; its score is their mean.
+    seeds: tuple[int, ...] = (0,)
+    #: Seed of the sampler, not of the training.
+    sampler_seed: int = 0
+    #: Name or dotted key to choices or a range; see `docs/configuration.md`.
+    space: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Executor:
+    """Where runs are trained."""
+
+    #: `auto`: worker processes; `in_process` trains in the driver, for debugging.
+    kind: Literal["auto", "processes", "in_process"] = "auto"
+    #: Worker processes; None takes one per GPU, else one per CPU core.
+    workers: int | None = None
+    #: Threads per worker; None shares the cores out.
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Weights & Biases."""
+
+    #: `auto`: online when a key is at hand, else offline. `disabled`: nothing is written.
+    mode: Literal["auto", "online", "offline", "disabled"] = "auto"
+    project: str = "sweep"
+    entity: str | None = None
+    #: Longest wait for the server at the start and at the end of a run.
+    timeout_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One sweep, in full."""
+
+    name: str
+    model: Model
+    data: Data
+    lora: Lora
+    trainer: Trainer
+    search: Search
+    executor: Executor
+    tracking: Tracking
+    results_dir: str = "results"
+    resume: Literal["continue", "extend", "restart"] = "continue"
+
+    @property
+    def folder(self) -> Path:
+        """The study's folder."""
+        return Path(self.results_dir) / self.name
+
+    @property
+    def space(self) -> Space:
+        return parse_space(self.search.space, valid_keys=SEARCHABLE_KEYS)
+
+    def recipe(self, seed: int) -> Recipe:
+        """The recipe that the space starts from."""
+        return Recipe(self.model, self.data, self.lora, self.trainer, seed)
+
+    def expand(self, params: Params, seed: int) -> Recipe:
+        """The recipe of a point of the space."""
+        return checked(self.recipe(seed).with_values(self.space.values(params)))
+
+
+_PARTS: dict[str, type] = {
+    "model": Model,
+    "data": Data,
+    "lora": Lora,
+    "trainer": Trainer,
+    "search": Search,
+    "executor": Executor,
+    "tracking": Tracking,
+}
+_SCALARS: dict[str, Any] = {"name": None, "results_dir": "results", "resume": "continue"}
+
+
+def assets() -> Path:
+    """Folder that holds `conf/` and `sweeps/`: the package when installed, else the checkout."""
+    package = Path(__file__).resolve().parent
+    return package if (package / "conf").is_dir() else package.parents[1]
+
+
+def load_settings(
+    overrides: Sequence[str], *, config_dir: Path | None = None
+) -> tuple[Settings, list[str]]:
+    """Compose, check and build the settings.
+
+    Args:
+        overrides: In Hydra's grammar; values that it can't read are quoted first.
+        config_dir: The user's own folder of config groups and experiments.
+
+    Returns:
+        The settings, and notices for the user (old names that were mapped).
+
+    Raises:
+        ConfigError: anything wrong with groups, keys, types or ranges.
+    """
+    content, notices = compose_config(overrides, config_dir=config_dir)
+    for part, kind in _PARTS.items():
+        _refuse_unknown(part, content[part], {f.name for f in dataclasses.fields(kind)})
+    _refuse_unknown("", content, {*_PARTS, *_SCALARS})
+    settings = _build(Settings, content)
+    settings = dataclasses.replace(
+        settings, model=_absolute_model(settings.model), data=_absolute_data(settings.data)
+    )
+    _check_search(settings.search)
+    checked(settings.recipe(seed=0))
+    for params in settings.space.corners():
+        settings.expand(params, seed=0)
+    return settings, notices
+
+
+def compose_config(
+    overrides: Sequence[str], *, config_dir: Path | None = None
+) -> tuple[dict[str, Any], list[str]]:
+    """The composed configuration as plain containers, with the name filled in."""
+    _register_schema()
+    with Places.open(assets(), config_dir) as places:
+        valid = [*_dotted(_schema()), *_SCALARS]
+        ready = prepare(overrides, places=places, valid_keys=valid)
+        GlobalHydra.instance().clear()
+        try:
+            with initialize_config_dir(str(places.primary), version_base="1.3"):
+                composed = compose("config", [*ready.overrides, places.search_path])
+            content = OmegaConf.to_container(composed, resolve=True)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise _as_config_error(error) from error
+    assert isinstance(content, dict)
+    plain: dict[str, Any] = {str(key): value for key, value in content.items()}
+    notices = [*ready.notices, *rename_old_keys(plain)]
+    plain["name"] = plain.get("name") or ready.experiment or "sweep"
+    return plain, notices
+
+
+def checked(recipe: Recipe) -> Recipe:
+    """The recipe with every value of the declared type and in its range.
+
+    Raises:
+        ConfigError: names the key, the rule and the value.
+    """
+    typed = _build(Recipe, dataclasses.asdict(recipe))
+    check_ranges(typed)
+    return typed
+
+
+def _build(kind: type[T], content: Mapping[str, Any]) -> T:
+    try:
+        return TypeAdapter(kind).validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        # Union members appear in the place of an error; they are no keys.
+        place = [str(part) for part in first["loc"]]
+        keys = [p for p in place if p.isidentifier() and p not in ("str", "int", "float", "bool")]
+        raise ConfigError(
+            f"`{'.'.join(keys)}` has a wrong type or value: {first['msg']}.",
+            value=repr(first["input"]),
+        ) from None
+
+
+def _schema() -> dict[str, Any]:
+    parts = {part: dataclasses.asdict(kind()) for part, kind in _PARTS.items()}
+    return {**_SCALARS, **parts}
+
+
+def _register_schema() -> None:
+    ConfigStore.instance().store(name="schema", node=_schema())
+
+
+def _dotted(content: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{part}.{key}"
+        for part, inner in content.items()
+        if isinstance(inner, Mapping)
+        for key in inner
+    ]
+
+
+def _refuse_unknown(part: str, content: Mapping[str, Any], valid: set[str]) -> None:
+    for key in content:
+        if key not in valid:
+            place = f" under `{part}`" if part else ""
+            raise ConfigError(
+                f"Every key{place} must be known to the program.",
+                value=f"`{part}.{key}`" if part else f"`{key}`",
+                way_out=nearest(key, valid),
+            )
+
+
+def _as_config_error(error: Exception) -> ConfigError:
+    """The first lines of Hydra's own message: it names the key, and the options that exist."""
+    causes = [error, error.__cause__] if error.__cause__ else [error]
+    lines = [line.strip() for cause in causes for line in str(cause).splitlines() if line.strip()]
+    return ConfigError("The configuration can't be composed.", value="; ".join(lines[:3]))
+
+
+def _check_search(search: Search) -> None:
+    if not search.seeds or len(set(search.seeds)) != len(search.seeds):
+        raise ConfigError(
+            "`search.seeds` must list at least one seed, each once.", value=list(search.seeds)
+        )
+    if search.n_trials < 1:
+        raise ConfigError("`search.n_trials` must be at least 1.", value=search.n_trials)
+
+
+def _absolute_model(model: Model) -> Model:
+    """A local folder is resolved against the start folder, once; other names stay."""
+    folder = Path(model.path).expanduser()
+    return dataclasses.replace(model, path=str(folder.resolve())) if folder.is_dir() else model
+
+
+def _absolute_data(data: Data) -> Data:
+    if data.source != "files":
+        return data
+    paths: dict[str, Any] = {
+        split: str(Path(value).expanduser().resolve())
+        for split in ("train", "dev", "test")
+        if (value := getattr(data, split))
+    }
+    return dataclasses.replace(data, **paths)

@@ -1,0 +1,108 @@
+"""The loop: ask configs, submit runs, wait for events, tell, record, show. The only writer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from statistics import fmean
+
+from sweep.core.ports import Executor, Records, Search, Totals, Watcher
+from sweep.core.recipe import Recipe
+from sweep.core.space import Params
+from sweep.core.trial import Event, Finished, Outcome, Run, Trial
+
+logger = logging.getLogger(__name__)
+
+
+class Sweep:
+    """Joins a search, an executor, the records and the watchers, and does none of their work.
+
+    Args:
+        expand: Turns a point of the space and a seed into a recipe.
+        seeds: Seeds that every config is trained with; a trial's value is the mean over them.
+    """
+
+    def __init__(
+        self,
+        *,
+        study: str,
+        search: Search,
+        executor: Executor,
+        records: Records,
+        watchers: Sequence[Watcher],
+        expand: Callable[[Params, int], Recipe],
+        seeds: Sequence[int],
+    ) -> None:
+        self._study = study
+        self._search = search
+        self._executor = executor
+        self._records = records
+        self._watchers = watchers
+        self._expand = expand
+        self._seeds = seeds
+        self._in_flight: dict[str, Run] = {}
+        self._open: dict[int, dict[str, Outcome | None]] = {}
+
+    def run(self) -> None:
+        """Train until the budget is spent. Whatever happens, everything is closed."""
+        total = self._search.num_trials * len(self._seeds)
+        try:
+            self._watch(lambda w: w.opened(Totals(self._study, total)))
+            for run, outcome in self._records.finished():
+                self._reuse(run, outcome)
+            while self._fill():
+                self._executor.work(self._handle)
+        finally:
+            self._executor.close()
+            self._records.close()
+            self._watch(lambda w: w.closed())
+
+    def _fill(self) -> bool:
+        """Submit until every worker is busy; False when nothing is left to wait for."""
+        while self._executor.num_free > 0:
+            trial = self._search.ask()
+            if trial is None:
+                break
+            self._start(trial)
+        return self._executor.num_open > 0
+
+    def _start(self, trial: Trial) -> None:
+        runs = [Run(trial.number, trial.params, self._expand(trial.params, s)) for s in self._seeds]
+        self._open[trial.number] = {run.id: self._records.done(run.id) for run in runs}
+        for run in runs:
+            # A sampler may draw the config of a run that is under way: both trials wait for it.
+            if self._open[trial.number][run.id] is None and run.id not in self._in_flight:
+                self._in_flight[run.id] = run
+                self._records.add(run)
+                self._executor.submit(run)
+        self._tell_when_complete(trial.number)
+
+    def _reuse(self, run: Run, outcome: Outcome) -> None:
+        self._watch(lambda w: w.run_reused(run, outcome))
+
+    def _handle(self, event: Event) -> None:
+        run = self._in_flight[event.run_id]
+        self._records.handle(event)
+        self._watch(lambda w: w.run_event(run, event))
+        if isinstance(event, Finished):
+            del self._in_flight[run.id]
+            for number in [n for n, outcomes in self._open.items() if run.id in outcomes]:
+                self._open[number][run.id] = event.outcome
+                self._tell_when_complete(number)
+
+    def _tell_when_complete(self, number: int) -> None:
+        outcomes = self._open[number].values()
+        if any(outcome is None for outcome in outcomes):
+            return
+        finished = [outcome for outcome in outcomes if outcome is not None]
+        scores = [o.pearson for o in finished if o.pearson is not None]
+        reasons = "; ".join(o.reason for o in finished if o.reason)
+        self._search.tell(number, fmean(scores) if scores else None, reasons or None)
+        del self._open[number]
+
+    def _watch(self, call: Callable[[Watcher], None]) -> None:
+        for watcher in self._watchers:
+            try:
+                call(watcher)
+            except Exception:
+                logger.exception("A watcher failed; the sweep goes on.")

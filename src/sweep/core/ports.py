@@ -1,0 +1,95 @@
+"""Ports: what the loop needs of the rooms around it. Small protocols; back ends are siblings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sweep.core.trial import Event, Outcome, Run, Trial
+
+#: Takes an event; called in the loop's own process and thread.
+Handle = Callable[[Event], None]
+
+#: Trains one run, may write into the folder, tells its progress. Raises instead of returning
+#: a failed outcome: only the executor turns an exception into `Finished`.
+TrainFn = Callable[[Run, Path, Handle], Outcome]
+
+
+class Search(Protocol):
+    """Chooses configs. Trials that an earlier start left open are asked for again first."""
+
+    def ask(self) -> Trial | None:
+        """The next config, or None when the budget is used up."""
+
+    def tell(self, number: int, value: float | None, reason: str | None = None) -> None:
+        """Record a trial's value; None marks it as failed."""
+
+    @property
+    def num_trials(self) -> int:
+        """Trials in total, done ones included, when the budget is used up."""
+
+
+class Executor(Protocol):
+    """Trains runs somewhere and reports from there."""
+
+    @property
+    def num_free(self) -> int:
+        """Runs that could start at once."""
+
+    @property
+    def num_open(self) -> int:
+        """Runs that were submitted and have not finished."""
+
+    def submit(self, run: Run) -> None:
+        """Queue a run; returns at once."""
+
+    def work(self, handle: Handle) -> None:
+        """Go on until something has happened; `handle` sees it in this thread."""
+
+    def close(self) -> None:
+        """Stop all work and free everything. Safe to call twice."""
+
+
+class Records(Protocol):
+    """Remembers runs and what came of them."""
+
+    def done(self, run_id: str) -> Outcome | None:
+        """The outcome of a run that need not be trained again, if there is one."""
+
+    def finished(self) -> list[tuple[Run, Outcome]]:
+        """All runs with a score from earlier starts, in the order of their trials."""
+
+    def add(self, run: Run) -> None:
+        """Take up a run that this sweep needs."""
+
+    def handle(self, event: Event) -> None:
+        """Record an event."""
+
+    def close(self) -> None:
+        """Write everything out."""
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a sweep is up to: its name and the runs it will have when the budget is used up."""
+
+    study: str
+    runs: int
+
+
+class Watcher(Protocol):
+    """Listens. A watcher's failure never stops the sweep."""
+
+    def opened(self, totals: Totals) -> None:
+        """The sweep starts."""
+
+    def run_event(self, run: Run, event: Event) -> None:
+        """Something happened to a run."""
+
+    def run_reused(self, run: Run, outcome: Outcome) -> None:
+        """A run of an earlier start counts and is not trained again."""
+
+    def closed(self) -> None:
+        """The sweep has ended, for whatever reason."""

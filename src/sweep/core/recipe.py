@@ -1,0 +1,265 @@
+"""The recipe: everything that decides one training's result, as frozen values with an identity.
+
+The dataclasses are also the configuration's schema: their fields are the valid keys under
+`model`, `data`, `lora` and `trainer`, and their types and ranges are checked at the door
+(`sweep.config`). Keys under `lora` are `peft.LoraConfig`'s own names, keys under `trainer` are
+`transformers.TrainingArguments`' own names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+from sweep.core.errors import ConfigError
+
+#: Hex digits of a `config_id`. 48 bits: two of 10,000 configs collide with p = 2e-7.
+_ID_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Model:
+    """The frozen base model.
+
+    `path` is a Hub name (`klue/roberta-small`), a local folder, or `package:NAME/FOLDER`
+    for weights that an installed Python package carries.
+    """
+
+    path: str = ""
+    #: Branch, tag or commit on the Hub.
+    revision: str | None = None
+    #: Expected SHA-256 of `model.safetensors`; checked before anything trains.
+    sha256: str | None = None
+    #: Name on the Hub of a model that is loaded from elsewhere; exported adapters point to it.
+    hub_name: str | None = None
+
+
+@dataclass(frozen=True)
+class Data:
+    """Sentence pairs with a score.
+
+    `source` says where they come from: `demo` (generated), `hub` (`path` and `name` of a Hub
+    data set; `train`, `dev`, `test` are split names) or `files` (`train`, `dev`, `test` are
+    paths of CSV, TSV, JSON, JSONL or Parquet files).
+    """
+
+    source: Literal["demo", "hub", "files"] = "demo"
+    path: str | None = None
+    name: str | None = None
+    train: str = "train"
+    dev: str = "dev"
+    test: str | None = None
+    #: Column of each part; a dotted path reaches into structs (`labels.label`), a number counts
+    #: the columns of a file without header from 0. Of a list, the first that a file has is taken:
+    #: for splits that name their columns differently (`[label, labels.label]`).
+    text_a: str | int | tuple[str, ...] = "sentence1"
+    text_b: str | int | tuple[str, ...] = "sentence2"
+    label: str | int | tuple[str, ...] = "score"
+    #: Lowest and highest possible score; a label outside is refused.
+    label_range: tuple[float, float] = (0.0, 5.0)
+    #: Word pieces a pair, both sentences and special tokens; longer pairs are cut.
+    max_length: int = 128
+    #: Rows drawn at random (same rows for every run); None takes all.
+    max_train_rows: int | None = None
+    max_dev_rows: int | None = None
+    #: How to read text files; None finds out by looking at the file.
+    separator: str | None = None
+    header: bool | None = None
+    quoting: bool | None = None
+    encoding: str = "utf-8-sig"
+    #: Seed of the generator (`source: demo`) and of the rows drawn; not the run's seed.
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Lora:
+    """LoRA settings, named as in `peft.LoraConfig`."""
+
+    r: int = 8
+    lora_alpha: int | float = 16
+    lora_dropout: float = 0.1
+    #: `qv`, `qkv`, `attention`, `mlp`, `all-linear`, `auto`, a list of names, or a regex.
+    target_modules: str | tuple[str, ...] = "qv"
+    use_rslora: bool = False
+    use_dora: bool = False
+    bias: Literal["none", "all", "lora_only"] = "none"
+    init_lora_weights: bool | str = True
+    layers_to_transform: int | tuple[int, ...] | None = None
+
+    @property
+    def scaling(self) -> float:
+        """Factor on B·A: alpha/r, or alpha/sqrt(r) with rsLoRA (arXiv:2312.03732)."""
+        return self.lora_alpha / (math.sqrt(self.r) if self.use_rslora else self.r)
+
+    @property
+    def targets_label(self) -> str:
+        """Short text for tables: the preset, or the names joined by `+`."""
+        targets = self.target_modules
+        return targets if isinstance(targets, str) else "+".join(targets)
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Training settings, named as in `transformers.TrainingArguments`."""
+
+    learning_rate: float = 1e-3
+    num_train_epochs: float = 3.0
+    #: Optimizer steps; -1 trains `num_train_epochs`.
+    max_steps: int = -1
+    per_device_train_batch_size: int = 16
+    per_device_eval_batch_size: int = 64
+    gradient_accumulation_steps: int = 1
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    lr_scheduler_type: str = "linear"
+    #: Steps, or a share of all steps when below 1.
+    warmup_steps: float = 0.06
+    optim: str = "adamw_torch"
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.999
+    adam_epsilon: float = 1e-8
+    eval_strategy: Literal["epoch", "steps"] = "epoch"
+    #: Steps between evaluations, or a share of all steps when below 1; for `eval_strategy: steps`.
+    eval_steps: float | None = None
+    #: `group_by_length` draws batches of like lengths: less padding, another order.
+    train_sampling_strategy: Literal["random", "sequential", "group_by_length"] = "random"
+    bf16: bool = False
+    fp16: bool = False
+    activation_checkpointing: bool = False
+    dataloader_num_workers: int = 0
+    use_cpu: bool = False
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training, decided in full: config and seed."""
+
+    model: Model = field(default_factory=Model)
+    data: Data = field(default_factory=Data)
+    lora: Lora = field(default_factory=Lora)
+    trainer: Trainer = field(default_factory=Trainer)
+    seed: int = 0
+
+    @property
+    def config_id(self) -> str:
+        """Hash of the recipe without its seed: equal for the runs of one config."""
+        content = dataclasses.asdict(self)
+        del content["seed"]
+        return fingerprint(content)
+
+    @property
+    def run_id(self) -> str:
+        """`<config_id>-s<seed>`: the name of the run's folder."""
+        return f"{self.config_id}-s{self.seed}"
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Recipe:
+        """The inverse of `dataclasses.asdict`, also after a way through JSON."""
+        parts = {"model": Model, "data": Data, "lora": Lora, "trainer": Trainer}
+        built = {part: kind(**_tuples(content[part])) for part, kind in parts.items()}
+        return cls(seed=content["seed"], **cast(Any, built))
+
+    def value_of(self, key: str) -> Any:
+        """The value under a dotted key, e.g. `lora.r`."""
+        part, _, name = key.partition(".")
+        return getattr(getattr(self, part), name)
+
+    def with_values(self, values: dict[str, Any]) -> Recipe:
+        """A copy with dotted keys (`lora.r`) set.
+
+        Raises:
+            KeyError: a key that is not `part.field` of this recipe.
+        """
+        parts: dict[str, dict[str, Any]] = {}
+        for key, value in values.items():
+            part, _, name = key.partition(".")
+            if key not in SEARCHABLE_KEYS:
+                raise KeyError(key)
+            parts.setdefault(part, {})[name] = value
+        changed = {
+            part: dataclasses.replace(getattr(self, part), **fields)
+            for part, fields in parts.items()
+        }
+        return dataclasses.replace(self, **cast(Any, changed))
+
+
+def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+
+
+def _dotted_keys() -> tuple[str, ...]:
+    parts = {"model": Model, "data": Data, "lora": Lora, "trainer": Trainer}
+    return tuple(
+        f"{part}.{f.name}" for part, kind in parts.items() for f in dataclasses.fields(kind)
+    )
+
+
+#: Every key that a search space may set.
+SEARCHABLE_KEYS = _dotted_keys()
+
+
+#: What a value must be, under the key it belongs to: (test, rule). The types are checked before.
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "model.path": (bool, "must name a Hub model or a folder"),
+    "data.max_length": (lambda n: n >= 8, "must be at least 8 word pieces"),
+    "data.label_range": (lambda r: r[0] < r[1], "must be [lowest, highest]"),
+    "lora.r": (lambda r: r >= 1, "must be at least 1"),
+    "lora.lora_alpha": (lambda a: 0 < a < math.inf, "must be above 0"),
+    "lora.lora_dropout": (lambda p: 0 <= p < 1, "must lie in [0, 1)"),
+    "lora.target_modules": (bool, "must name at least one module or preset"),
+    "trainer.learning_rate": (lambda x: 0 < x < math.inf, "must be above 0"),
+    "trainer.max_steps": (lambda n: n == -1 or n >= 1, "must be at least 1, or -1 for epochs"),
+    "trainer.num_train_epochs": (lambda x: 0 < x < math.inf, "must be above 0"),
+    "trainer.per_device_train_batch_size": (lambda n: n >= 1, "must be at least 1"),
+    "trainer.per_device_eval_batch_size": (lambda n: n >= 1, "must be at least 1"),
+    "trainer.gradient_accumulation_steps": (lambda n: n >= 1, "must be at least 1"),
+    "trainer.weight_decay": (lambda x: 0 <= x < math.inf, "must be at least 0"),
+    "trainer.max_grad_norm": (lambda x: 0 <= x < math.inf, "must be at least 0 (0: no clipping)"),
+    "trainer.warmup_steps": (lambda x: 0 <= x < math.inf, "must be at least 0"),
+    "trainer.eval_steps": (lambda x: x is None or x > 0, "must be above 0"),
+}
+
+
+def check_ranges(recipe: Recipe) -> None:
+    """Refuse values that no training could use.
+
+    Raises:
+        ConfigError: names key, rule and value.
+    """
+    for key, (holds, rule) in _RULES.items():
+        value = recipe.value_of(key)
+        if not holds(value):
+            raise ConfigError(f"`{key}` {rule}.", value=repr(value))
+    trainer = recipe.trainer
+    if trainer.eval_strategy == "steps" and trainer.eval_steps is None:
+        raise ConfigError(
+            "`trainer.eval_strategy: steps` needs `trainer.eval_steps`.",
+            way_out="for example `trainer.eval_steps=100`, or 0.25 for four evaluations",
+        )
+
+
+def fingerprint(content: object) -> str:
+    """Short hash of canonical JSON; equal content gives equal text on every machine.
+
+    Whole floats count as integers (`16.0` is `16`), tuples as lists.
+
+    Raises:
+        TypeError: for a value that JSON cannot hold; guessing an identity would lose runs.
+    """
+    text = json.dumps(_canonical(content), sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:_ID_DIGITS]
+
+
+def _canonical(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _canonical(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_canonical(inner) for inner in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value

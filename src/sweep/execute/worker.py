@@ -1,0 +1,51 @@
+"""A worker process: waits for runs, trains them, sends events back. Touches nothing else."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+from sweep.core.ports import TrainFn
+from sweep.execute.boundary import attempt
+
+
+def serve(connection: Connection, train: TrainFn, *, name: str, runs_dir: Path, log: Path) -> None:
+    """Train what arrives until the driver hangs up. Everything printed goes to `log`."""
+    # Ctrl-C reaches the whole process group; the driver decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _print_to(log)
+    _die_with_parent()
+    while True:
+        try:
+            run = connection.recv()
+        except EOFError:
+            return
+        print(f"== {run.id} {run.name}", flush=True)
+        attempt(train, run, runs_dir / run.id, connection.send, worker=name)
+
+
+def _print_to(log: Path) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+
+
+def _die_with_parent() -> None:
+    """End at once when the driver is gone, also in the middle of a training.
+
+    An orphan would go on writing into run folders that the next driver gives out again.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch(sentinel: int) -> None:
+        wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()

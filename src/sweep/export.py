@@ -1,0 +1,219 @@
+"""The adapter to take home: written, verified in a fresh process, used for predictions."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from peft import PeftModel
+from transformers import (
+    AutoModelForSequenceClassification,
+    DataCollatorWithPadding,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from sweep.card import model_card
+from sweep.core.errors import ExportError, VerificationError
+from sweep.core.files import replacing_folder, write_text
+from sweep.core.recipe import Recipe
+from sweep.core.statistics import Floats
+from sweep.core.trial import Outcome, Run
+from sweep.train.data import Pairs, load_split, load_unscored, tokenized
+from sweep.train.model import load_base, load_tokenizer
+from sweep.train.trainer import scores
+
+#: Largest difference between the dev Pearson of the sweep and of the exported adapter.
+TOLERANCE = 1e-4
+#: What an exported folder holds; only such a folder is ever replaced.
+_CONTENT = {"config.yaml", "adapter", "tokenizer", "metrics.json", "README.md", "merged"}
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Dev Pearson as measured by the sweep and by the exported adapter."""
+
+    measured: float
+    reloaded: float
+
+
+def export_run(
+    run: Run,
+    outcome: Outcome,
+    *,
+    study: str,
+    run_dir: Path,
+    to: Path,
+    merge: bool,
+    versions: Mapping[str, str],
+) -> Verified:
+    """Write config, adapter, tokenizer, metrics and card to `to`, after verifying them.
+
+    Raises:
+        ExportError: the run kept no adapter, or `to` holds something else.
+        VerificationError: the reloaded adapter scores differently; `to` stays as it was.
+    """
+    if not (run_dir / "adapter").is_dir():
+        raise ExportError("Only a run with an adapter can be exported.", value=f"none in {run_dir}")
+    others = {p.name for p in to.iterdir()} - _CONTENT if to.is_dir() else set()
+    if others:
+        raise ExportError(
+            "An export never writes into a folder that holds other things.",
+            value=f"{to} holds {', '.join(sorted(others)[:5])}",
+            way_out="name a new folder with `--to DIR`",
+        )
+    with replacing_folder(to) as folder:
+        shutil.copytree(run_dir / "adapter", folder / "adapter")
+        tokenizer = load_tokenizer(run.recipe.model)
+        tokenizer.save_pretrained(str(folder / "tokenizer"))
+        write_text(folder / "config.yaml", experiment_file(run.recipe, name=f"{study}_best"))
+        metrics = _metrics(run, outcome, study=study, versions=versions)
+        write_text(folder / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False))
+        write_text(folder / "README.md", model_card(run, outcome, study=study, versions=versions))
+        if merge:
+            merged = _load(folder, run.recipe, tokenizer).merge_and_unload()
+            merged.save_pretrained(str(folder / "merged"))
+            tokenizer.save_pretrained(str(folder / "merged"))
+        return _verify_in_fresh_process(folder)
+
+
+def experiment_file(recipe: Recipe, *, name: str) -> str:
+    """A Hydra experiment that trains exactly this recipe again."""
+    parts = _plain(dataclasses.asdict(recipe))
+    seed = parts.pop("seed")
+    content = {"name": name, **parts, "search": {"seeds": [seed], "space": {}}}
+    body = yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
+    intro = f"# Trains config {recipe.config_id} again: python -m sweep +experiment=THIS_FILE"
+    return f"# @package _global_\n{intro}\n{body}"
+
+
+def verify(folder: Path) -> Verified:
+    """Score dev with the exported adapter (and the merged model) on a freshly loaded base.
+
+    Raises:
+        ExportError: the folder is not an exported one.
+        VerificationError: the score differs by more than `TOLERANCE`.
+    """
+    recipe, metrics = read_recipe(folder), json.loads((folder / "metrics.json").read_text("utf-8"))
+    tokenizer = load_tokenizer(recipe.model)
+    dev = load_split(recipe.data, "dev")
+    assert dev.labels is not None
+    models: list[torch.nn.Module] = [_load(folder, recipe, tokenizer)]
+    if (folder / "merged").is_dir():
+        merged = AutoModelForSequenceClassification.from_pretrained(str(folder / "merged"))
+        models.append(merged)
+    measured = float(metrics["pearson"])
+    for model in models:
+        predictions = _predict(model, dev, tokenizer, max_length=recipe.data.max_length)
+        reloaded, _ = scores(predictions, dev.labels)
+        if not abs(reloaded - measured) <= TOLERANCE:
+            raise VerificationError(
+                f"The exported adapter scores {reloaded:.6f} on dev, the sweep measured "
+                f"{measured:.6f}: they must agree within {TOLERANCE:g}. Folder: {folder}"
+            )
+    return Verified(measured, reloaded)
+
+
+def predict(folder: Path, pairs_file: Path, columns: Mapping[str, Any]) -> tuple[Pairs, Floats]:
+    """Predicted scores `[N]` of the pairs of a file; its labels are optional.
+
+    Args:
+        columns: `text_a`, `text_b`, `label` where they differ from the training files'.
+
+    Raises:
+        ExportError: the folder is not an exported one.
+        DataError: the file can't be read or lacks a text column.
+    """
+    recipe = read_recipe(folder)
+    # How the training files were written says nothing about this one.
+    form: dict[str, Any] = {"source": "files", "separator": None, "header": None, "quoting": None}
+    data = dataclasses.replace(recipe.data, **form, **columns)
+    pairs = load_unscored(pairs_file, data)
+    tokenizer = load_tokenizer(recipe.model)
+    model = _load(folder, recipe, tokenizer)
+    return pairs, _predict(model, pairs, tokenizer, max_length=data.max_length)
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """The recipe of an exported folder."""
+    path = folder / "config.yaml"
+    if not path.is_file() or not (folder / "adapter").is_dir():
+        raise ExportError(
+            "An exported folder holds `config.yaml` and `adapter/`.",
+            value=f"{folder} does not",
+            way_out="name the `best` folder of a study, e.g. results/lora_grid/best",
+        )
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return Recipe.from_dict({**content, "seed": content["search"]["seeds"][0]})
+
+
+def _load(folder: Path, recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> PeftModel:
+    base: PreTrainedModel = load_base(recipe.model, tokenizer)
+    model = PeftModel.from_pretrained(base, str(folder / "adapter"))
+    assert isinstance(model, PeftModel)
+    return model
+
+
+@torch.inference_mode()
+def _predict(
+    model: torch.nn.Module,
+    pairs: Pairs,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int,
+    batch_size: int = 64,
+) -> Floats:
+    model.eval()
+    rows = tokenized(pairs, tokenizer, max_length=max_length)
+    rows = rows.remove_columns([c for c in rows.column_names if c == "labels"])
+    collate = DataCollatorWithPadding(tokenizer)
+    batches = (
+        collate([rows[i] for i in range(start, min(start + batch_size, len(rows)))])
+        for start in range(0, len(rows), batch_size)
+    )
+    logits = [model(**batch).logits.reshape(-1).double() for batch in batches]
+    return np.asarray(torch.cat(logits).numpy(), dtype=np.float64)
+
+
+def _verify_in_fresh_process(folder: Path) -> Verified:
+    """Reload as a user would: nothing of this process may help."""
+    command = [sys.executable, "-m", "sweep", "verify", str(folder), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise VerificationError(f"The export could not be verified:\n{done.stderr.strip()}")
+    return Verified(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def _metrics(
+    run: Run, outcome: Outcome, *, study: str, versions: Mapping[str, str]
+) -> dict[str, Any]:
+    return {
+        "study": study,
+        "run_id": run.id,
+        "trial": run.trial,
+        "seed": run.recipe.seed,
+        "pearson": outcome.pearson,
+        "spearman": outcome.spearman,
+        "best_step": outcome.best_step,
+        "lora_params": outcome.lora_params,
+        "head_params": outcome.head_params,
+        "train_seconds": outcome.train_seconds,
+        "evaluations": [dataclasses.asdict(e) for e in outcome.evaluations],
+        "versions": dict(versions),
+    }
+
+
+def _plain(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _plain(value) for key, value in content.items()}
+    return [_plain(v) for v in content] if isinstance(content, (list, tuple)) else content

@@ -1,0 +1,227 @@
+"""The Optuna study behind the `Search` port.
+
+A grid is queued with `enqueue_trial` and counted here: Optuna's `GridSampler` takes a failed
+cell for visited and raises on the last `tell` of an ask/tell loop. Samplers are asked. Trials
+that a killed driver left RUNNING are taken up again under their number, so nothing is lost and
+nothing is tried twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import FrozenTrial, TrialState
+
+from sweep.core.recipe import fingerprint
+from sweep.core.space import Choices, Dimension, Params, Space
+from sweep.core.trial import Trial
+
+logger = logging.getLogger(__name__)
+
+Sampler = Literal["grid", "random", "tpe"]
+
+#: States that hold a point: it is scored, under way, or queued.
+_HELD = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.WAITING)
+
+
+class OptunaSearch:
+    """Chooses configs through one Optuna study in `study.db`.
+
+    Args:
+        path: SQLite file; opens in optuna-dashboard.
+        name: Name of the study.
+        space: What is searched.
+        sampler: `grid` visits every cell; `random` and `tpe` draw `num_trials` in total.
+        num_trials: Scored configs in total, over all starts; ignored by a grid.
+        seeds: Seeds that a trial's value is the mean over; other seeds are other values.
+        sampler_seed: Seed of the sampler.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        name: str,
+        space: Space,
+        sampler: Sampler,
+        num_trials: int,
+        seeds: Sequence[int] = (0,),
+        sampler_seed: int = 0,
+    ) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._distributions = {d.name: _distribution(d) for d in space.dimensions}
+        self._study = _open_study(path, name, self._distributions, seeds)
+        trials = self._study.get_trials(deepcopy=False)
+        # A fixed seed would replay its draws after a restart: the number of trials moves it on.
+        self._study.sampler = _sampler(sampler, seed=sampler_seed + len(trials))
+        self._adopted = deque(self._adopt(trials))
+        self._enqueue(space.grid() if sampler == "grid" else _failed_points(trials))
+        self._budget = len(space.grid()) if sampler == "grid" else num_trials
+        self._asked = self._num_complete()
+
+    @property
+    def num_trials(self) -> int:
+        return self._budget
+
+    def ask(self) -> Trial | None:
+        if self._asked >= self._budget:
+            return None
+        self._asked += 1
+        if self._adopted:
+            return self._adopted.popleft()
+        trial = self._study.ask(fixed_distributions=self._distributions)
+        return Trial(trial.number, dict(trial.params))
+
+    def tell(self, number: int, value: float | None, reason: str | None = None) -> None:
+        if reason:
+            self._note(number, "reason", reason)
+        if value is None:
+            self._study.tell(number, state=TrialState.FAIL)
+        else:
+            self._study.tell(number, value)
+
+    def _adopt(self, trials: Sequence[FrozenTrial]) -> list[Trial]:
+        """Take up the trials that an earlier driver left open."""
+        adopted = []
+        for trial in trials:
+            if trial.state is not TrialState.RUNNING:
+                continue
+            if set(trial.params) == set(self._distributions):
+                adopted.append(Trial(trial.number, dict(trial.params)))
+            else:
+                # Killed between the ask and its last parameter: the point is queued anew.
+                self.tell(trial.number, None, "interrupted before it had all parameters")
+        return adopted
+
+    def _enqueue(self, points: Sequence[Params]) -> None:
+        """Queue the points that no trial holds; those of failed trials are tried again."""
+        held = {
+            fingerprint(_point(trial))
+            for trial in self._study.get_trials(deepcopy=False)
+            if trial.state in _HELD
+        }
+        for point in points:
+            if fingerprint(point) not in held:
+                self._study.enqueue_trial(point)
+
+    def _num_complete(self) -> int:
+        states = (TrialState.COMPLETE,)
+        return len(self._study.get_trials(deepcopy=False, states=states))
+
+    def _note(self, number: int, key: str, text: str) -> None:
+        trial_id = self._study.get_trials(deepcopy=False)[number]._trial_id
+        optuna.trial.Trial(self._study, trial_id).set_user_attr(key, text)
+
+
+def _point(trial: FrozenTrial) -> Params:
+    """The trial's parameters; those of a queued trial are still to be suggested."""
+    queued: dict[str, Any] = trial.system_attrs.get("fixed_params", {})
+    return dict(trial.params or queued)
+
+
+def _failed_points(trials: Sequence[FrozenTrial]) -> list[Params]:
+    points = {fingerprint(_point(t)): _point(t) for t in trials if t.state is TrialState.FAIL}
+    return [point for point in points.values() if point]
+
+
+def _sampler(kind: Sampler, *, seed: int) -> optuna.samplers.BaseSampler:
+    if kind == "tpe":
+        # Several configs are asked for before the first is told (arXiv:2304.11127, section 4).
+        return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    if isinstance(dimension, Choices):
+        return CategoricalDistribution(dimension.labels)
+    if dimension.integer:
+        low, high, step = int(dimension.low), int(dimension.high), int(dimension.step or 1)
+        return IntDistribution(low, high, log=dimension.log, step=step)
+    return FloatDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step)
+
+
+def _open_study(
+    path: Path, name: str, distributions: dict[str, BaseDistribution], seeds: Sequence[int]
+) -> optuna.Study:
+    """The newest study of that name, or its successor when space or seeds have changed.
+
+    Optuna refuses a categorical parameter whose choices change, so a grown space gets a study
+    of its own (`name`, `name~2`, ...) with a copy of the old trials. The old one stays.
+    """
+    storage = optuna.storages.RDBStorage(
+        f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}}
+    )
+    layout = {"seeds": list(seeds), "space": {k: repr(d) for k, d in distributions.items()}}
+    known = [
+        s for s in optuna.get_all_study_summaries(storage) if s.study_name.partition("~")[0] == name
+    ]
+    # The layout is written last, so one without was not copied in full and does not count.
+    whole = [s for s in known if "layout" in s.user_attrs]
+    newest = max(whole, key=lambda s: _generation(s.study_name), default=None)
+    if newest is not None and newest.user_attrs["layout"] == layout:
+        return optuna.load_study(study_name=newest.study_name, storage=storage)
+
+    generation = 1 + max((_generation(s.study_name) for s in known), default=0)
+    study = optuna.create_study(
+        study_name=name if generation == 1 else f"{name}~{generation}",
+        storage=storage,
+        direction="maximize",
+    )
+    if newest is not None:
+        same_seeds = newest.user_attrs["layout"]["seeds"] == list(seeds)
+        old = optuna.load_study(study_name=newest.study_name, storage=storage)
+        for trial in old.get_trials(deepcopy=False):
+            study.add_trial(_moved(trial, distributions, keep_value=same_seeds))
+    study.set_user_attr("layout", layout)
+    return study
+
+
+def _generation(study_name: str) -> int:
+    return int(study_name.partition("~")[2] or 1)
+
+
+def _moved(
+    trial: FrozenTrial, distributions: dict[str, BaseDistribution], *, keep_value: bool
+) -> FrozenTrial:
+    """The trial in another space, under the same number.
+
+    Without its value it counts as failed: the search asks for its point again, and the loop
+    finds the finished runs in their records instead of training them.
+    """
+    point = _point(trial)
+    fits = set(point) == set(distributions) and all(
+        _holds(distributions[name], value) for name, value in point.items()
+    )
+    if not fits:
+        return optuna.trial.create_trial(
+            state=TrialState.FAIL, user_attrs={"reason": "its point is not in the new space"}
+        )
+    if keep_value and trial.state is TrialState.COMPLETE:
+        return optuna.trial.create_trial(
+            params=point,
+            distributions=distributions,
+            value=trial.value,
+            user_attrs=trial.user_attrs,
+        )
+    return optuna.trial.create_trial(
+        state=TrialState.FAIL, params=point, distributions=distributions
+    )
+
+
+def _holds(distribution: BaseDistribution, value: Any) -> bool:
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    if isinstance(distribution, (FloatDistribution, IntDistribution)):
+        return not isinstance(value, str) and distribution.low <= value <= distribution.high
+    return False

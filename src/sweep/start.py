@@ -1,0 +1,267 @@
+"""Starting a sweep: build every part, run the loop, export, sum up. Knows all rooms."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from rich.console import Console
+from rich.text import Text
+
+from sweep.config import Executor as ExecutorSettings
+from sweep.config import Settings
+from sweep.core.errors import ExportError, Interrupted, StudyError
+from sweep.core.files import replacing_file
+from sweep.core.orchestrator import Sweep
+from sweep.core.ports import Executor, Watcher
+from sweep.core.trial import RunState
+from sweep.execute.in_process import InProcess
+from sweep.execute.processes import Processes
+from sweep.export import Verified, export_run
+from sweep.preflight import Preflight, preflight
+from sweep.results import Record, Results
+from sweep.search import OptunaSearch
+from sweep.study import locked, open_folder, versions
+from sweep.train.trainer import train_run
+from sweep.watch.console import ConsoleWatcher, ranked_table
+from sweep.watch.report import ReportWatcher, build_report
+from sweep.watch.wandb_log import WandbWatcher, resolve_mode
+
+EXIT_DONE, EXIT_SOME_FAILED, EXIT_NONE_FINISHED = 0, 3, 4
+
+
+def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
+    """Train what is missing, export the best, print the ranking; returns the exit code.
+
+    Args:
+        command: The command line that started it: it is also the one that goes on.
+    """
+    # Asked first: a refusal should come before anything is loaded.
+    mode, line = resolve_mode(settings.tracking.mode)
+    with console.status("Checking model, data and every config ..."):
+        checks = preflight(settings)
+    with locked(settings.folder):
+        open_folder(
+            settings.folder,
+            {**dataclasses.asdict(settings), "fingerprints": checks.fingerprints},
+            resume=settings.resume,
+        )
+        _say(console, f"study  {settings.folder}", *checks.facts, *([line] if line else []))
+        results = _results(settings, checks)
+        watchers = _watchers(settings, results, console, mode)
+        try:
+            _sweep(settings, results, watchers).run()
+        except Interrupted:
+            _say(console, "Stopped. Finished runs are kept; to go on:", f"  {command}")
+            raise
+        return _sum_up(settings, results, console)
+
+
+def export_from_study(
+    folder: Path, *, run_id: str | None, to: Path | None, merge: bool
+) -> tuple[Path, Verified]:
+    """Export the best run of a study, or the one named.
+
+    Raises:
+        StudyError: the folder holds no study.
+        ExportError: there is no such run, or none with a score.
+    """
+    results = _results_of(folder)
+    record = _pick(results, run_id)
+    target = to or (folder / "best" if run_id is None else folder / "export" / record.run.id)
+    return target, _export_record(record, folder, to=target, merge=merge)
+
+
+def rebuild_report(folder: Path) -> Path:
+    """Rebuild tables and report of a study from its records.
+
+    Raises:
+        StudyError: the folder holds no study.
+    """
+    _results_of(folder).write_tables()
+    return build_report(folder)
+
+
+def _sweep(settings: Settings, results: Results, watchers: Sequence[Watcher]) -> Sweep:
+    search = OptunaSearch(
+        settings.folder / "study.db",
+        name=settings.name,
+        space=settings.space,
+        sampler=settings.search.sampler,
+        num_trials=settings.search.n_trials,
+        seeds=settings.search.seeds,
+        sampler_seed=settings.search.sampler_seed,
+    )
+    return Sweep(
+        study=settings.name,
+        search=search,
+        executor=_executor(settings.executor, settings.folder, most=settings_runs(settings)),
+        records=results,
+        watchers=watchers,
+        expand=settings.expand,
+        seeds=settings.search.seeds,
+    )
+
+
+def settings_runs(settings: Settings) -> int:
+    """Runs that the sweep has in total."""
+    grid = settings.search.sampler == "grid"
+    configs = len(settings.space.grid()) if grid else settings.search.n_trials
+    return configs * len(settings.search.seeds)
+
+
+def _executor(settings: ExecutorSettings, folder: Path, *, most: int) -> Executor:
+    """One worker per GPU; without one, one single-threaded worker per core that we may use."""
+    import torch
+
+    runs_dir = (folder / "runs").resolve()
+    if settings.kind == "in_process":
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+        return InProcess(train_run, runs_dir=runs_dir)
+    gpus = torch.cuda.device_count()
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    workers = settings.workers or gpus or cores
+    return Processes(
+        train_run,
+        runs_dir=runs_dir,
+        logs_dir=(folder / "logs").resolve(),
+        workers=min(workers, most),
+        threads=settings.threads or max(1, cores // workers),
+        gpus=gpus,
+    )
+
+
+def _watchers(settings: Settings, results: Results, console: Console, mode: Any) -> list[Watcher]:
+    watchers: list[Watcher] = [ConsoleWatcher(console), ReportWatcher(settings.folder)]
+    if mode != "disabled":
+        watchers.append(
+            WandbWatcher(
+                settings.folder,
+                mode=mode,
+                project=settings.tracking.project,
+                entity=settings.tracking.entity,
+                timeout_s=settings.tracking.timeout_s,
+                searched_keys=settings.space.keys,
+                read_table=results.table,
+                on_url=results.set_wandb_url,
+                say=lambda line: _say(console, line),
+            )
+        )
+    return watchers
+
+
+def _results(settings: Settings, checks: Preflight) -> Results:
+    with replacing_file(settings.folder / "dev_labels.npy") as path:
+        np.save(path, checks.dev_labels)
+    return Results(settings.folder, searched_keys=settings.space.keys, versions=versions())
+
+
+def _results_of(folder: Path) -> Results:
+    """The records of a study that is not being driven."""
+    from sweep.core.recipe import SEARCHABLE_KEYS
+    from sweep.core.space import parse_space
+
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise StudyError(
+            "A study's folder holds `config.yaml`.",
+            value=f"{folder} does not",
+            way_out="name a folder below `results/`",
+        )
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    space = parse_space(content["search"]["space"], valid_keys=SEARCHABLE_KEYS)
+    return Results(folder, searched_keys=space.keys, versions=content["versions"])
+
+
+def _pick(results: Results, run_id: str | None) -> Record:
+    records = {record.run.id: record for record in results.records()}
+    if run_id is None:
+        best = results.best_run()
+        if best is None:
+            raise ExportError("A study needs a finished run to export.", value=str(results.folder))
+        return records[best.id]
+    found = [record for name, record in records.items() if name.startswith(run_id)]
+    if len(found) != 1:
+        raise ExportError(
+            "`--run` must be the id of one run, or the beginning of one.",
+            value=f"`{run_id}` fits {len(found)} runs",
+            way_out=f"for example {', '.join(list(records)[:3])}; all are in table.csv",
+        )
+    if found[0].outcome is None or found[0].outcome.state is not RunState.COMPLETE:
+        raise ExportError("Only a complete run can be exported.", value=f"{found[0].run.id}")
+    return found[0]
+
+
+def _export_record(record: Record, folder: Path, *, to: Path, merge: bool) -> Verified:
+    assert record.outcome is not None
+    return export_run(
+        record.run,
+        record.outcome,
+        study=folder.name,
+        run_dir=folder / "runs" / record.run.id,
+        to=to,
+        merge=merge,
+        versions=versions(),
+    )
+
+
+def _sum_up(settings: Settings, results: Results, console: Console) -> int:
+    """Ranking, failures, export, where everything lies, the next command."""
+    folder = settings.folder
+    board = results.leaderboard()
+    states = [record.state for record in results.records()]
+    failed = [r for r in results.records() if r.state is RunState.FAILED]
+    if not board.empty:
+        console.print()
+        console.print(ranked_table(board.to_dict("records"), keys=list(settings.space.keys)))
+    _say(console, *_failure_lines(failed))
+    if board.empty:
+        _say(console, "No run finished.", f"logs: {folder / 'logs'}")
+        return EXIT_NONE_FINISHED
+    _say(console, "", _caveat(settings))
+    with console.status("Verifying the best adapter in a fresh process ..."):
+        verified = _export_record(_pick(results, None), folder, to=folder / "best", merge=False)
+    _say(
+        console,
+        "",
+        f"table    {folder / 'table.csv'} ({states.count(RunState.COMPLETE)} complete runs)",
+        f"report   {folder / 'report.html'}",
+        f"best     {folder / 'best'}: dev Pearson {verified.reloaded:.4f}, reloaded and verified",
+        f"next     python -m sweep predict {folder / 'best'} pairs.csv",
+    )
+    return EXIT_SOME_FAILED if failed else EXIT_DONE
+
+
+def _failure_lines(failed: Sequence[Record]) -> list[str]:
+    """Each distinct reason once, with the runs it stopped."""
+    by_reason: dict[str, list[str]] = {}
+    for record in failed:
+        reason = (record.outcome.reason if record.outcome else None) or "unknown"
+        by_reason.setdefault(reason, []).append(record.run.name)
+    lines = [
+        f"failed: {reason} ({', '.join(names[:4])}{', ...' * (len(names) > 4)})"
+        for reason, names in by_reason.items()
+    ]
+    return ["", *lines, "The same command tries them again."] if lines else []
+
+
+def _caveat(settings: Settings) -> str:
+    if len(settings.search.seeds) > 1:
+        return "Intervals and ties: bootstrap over the dev pairs, mean over the seeds."
+    return (
+        "Intervals and ties: bootstrap over the dev pairs. One seed each, so luck of the seed is "
+        "not in them: search.seeds=[0,1,2] resume=extend"
+    )
+
+
+def _say(console: Console, *lines: str) -> None:
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)

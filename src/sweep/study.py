@@ -1,0 +1,137 @@
+"""The study's folder: one driver at a time, and the settings it was begun with."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import metadata
+from itertools import chain, count
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from filelock import FileLock, Timeout
+
+from sweep.core.errors import StudyError
+from sweep.core.files import write_text
+
+Resume = Literal["continue", "extend", "restart"]
+
+#: Settings that may change between starts without changing any result.
+_FREE = ("executor", "tracking", "resume", "results_dir", "name")
+#: Settings that `resume=extend` may change.
+_EXTENDABLE = ("search.space", "search.seeds", "search.n_trials")
+
+_PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "optuna", "numpy", "scipy")
+
+
+def versions() -> dict[str, str]:
+    """Versions of this program, Python and the libraries that decide a result."""
+    from sweep import __version__
+
+    found = {name: metadata.version(name) for name in _PACKAGES}
+    return {"sweep": __version__, "python": platform.python_version(), **found}
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the study; the operating system frees it when the driver dies, however it dies.
+
+    Raises:
+        StudyError: another driver holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        with lock:
+            write_text(folder / ".driver", f"process {os.getpid()} on {platform.node()}\n")
+            yield
+    except Timeout:
+        driver = folder / ".driver"
+        holder = driver.read_text(encoding="utf-8").strip() if driver.exists() else "unknown"
+        raise StudyError(
+            "A study has one driver at a time.",
+            value=f"{folder} is driven by {holder}",
+            way_out="wait for it, stop it, or give this sweep another `name=`",
+        ) from None
+
+
+def open_folder(folder: Path, settings: Mapping[str, Any], *, resume: Resume) -> None:
+    """Make the folder ready for these settings, or refuse.
+
+    `settings` are the resolved configuration with the fingerprints of data and model. They
+    are compared with those that the study was begun with and written to `config.yaml`.
+
+    Raises:
+        StudyError: a setting differs that decides results; names key, old and new value.
+    """
+    if resume == "restart":
+        _move_aside(folder)
+    path = folder / "config.yaml"
+    if path.exists():
+        old = yaml.safe_load(path.read_text(encoding="utf-8"))
+        _refuse_changes(folder, old, _plain(settings), resume=resume)
+    content = {**_plain(settings), "versions": versions()}
+    write_text(path, yaml.safe_dump(content, allow_unicode=True, sort_keys=False))
+
+
+def _move_aside(folder: Path) -> None:
+    """Rename what is there. The lock file stays: it is held by this process."""
+    entries = [e for e in folder.iterdir() if e.name not in (".lock", ".driver")]
+    if not entries:
+        return
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    base = folder.with_name(f"{folder.name}.before-{stamp}")
+    others = (base.with_name(f"{base.name}-{i}") for i in count(2))
+    aside = next(path for path in chain([base], others) if not path.exists())
+    aside.mkdir()
+    for entry in entries:
+        entry.rename(aside / entry.name)
+
+
+def _refuse_changes(
+    folder: Path, old: Mapping[str, Any], new: Mapping[str, Any], *, resume: Resume
+) -> None:
+    allowed = _FREE + (_EXTENDABLE if resume == "extend" else ())
+    before, after = _flatten(old), _flatten(new)
+    changed = [
+        key
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+        and not any(key == a or key.startswith(f"{a}.") for a in (*allowed, "versions"))
+    ]
+    if not changed:
+        return
+    lines = [
+        f"`{k}` was {before.get(k, 'unset')!r}, now {after.get(k, 'unset')!r}" for k in changed
+    ]
+    extendable = all(any(k.startswith(e) for e in _EXTENDABLE) for k in changed)
+    extend = "`resume=extend` adds the new cells, " if extendable else ""
+    raise StudyError(
+        f"The settings of a study can't change: {folder} was begun with others.",
+        value="\n           ".join(lines[:8] + ["..."] * (len(lines) > 8)),
+        way_out=f"{extend}`resume=restart` moves the old study aside and begins anew, "
+        "`name=...` keeps both",
+    )
+
+
+def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping) and value:
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _plain(content: Any) -> Any:
+    """Only what YAML gives back unchanged: tuples become lists."""
+    if isinstance(content, Mapping):
+        return {str(key): _plain(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_plain(value) for value in content]
+    return content

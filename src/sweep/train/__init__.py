@@ -1,0 +1,1 @@
+"""From a recipe to a trained adapter: data, model, targets, Trainer."""

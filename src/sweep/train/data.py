@@ -1,0 +1,246 @@
+"""Sentence pairs: loaded, checked, tokenised."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import datasets
+import numpy as np
+import pandas as pd
+from transformers import PreTrainedTokenizerBase
+
+from sweep.core.errors import DataError
+from sweep.core.recipe import Data
+from sweep.core.statistics import Floats
+from sweep.train.sts_demo import generate
+from sweep.train.tables import read_table
+
+Split = Literal["train", "dev", "test"]
+#: A column as the configuration names it: by name, by number, or the first of several names.
+Column = str | int | tuple[str, ...]
+
+
+# eq=False: arrays have no truth value; `digest` compares.
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Sentence pairs of one split, `N` rows; `labels` is None where nobody has scored them."""
+
+    text_a: tuple[str, ...]
+    text_b: tuple[str, ...]
+    labels: Floats | None
+    origin: str
+
+    def __len__(self) -> int:
+        return len(self.text_a)
+
+    def digest(self) -> str:
+        """Hash of all texts and labels, to tell changed data from the same data."""
+        hasher = hashlib.sha256()
+        for row in zip(self.text_a, self.text_b, strict=True):
+            hasher.update("\x1f".join(row).encode() + b"\x1e")
+        if self.labels is not None:
+            hasher.update(np.ascontiguousarray(self.labels).tobytes())
+        return hasher.hexdigest()[:16]
+
+
+def load_split(data: Data, split: Split) -> Pairs:
+    """Load and check one split.
+
+    Raises:
+        DataError: names file, column and row of what is wrong.
+    """
+    name = getattr(data, split)
+    if not name:
+        raise DataError(f"`data.{split}` must be set.", way_out=f"for example data.{split}=path")
+    if data.source == "demo":
+        table, origin = generate(seed=data.seed)[split], f"generated {split} pairs"
+    elif data.source == "hub":
+        table, origin = _load_hub(data, name), f"split `{name}` of {data.path}"
+    else:
+        table, origin = _read_file(Path(name), data), name
+    pairs = pairs_of(table, data, origin=origin)
+    limit = {"train": data.max_train_rows, "dev": data.max_dev_rows}.get(split)
+    pairs = _sample(pairs, limit, seed=data.seed)
+    if split != "train" and len(pairs) < 2:
+        raise DataError("A correlation needs at least 2 rows.", value=f"{len(pairs)} in {origin}")
+    return pairs
+
+
+def load_unscored(path: Path, data: Data) -> Pairs:
+    """Pairs to predict: the same columns, labels only where the file has them."""
+    table = _read_file(path, data)
+    return pairs_of(
+        table, data, origin=str(path), scored=_has_column(table, _first_there(table, data.label))
+    )
+
+
+def pairs_of(table: pd.DataFrame, data: Data, *, origin: str, scored: bool = True) -> Pairs:
+    """Take texts and labels out of a table and check them."""
+    if len(table) == 0:
+        raise DataError("A split must have rows.", value=f"none in {origin}")
+    texts = [_texts(table, column, origin) for column in (data.text_a, data.text_b)]
+    labels = _labels(table, data, origin) if scored else None
+    return Pairs(texts[0], texts[1], labels, origin)
+
+
+def tokenized(
+    pairs: Pairs, tokenizer: PreTrainedTokenizerBase, *, max_length: int
+) -> datasets.Dataset:
+    """Token ids of both sentences in one sequence, without padding, with `labels` where known."""
+    encoded = tokenizer(
+        list(pairs.text_a), list(pairs.text_b), truncation=True, max_length=max_length
+    )
+    columns: dict[str, Any] = dict(encoded)
+    if pairs.labels is not None:
+        columns["labels"] = pairs.labels.astype(np.float32)
+    return datasets.Dataset.from_dict(columns)
+
+
+def _read_file(path: Path, data: Data) -> pd.DataFrame:
+    by_number = all(isinstance(c, int) for c in (data.text_a, data.text_b))
+    return read_table(
+        path,
+        separator=data.separator,
+        header=not by_number if data.header is None else data.header,
+        quoting=data.quoting,
+        encoding=data.encoding,
+    )
+
+
+def _load_hub(data: Data, split: str) -> pd.DataFrame:
+    """A split of a Hub data set, from the network or the local cache.
+
+    Whatever goes wrong on the way (no network, no such name, no such split) is one message:
+    the libraries below raise a dozen kinds of errors for it.
+    """
+    datasets.disable_progress_bars()
+    try:
+        loaded = datasets.load_dataset(data.path, data.name, split=split)
+    except Exception as error:
+        name = f"{data.path} ({data.name})" if data.name else data.path
+        raise DataError(
+            f"The data set {name} must be on the Hugging Face Hub or in the local cache.",
+            value=f"split `{split}` could not be loaded: {str(error).splitlines()[0][:200]}",
+            way_out="without a network, use local files: `data=files data.train=FILE "
+            "data.dev=FILE data.text_a=COLUMN data.text_b=COLUMN data.label=COLUMN`; "
+            "or run the offline default: `python -m sweep +experiment=lora_grid`",
+        ) from None
+    return pd.DataFrame(loaded.to_list())
+
+
+def _sample(pairs: Pairs, limit: int | None, *, seed: int) -> Pairs:
+    if limit is None or limit >= len(pairs):
+        return pairs
+    # Files are often sorted by genre, so a part is drawn at random, never cut off the front.
+    rows = np.random.default_rng(seed).permutation(len(pairs))[:limit]
+    return Pairs(
+        tuple(pairs.text_a[i] for i in rows),
+        tuple(pairs.text_b[i] for i in rows),
+        None if pairs.labels is None else pairs.labels[rows],
+        pairs.origin,
+    )
+
+
+def _texts(table: pd.DataFrame, named: Column, origin: str) -> tuple[str, ...]:
+    column = _first_there(table, named)
+    values = _column(table, column, origin)
+    for row, value in enumerate(values, start=1):
+        if not isinstance(value, str):
+            raise DataError(
+                "Every text must be there.",
+                value=f"column `{column}` of {origin} holds {value!r} in data row {row}",
+                way_out="mend or remove the row; where a lone quote swallowed lines, "
+                "set `data.quoting=false`",
+            )
+    return tuple(values)
+
+
+def _labels(table: pd.DataFrame, data: Data, origin: str) -> Floats:
+    label = _first_there(table, data.label)
+    place = f"column `{label}` of {origin}"
+    values = _column(table, label, origin)
+    numbers = pd.to_numeric(pd.Series(values, dtype=object), errors="coerce").to_numpy(float)
+    low, high = data.label_range
+    bad = ~np.isfinite(numbers)
+    if bad.any():
+        row = int(np.argmax(bad))
+        hint = _struct_hint(values[row], label)
+        raise DataError(
+            "Every label must be a number.",
+            value=f"{place} holds {values[row]!r} in data row {row + 1}",
+            way_out=hint or "mend the row, or name another column with `data.label=`",
+        )
+    if (numbers == -1).all():
+        raise DataError(
+            "Labels must be known.",
+            value=f"{place} holds -1 everywhere, from data row 1: a hidden test split",
+            way_out="take a split with labels",
+        )
+    outside = (numbers < low) | (numbers > high)
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise DataError(
+            f"Every label must lie in `data.label_range`, [{low:g}, {high:g}].",
+            value=f"{place} holds {numbers[row]:g} in data row {row + 1}",
+            way_out="set `data.label_range=[lowest,highest]`, or name another column",
+        )
+    if numbers.min() == numbers.max() and len(numbers) > 1:
+        raise DataError(
+            "Labels must differ: without variance there is no correlation.",
+            value=f"{place} holds {numbers[0]:g} everywhere, from data row 1",
+            way_out="name another column with `data.label=`",
+        )
+    return np.asarray(numbers, dtype=np.float64)
+
+
+def _first_there(table: pd.DataFrame, column: Column) -> str | int:
+    """The first column of a list that the table has; the first of all if it has none."""
+    columns = column if isinstance(column, tuple) else (column,)
+    return next((c for c in columns if _has_column(table, c)), columns[0])
+
+
+def _column(table: pd.DataFrame, column: str | int, origin: str) -> list[Any]:
+    """A column by name, by number, or by a dotted path into a struct."""
+    if column in table.columns:
+        return table[column].tolist()
+    values = table.to_dict("records")
+    if isinstance(column, str) and _has_column(table, column):
+        return [_follow(row, column) for row in values]
+    raise DataError(
+        f"The column `{column}` must exist in {origin}.",
+        value=f"columns: {', '.join(_paths(values[0]))}",
+        way_out="set `data.text_a`, `data.text_b` and `data.label` to columns that exist",
+    )
+
+
+def _has_column(table: pd.DataFrame, column: str | int) -> bool:
+    if column in table.columns:
+        return True
+    known = isinstance(column, str) and len(table) > 0
+    return known and column in _paths(table.iloc[0].to_dict())
+
+
+def _follow(row: Any, path: str) -> Any:
+    for part in path.split("."):
+        row = row.get(part) if isinstance(row, dict) else None
+    return row
+
+
+def _paths(row: dict[Any, Any], prefix: str = "") -> list[str]:
+    """Dotted paths of all cells of a row, structs opened."""
+    paths: list[str] = []
+    for key, value in row.items():
+        inner = _paths(value, f"{prefix}{key}.") if isinstance(value, dict) else None
+        paths += inner or [f"{prefix}{key}"]
+    return paths
+
+
+def _struct_hint(value: object, column: str | int) -> str:
+    if not isinstance(value, dict):
+        return ""
+    inner: Iterable[str] = (f"`data.label={column}.{key}`" for key in value)
+    return f"it is a struct; name a field: {', '.join(inner)}"

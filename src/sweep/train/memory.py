@@ -1,0 +1,52 @@
+"""Peak memory of one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import torch
+
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+
+
+class PeakMemory:
+    """Context manager; `peak_mb` afterwards holds the peak in MB (10^6 bytes), or None.
+
+    On a GPU: the allocator's peak. On Linux without one: the peak resident set of the process
+    (base model included), whose high-water mark is reset on entry (man 5 proc, `clear_refs`).
+    """
+
+    peak_mb: float | None = None
+
+    def __enter__(self) -> PeakMemory:
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+            return self
+        try:
+            _CLEAR.write_text("5")
+        except OSError:
+            # Without a reset the mark would be that of an earlier run: better none at all.
+            self._resettable = False
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if torch.cuda.is_available():
+            self.peak_mb = round(torch.cuda.max_memory_allocated() / 1e6, 1)
+        elif self._resettable:
+            self.peak_mb = _resident_peak_mb()
+
+    _resettable = True
+
+
+def _resident_peak_mb() -> float | None:
+    for line in _STATUS.read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return round(int(line.split()[1]) * 1024 / 1e6, 1)
+    return None

@@ -1,0 +1,194 @@
+"""The base model with one LoRA adapter: found, checked, built."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as hf_logging
+
+from sweep.core.errors import ModelError
+from sweep.core.recipe import Lora, Model
+from sweep.train.targets import ResolvedTargets, outline, resolve_targets
+
+# A bar per loaded model would fill the workers' logs and break the live view.
+hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+_PACKAGE = "package:"
+_OFFLINE = (
+    "without a network, point to a local folder: `model.path=/folder/with/config.json`; "
+    "or run the offline default: `python -m sweep +experiment=lora_grid`"
+)
+
+
+def locate(path: str) -> str:
+    """What `from_pretrained` takes: a local folder, or a Hub name as it is.
+
+    Raises:
+        ModelError: a package that is not installed, or a folder that holds no model.
+    """
+    if path.startswith(_PACKAGE):
+        return str(_inside_package(path))
+    folder = Path(path).expanduser()
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise ModelError(
+            "A model folder must hold `config.json`.",
+            value=f"{folder} holds {', '.join(sorted(p.name for p in folder.iterdir())[:8])}",
+            way_out="point `model.path` to the folder that `save_pretrained` wrote",
+        )
+    return str(folder) if folder.is_dir() else path
+
+
+def load_config(model: Model) -> PretrainedConfig:
+    """The model's configuration for regression: one number out.
+
+    Raises:
+        ModelError: neither a folder here nor a model on the Hub or in its local cache.
+    """
+    try:
+        config: PretrainedConfig = AutoConfig.from_pretrained(
+            locate(model.path),
+            revision=model.revision or "main",
+            num_labels=1,
+            problem_type="regression",
+        )
+        return config
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"The model {model.path} must be a local folder, on the Hugging Face Hub, "
+            "or in the local cache.",
+            value=str(error).splitlines()[0][:200],
+            way_out=_OFFLINE,
+        ) from None
+
+
+def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
+    """The tokenizer; one without a padding token pads with its end token (GPT-2, Llama)."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            locate(model.path), revision=model.revision or "main"
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"The tokenizer of {model.path} must be there.",
+            value=str(error).splitlines()[0][:200],
+            way_out=_OFFLINE,
+        ) from None
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def weights_digest(model: Model) -> str:
+    """SHA-256 of a local model's weights; for a Hub model its commit, where one is known.
+
+    Raises:
+        ModelError: `model.sha256` is set and differs.
+    """
+    located = Path(locate(model.path))
+    if not located.is_dir():
+        return str(getattr(load_config(model), "_commit_hash", None) or "unknown")
+    files = sorted(located.glob("*.safetensors")) or sorted(located.glob("*.bin"))
+    if not files:
+        raise ModelError("A model folder must hold weights (`model.safetensors`).", value=located)
+    digests = [_sha256(file) for file in files]
+    if model.sha256 is not None and digests != [model.sha256]:
+        raise ModelError(
+            "The weights must have the SHA-256 that `model.sha256` names.",
+            value=f"{digests[0]} in {files[0]}",
+            way_out="install or copy them again: the file was changed; "
+            "if these are meant to be other weights, set `model.sha256=null`",
+        )
+    return (
+        digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    )
+
+
+def targets_of(model: Model, lora: Lora) -> ResolvedTargets:
+    """The layers that a LoRA config adapts, found on a model without memory.
+
+    Raises:
+        TargetError: a name that matches nothing, or nothing to adapt.
+    """
+    return _targets(model, lora.target_modules)
+
+
+@functools.lru_cache(maxsize=64)
+def _targets(model: Model, target_modules: str | tuple[str, ...]) -> ResolvedTargets:
+    return resolve_targets(outline(load_config(model)), target_modules)
+
+
+def build(model: Model, lora: Lora, tokenizer: PreTrainedTokenizerBase) -> PeftModel:
+    """Base, head and adapter, in float32, for training. The caller has seeded torch."""
+    base = load_base(model, tokenizer)
+    targets = targets_of(model, lora)
+    config = LoraConfig(
+        task_type=TaskType.SEQ_CLS,
+        modules_to_save=list(targets.head),
+        fan_in_fan_out=targets.fan_in_fan_out,
+        **{**_lora_arguments(lora), "target_modules": targets.names},
+    )
+    wrapped = get_peft_model(base, config)
+    assert isinstance(wrapped, PeftModel)
+    # Where the adapter says its base is: a name that others can load, not a path of this machine.
+    name = model.hub_name or model.path
+    wrapped.peft_config["default"].base_model_name_or_path = name
+    return wrapped
+
+
+def load_base(model: Model, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """The pretrained base with a new head for one number, in float32."""
+    config = load_config(model)
+    if config.pad_token_id is None:
+        config.pad_token_id = tokenizer.pad_token_id
+    loaded = AutoModelForSequenceClassification.from_pretrained(
+        locate(model.path), revision=model.revision or "main", config=config, dtype=torch.float32
+    )
+    assert isinstance(loaded, PreTrainedModel)
+    return loaded
+
+
+def count_lora_params(model: PeftModel) -> int:
+    """Trainable numbers in the adapters, without the head."""
+    return sum(p.numel() for name, p in model.named_parameters() if "lora_" in name)
+
+
+def _lora_arguments(lora: Lora) -> dict[str, Any]:
+    fields = dataclasses.asdict(lora)
+    layers = fields["layers_to_transform"]
+    fields["layers_to_transform"] = list(layers) if isinstance(layers, tuple) else layers
+    return fields
+
+
+def _inside_package(path: str) -> Path:
+    name, _, rest = path.removeprefix(_PACKAGE).partition("/")
+    # `find_spec` of a top-level name does not import it.
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ModelError(
+            f"The model {path} needs the Python package `{name}`.",
+            way_out=f"pip install {name.replace('_', '-')}, or set `model.path` to a folder",
+        )
+    folder = Path(spec.origin).parent / rest
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"The package `{name}` must hold a model.", value=f"none in {folder}")
+    return folder
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,116 @@
+"""Reading a file of sentence pairs as it is: CSV, TSV, JSON, JSONL, Parquet."""
+
+from __future__ import annotations
+
+import csv
+import json
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sweep.core.errors import DataError
+
+#: Characters of a text file that are looked at to find out its form.
+_SNIFFED = 20_000
+
+
+def read_table(
+    path: Path,
+    *,
+    separator: str | None = None,
+    header: bool | None = None,
+    quoting: bool | None = None,
+    encoding: str = "utf-8-sig",
+) -> pd.DataFrame:
+    """The file's rows. JSON structs stay as dicts; a file without header has columns 0, 1, ...
+
+    Args:
+        separator: Between the columns of a text file; None takes the tab or comma of its lines.
+        header: Whether the first line names the columns; None takes it for a header unless a
+            column is asked for by number (see `read_pairs`).
+        quoting: Whether `"` quotes; None says no for tab-separated files, where a lone `"` is
+            text, and yes otherwise.
+
+    Raises:
+        DataError: the file does not exist or can't be read; says why.
+    """
+    path = _existing(path)
+    try:
+        kind = path.suffix.lower()
+        if kind in (".parquet", ".pq"):
+            return pd.read_parquet(path)
+        if kind in (".json", ".jsonl", ".ndjson"):
+            return _read_json(path, encoding)
+        return _read_text(path, separator, header is not False, quoting, encoding)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} must be text in the encoding {encoding}.",
+            value=f"byte {error.start} can't be decoded",
+            way_out="save it as UTF-8, or set `data.encoding=cp949` (or what it is)",
+        ) from None
+    except (ValueError, OSError, pd.errors.ParserError) as error:
+        raise DataError(
+            f"{path} can't be read as {kind or 'text'}.",
+            value=str(error).splitlines()[0],
+            way_out="set `data.separator`, `data.quoting`, `data.header` to what the file is",
+        ) from None
+
+
+def _existing(path: Path) -> Path:
+    """The path, also where the disk spells 한글 in the other Unicode form (macOS: NFD)."""
+    for form in (str(path), *(unicodedata.normalize(f, str(path)) for f in ("NFC", "NFD"))):
+        if Path(form).is_file():
+            return Path(form)
+    if path.is_dir():
+        raise DataError("A data file must be a file.", value=f"{path} is a folder")
+    folder = path.parent
+    there = sorted(p.name for p in folder.iterdir())[:8] if folder.is_dir() else []
+    raise DataError(
+        "A data file must exist.",
+        value=path,
+        way_out=f"in that folder: {', '.join(there)}" if there else f"no folder {folder}",
+    )
+
+
+def _read_json(path: Path, encoding: str) -> pd.DataFrame:
+    text = path.read_text(encoding=encoding)
+    if text.lstrip().startswith("["):
+        rows = json.loads(text)
+    else:
+        rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+    if not rows or not all(isinstance(row, dict) for row in rows):
+        raise ValueError("it must hold a list of objects, or one object a line")
+    # Built by hand: `pd.read_json` would turn structs and numbers in text into something else.
+    return pd.DataFrame(rows)
+
+
+def _read_text(
+    path: Path, separator: str | None, header: bool, quoting: bool | None, encoding: str
+) -> pd.DataFrame:
+    with path.open(encoding=encoding, newline="") as file:
+        sample = file.read(_SNIFFED)
+    separator = separator or _sniff_separator(sample)
+    quotes = quoting if quoting is not None else separator != "\t"
+    options: dict[str, Any] = {
+        "sep": separator,
+        "encoding": encoding,
+        "quoting": csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
+        # A sentence may be "NA" or "null": only an empty cell is missing.
+        "keep_default_na": False,
+        "na_values": [""],
+    }
+    if header:
+        return pd.DataFrame(pd.read_csv(path, **options))
+    # Rows may have more columns than the first one (STS-B: 7 to 9).
+    width = max(line.count(separator) + 1 for line in path.read_text(encoding=encoding).split("\n"))
+    return pd.DataFrame(pd.read_csv(path, header=None, names=list(range(width)), **options))
+
+
+def _sniff_separator(sample: str) -> str:
+    """A tab if the lines hold tabs (also in files named .csv), else the commonest of `,` `;`."""
+    lines = sample.splitlines()[:50]
+    if lines and sum("\t" in line for line in lines) > len(lines) / 2:
+        return "\t"
+    return max(",;", key=sample.count)

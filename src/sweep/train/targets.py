@@ -1,0 +1,297 @@
+"""Targets by meaning: which layers of a model LoRA adapts, resolved before anything trains.
+
+`lora.target_modules` is one of the `PRESETS`, a list of names, or a regular expression. As in
+PEFT, a name means the module of that path and every path that ends in `.name`, and an expression
+must fit a whole path. PEFT is then given full paths, so that nothing is matched a second time.
+
+The **head**, every module with parameters beside the pretrained base, is trained in full and never
+adapted; a name that fits both means the base. Only `nn.Linear` and transformers' `Conv1D` are
+adapted; other modules that a name or an expression fits as well are passed over.
+
+The poolers of BERT and ALBERT (`bert.pooler.dense`, `albert.pooler`) are pretrained, hence part of
+the base: `all-linear` adapts them, as PEFT's own `all-linear` does; no other preset does.
+
+torch, transformers and peft are imported where they are used: `PRESETS` costs no import of them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sweep.core.errors import ModelError, TargetError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+#: Preset -> its meaning in one line.
+PRESETS: Mapping[str, str] = {
+    "qv": "query and value projections of every attention",
+    "qkv": "query, key and value projections of every attention",
+    "attention": "query, key, value and output projections of every attention",
+    "mlp": "every linear layer of the feed-forward blocks",
+    "all-linear": "every linear layer of the pretrained model, its pooler included",
+    "auto": "PEFT's own default for the model type",
+}
+
+_PRESET_ROLES = {"qv": ["query", "value"], "qkv": ["query", "key", "value"], "mlp": ["mlp"]}
+_PRESET_ROLES["attention"] = [*_PRESET_ROLES["qkv"], "output"]
+
+#: Role -> how the paths of its layers end. The longest ending that fits decides, so that BERT's
+#: `attention.output.dense` is not taken for the `output.dense` of its feed-forward block.
+_ROLE_ENDINGS = {
+    "query": "query query_proj q_proj q_lin",
+    "key": "key key_proj k_proj k_lin",
+    "value": "value value_proj v_proj v_lin",
+    "fused": "c_attn in_proj",
+    "output": "attention.output.dense attention.dense attn.c_proj out_proj out_lin o_proj",
+    "mlp": "intermediate.dense output.dense ffn ffn_output lin1 lin2 fc1 fc2 mlp.c_fc mlp.c_proj "
+    "gate_proj up_proj down_proj",
+}
+_ROLE_OF = {ending: role for role, endings in _ROLE_ENDINGS.items() for ending in endings.split()}
+
+#: PEFT trains modules of these names in full in every sequence classifier, asked or not.
+_PEFT_HEADS = ("classifier", "score")
+
+
+@dataclass(frozen=True)
+class TargetLayer:
+    """One adapted layer; `name` is its full path in the sequence classifier."""
+
+    name: str
+    in_features: int
+    out_features: int
+
+
+@dataclass(frozen=True)
+class ResolvedTargets:
+    """What `peft.LoraConfig` is to be told about one model.
+
+    Args:
+        layers: The adapted layers, at least one, in the model's order.
+        head: Top-level modules that are trained in full; for `modules_to_save`.
+        fan_in_fan_out: Whether the layers are Conv1D, whose weights are stored transposed.
+        head_params: Parameters of the head.
+    """
+
+    layers: tuple[TargetLayer, ...]
+    head: tuple[str, ...]
+    fan_in_fan_out: bool
+    head_params: int
+
+    @property
+    def names(self) -> list[str]:
+        """Full paths of the adapted layers; for `target_modules`."""
+        return [layer.name for layer in self.layers]
+
+    def lora_params(self, r: int) -> int:
+        """Parameters that adapters of rank `r` add; the head is not among them."""
+        return sum(r * (layer.in_features + layer.out_features) for layer in self.layers)
+
+
+def outline(config: PretrainedConfig) -> PreTrainedModel:
+    """The sequence classifier of `config` without weights: its modules and shapes, no memory.
+
+    Raises:
+        ModelError: The model family has no sequence classifier.
+    """
+    import torch
+    import transformers
+
+    if type(config) not in transformers.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        raise ModelError(
+            "the model family must have a sequence classifier in transformers",
+            value=config.model_type,
+            way_out="choose an encoder such as BERT or RoBERTa, or a decoder such as Llama",
+        )
+    build: Any = transformers.AutoModelForSequenceClassification.from_config  # not typed there
+    with torch.device("meta"):
+        model: PreTrainedModel = build(config)
+    return model
+
+
+def resolve_targets(model: PreTrainedModel, target_modules: str | Sequence[str]) -> ResolvedTargets:
+    """The layers of `model` that `target_modules` means.
+
+    Args:
+        model: A sequence classifier, such as an `outline`; it is only looked at.
+        target_modules: A preset, a list of names, or a regular expression.
+
+    Raises:
+        TargetError: A preset the model has no layers for, a name that fits no linear layer of the
+            base, an expression that is invalid or fits none, or a head PEFT cannot single out.
+    """
+    anatomy = _dissect(model)
+    wanted = _peft_default(anatomy) if target_modules == "auto" else target_modules
+    if wanted == "all-linear":
+        chosen = set(anatomy.linear)
+    elif isinstance(wanted, str):
+        by = _by_role if wanted in _PRESET_ROLES else _by_expression
+        chosen = by(anatomy, wanted)
+    else:
+        chosen = _by_names(anatomy, [str(name) for name in wanted])
+    return ResolvedTargets(
+        layers=tuple(layer for name, layer in anatomy.linear.items() if name in chosen),
+        head=anatomy.head,
+        fan_in_fan_out=any(anatomy.kinds[name] == "Conv1D" for name in chosen),
+        head_params=anatomy.head_params,
+    )
+
+
+def check_rank(targets: ResolvedTargets, r: int) -> None:
+    """Refuse a rank below 1, or one above the smaller side of an adapted layer.
+
+    Raises:
+        TargetError: Names the narrowest layer, its shape, and the highest rank that fits.
+    """
+    narrow = min(targets.layers, key=lambda layer: min(layer.in_features, layer.out_features))
+    limit = min(narrow.in_features, narrow.out_features)
+    if not 1 <= r <= limit:
+        raise TargetError(
+            "lora.r must be at least 1 and at most the smaller side of every adapted layer",
+            value=f"lora.r = {r}; {narrow.name} is {narrow.in_features} x {narrow.out_features}",
+            way_out=f"choose lora.r from 1 to {limit}; for more, leave that layer out",
+        )
+
+
+@dataclass(frozen=True)
+class _Anatomy:
+    """A model by path: the linear layers of its base, and the class name of every module."""
+
+    model_type: str
+    head: tuple[str, ...]
+    head_params: int
+    linear: Mapping[str, TargetLayer]
+    kinds: Mapping[str, str]
+
+    def endings(self, parts: int) -> set[str]:
+        """The last `parts` parts of the paths of the linear layers."""
+        return {".".join(path.split(".")[-parts:]) for path in self.linear}
+
+    def refusal(self, rule: str, value: str, hint: str = "") -> TargetError:
+        """An error whose way out, after `hint`, names all that can be chosen."""
+        presets, layers = ", ".join(PRESETS), ", ".join(sorted(self.endings(1)))
+        way_out = f"a preset ({presets}) or a list of linear layers of the pretrained model: "
+        what = "nn.Linear and Conv1D can be adapted; embeddings and norms cannot"
+        return TargetError(rule, value=value, way_out=f"{hint}{way_out}{layers}. {what}")
+
+
+def _dissect(model: PreTrainedModel) -> _Anatomy:
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
+    head = _head_of(model)
+    linear = {}
+    for path, module in model.named_modules():
+        if path.split(".")[0] in head:
+            continue
+        if isinstance(module, nn.Linear):
+            linear[path] = TargetLayer(path, module.in_features, module.out_features)
+        elif isinstance(module, Conv1D):
+            linear[path] = TargetLayer(path, *module.weight.shape)
+    return _Anatomy(
+        model_type=model.config.model_type,
+        head=head,
+        head_params=sum(w.numel() for name in head for w in model.get_submodule(name).parameters()),
+        linear=linear,
+        kinds={path: type(module).__name__ for path, module in model.named_modules() if path},
+    )
+
+
+def _head_of(model: PreTrainedModel) -> tuple[str, ...]:
+    """Top-level modules of the head, refused unless PEFT can tell them from the base."""
+    prefix = model.base_model_prefix
+    children = [name for name, child in model.named_children() if [*child.parameters()]]
+    head = tuple(name for name in children if name != prefix)
+    # PEFT saves every module whose path merely ends in these letters, and a top-level name cannot
+    # be made any longer: a twin in the base would be trained in full, too.
+    base = [path for path, _ in model.named_modules() if path.startswith(f"{prefix}.")]
+    twins = [path for path in base if path.endswith((*head, *_PEFT_HEADS))]
+    if twins or not head or prefix not in children:
+        clash = f"; in the base {', '.join(twins)}" if twins else ""
+        raise TargetError(
+            "the model must have a pretrained base and a head whose names end no path of the base",
+            value=f"{model.config.model_type}: head {', '.join(head) or 'missing'}{clash}",
+            way_out="choose a model of another family, such as BERT, RoBERTa or Llama",
+        )
+    return head
+
+
+def _fits(path: str, name: str) -> bool:
+    return path == name or path.endswith(f".{name}")
+
+
+def _by_role(anatomy: _Anatomy, preset: str) -> set[str]:
+    by_role: dict[str, set[str]] = {}
+    for path in anatomy.linear:
+        if fitting := [ending for ending in _ROLE_OF if _fits(path, ending)]:
+            by_role.setdefault(_ROLE_OF[max(fitting, key=len)], set()).add(path)
+    roles = _PRESET_ROLES[preset]
+    if "fused" in by_role and preset in ("qv", "qkv"):
+        fused = min(by_role["fused"]).split(".")[-1]
+        raise anatomy.refusal(
+            f"{preset} needs query, key and value in layers of their own",
+            f"{anatomy.model_type} computes all three in one layer, {fused}",
+            f"attention (here {fused} and the attention output), [{fused}], or else ",
+        )
+    if "fused" in by_role and preset == "attention":
+        roles = ["fused", "output"]
+    if missing := ", ".join(role for role in roles if role not in by_role):
+        rule = f"{preset} needs {', '.join(roles)} layers of a known name"
+        raise anatomy.refusal(rule, f"{anatomy.model_type} has none for {missing}")
+    return set().union(*(by_role[role] for role in roles))
+
+
+def _peft_default(anatomy: _Anatomy) -> str | Sequence[str]:
+    from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as DEFAULTS
+
+    if anatomy.model_type not in DEFAULTS:
+        raise anatomy.refusal("auto needs a default in PEFT", f"none for {anatomy.model_type}")
+    return DEFAULTS[anatomy.model_type]
+
+
+def _by_names(anatomy: _Anatomy, names: Sequence[str]) -> set[str]:
+    rule = "every name in lora.target_modules must fit a linear layer of the pretrained model"
+    hits = {name: {path for path in anatomy.kinds if _fits(path, name)} for name in names}
+    return _linear_among(anatomy, rule, hits)
+
+
+def _by_expression(anatomy: _Anatomy, expression: str) -> set[str]:
+    rule = "lora.target_modules must be a preset, a list, or a regular expression for whole paths"
+    try:
+        hits = {path for path in anatomy.kinds if re.fullmatch(expression, path)}
+    except re.error as error:
+        raise anatomy.refusal(rule, f"{expression!r} is not valid: {error}") from error
+    return _linear_among(anatomy, rule, {expression: hits})
+
+
+def _linear_among(anatomy: _Anatomy, rule: str, hits: Mapping[str, set[str]]) -> set[str]:
+    """The linear layers of the base among `hits`, refused if what was asked has none there."""
+    wrong = [
+        f"{asked!r} {_why_not(anatomy, asked, paths)}"
+        for asked, paths in hits.items()
+        if paths.isdisjoint(anatomy.linear)
+    ]
+    if wrong or not hits:
+        raise anatomy.refusal(rule, "; ".join(wrong) or "an empty list")
+    return set().union(*hits.values()) & set(anatomy.linear)
+
+
+def _why_not(anatomy: _Anatomy, asked: str, hits: set[str]) -> str:
+    """Why `asked`, which fits the paths `hits`, means no layer that can be adapted."""
+    if kinds := {anatomy.kinds[path] for path in hits if path.split(".")[0] not in anatomy.head}:
+        return f"fits no linear layer, only {', '.join(sorted(kinds))}"
+    if hits:
+        return "is in the head, which is always trained in full and never adapted"
+    if asked in PRESETS:
+        return "is a preset, which stands alone and not in a list"
+    if asked in anatomy.endings(asked.count(".") + 1):
+        return f"is a name, which stands in a list: [{asked}]"
+    # Of an expression, its last word is compared: `value` is close to `.*\.(query|vlaue)`.
+    word = asked if re.fullmatch(r"[\w.]+", asked) else re.split(r"\W+", asked.rstrip(")$*+?"))[-1]
+    candidates = anatomy.endings(word.count(".") + 1) | set(PRESETS)
+    nearest = difflib.get_close_matches(word, sorted(candidates), n=1)
+    return "fits no module" + (f" (nearest: {nearest[0]!r})" if nearest else "")

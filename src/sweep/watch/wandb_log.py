@@ -1,0 +1,486 @@
+"""Logs to Weights & Biases: a wandb run for every training, and one for the study's table.
+
+wandb may be slow, silent or gone. So one daemon thread makes all calls to it, each bounded in
+time, while the loop only puts jobs into a queue. What is logged is on disk before it is sent;
+`<study folder>/wandb/sync.sh` sends later what did not get through.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from uuid import uuid4
+
+from sweep.core.errors import TrackingError
+from sweep.core.files import replacing_file
+from sweep.core.ports import Totals
+from sweep.core.space import label_of
+from sweep.core.trial import Evaluated, Evaluation, Event, Finished, Outcome, Run, RunState, Started
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import wandb
+
+T = TypeVar("T")
+Mode = Literal["auto", "online", "offline", "disabled"]
+LiveMode = Literal["online", "offline"]
+
+#: wandb bounds its own calls; ours come into play when that fails.
+_GRACE_SECONDS = 3.0
+_FLUSH_SECONDS = 1.0
+#: What a `.wandb` file holds before any record; a killed process leaves it at that.
+_HEADER_BYTES = 7
+_FINISHED = [state.value for state in RunState if state.is_finished()]
+#: Marks the folder of an online run whose data did not all reach the server.
+_UNSENT = "unsent"
+_SUMMARY = (
+    *("reason", "pearson", "pearson_last", "best_step", "spearman"),
+    *("lora_params", "train_seconds", "peak_memory_mb"),
+)
+#: Names under which every run shows the LoRA settings, searched or not.
+_RENAMED = {"lora.r": "r", "lora.lora_alpha": "alpha", "lora.lora_dropout": "dropout"}
+
+
+def resolve_mode(mode: Mode) -> tuple[LiveMode | Literal["disabled"], str | None]:
+    """What `tracking.mode` comes to on this machine, and a line for the user if there is news.
+
+    `auto` follows `WANDB_MODE` where it is set; else it is online when wandb finds a key (its
+    variable, settings or netrc) and offline when it does not. Any other mode beats `WANDB_MODE`.
+    Neither the network nor a prompt is used, and the key's validity is not checked.
+
+    Raises:
+        TrackingError: online without a key, a mode without the package, a bad `WANDB_MODE`.
+    """
+    if mode == "auto" and not _is_installed():
+        return "disabled", "wandb is not installed, so nothing is tracked: pip install wandb"
+    wanted = _mode_of_environment() if mode == "auto" else mode
+    if wanted == "disabled":
+        return "disabled", None
+    if not _is_installed():
+        raise TrackingError(
+            f"`tracking.mode: {wanted}` needs the package wandb.",
+            way_out="pip install wandb, or tracking.mode=disabled",
+        )
+    problem = None if wanted == "offline" else _key_problem()
+    if wanted == "online" and problem is not None:
+        raise TrackingError(
+            "wandb's online mode needs an API key.",
+            value=problem,
+            way_out="`wandb login`, or set WANDB_API_KEY, or tracking.mode=offline",
+        )
+    if wanted == "offline" or problem is not None:
+        why = f" ({problem})" if problem else ""
+        return "offline", f"wandb logs offline{why}; to send it: `sh wandb/sync.sh` in the study"
+    return "online", None
+
+
+class WandbWatcher:
+    """A `Watcher` that makes the loop wait only at the end, for little more than `timeout_s`.
+
+    A run gets a new wandb id at each attempt: a run that was killed and is trained again would
+    meet its own half history under a fixed one. `run_id` in the config joins the attempts.
+    When the server is lost, new runs are logged offline; when that fails too, wandb is given up
+    for the rest of the sweep. Either is said once.
+
+    Args:
+        folder: The study's folder; wandb's files go to `wandb` in it.
+        timeout_s: Longest wait for any call to wandb, and for everything left at the end.
+        searched_keys: Dotted keys that are shown in the config of each run.
+        read_table: The study's table; called at the end.
+        on_url: Told run id and address of a run that is online. Like `say`, it is called from
+            the loop's thread, at the next event.
+        say: Shows the user a line.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        mode: LiveMode,
+        project: str,
+        entity: str | None,
+        timeout_s: float,
+        searched_keys: Sequence[str],
+        read_table: Callable[[], pd.DataFrame],
+        on_url: Callable[[str, str], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._folder = folder
+        self._timeout_s = timeout_s
+        self._read_table = read_table
+        self._say = say
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._news: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._session = _Session(
+            folder=folder.resolve(),
+            mode=mode,
+            project=project,
+            entity=entity,
+            timeout_s=timeout_s,
+            keys=tuple(searched_keys),
+            on_url=lambda run_id, url: self._news.put(partial(on_url, run_id, url)),
+            say=self._say_later,
+        )
+        self._thread = Thread(target=self._work, name="wandb", daemon=True)
+
+    def opened(self, totals: Totals) -> None:
+        self._session.study = totals.study
+        self._thread.start()
+
+    def run_event(self, run: Run, event: Event) -> None:
+        if isinstance(event, Started):
+            self._jobs.put(partial(self._session.begin, run))
+        elif isinstance(event, Evaluated):
+            self._jobs.put(partial(self._session.log, run, event.evaluation))
+        elif isinstance(event, Finished):
+            self._jobs.put(partial(self._session.end, run, event.outcome))
+        self._tell_news()
+
+    def run_reused(self, run: Run, outcome: Outcome) -> None:
+        """It was logged when it was trained."""
+
+    def closed(self) -> None:
+        self._jobs.put(partial(self._session.end_study, self._read_table()))
+        self._jobs.put(None)
+        self._thread.join(self._timeout_s + 2 * _GRACE_SECONDS)
+        if self._thread.is_alive():
+            self._session.abandon()
+            self._say_later(f"wandb was not done within {self._timeout_s:g} s, so it was left.")
+        script = _write_sync_script(self._folder / "wandb")
+        if script is not None:
+            self._say_later(f"wandb has yet to get some runs: sh {shlex.quote(str(script))}")
+        self._tell_news()
+
+    def _work(self) -> None:
+        with _wandb_variables(self._session.folder):
+            try:
+                while (job := self._jobs.get()) is not None:
+                    job()
+            except Exception as error:
+                self._say_later(f"wandb stopped ({_brief(error)}); the sweep goes on without it.")
+            finally:
+                _stop_wandb(self._timeout_s)
+
+    def _say_later(self, line: str) -> None:
+        self._news.put(partial(self._say, line))
+
+    def _tell_news(self) -> None:
+        while not self._news.empty():
+            self._news.get()()
+
+
+@dataclass
+class _Tracked:
+    """A wandb run that is under way."""
+
+    handle: wandb.Run
+    mode: LiveMode
+    #: wandb no longer takes its data.
+    lost: bool = False
+
+    def give_up(self) -> None:
+        self.lost = True
+        if self.mode == "online":
+            (Path(self.handle.dir).parent / _UNSENT).touch()
+
+
+@dataclass
+class _Session:
+    """All calls to wandb, made in one thread. An error that it raises means: give wandb up."""
+
+    folder: Path
+    mode: LiveMode
+    project: str
+    entity: str | None
+    timeout_s: float
+    keys: tuple[str, ...]
+    on_url: Callable[[str, str], None]
+    say: Callable[[str], None]
+    study: str = ""
+    live: dict[str, _Tracked] = field(default_factory=dict)
+
+    def begin(self, run: Run) -> None:
+        """A worker took the run up, perhaps for the second time."""
+        if run.id in self.live:
+            self._finish(run.id, {"state": "failed", "reason": "its worker died; tried again"}, 1)
+        config = {"study": self.study, **_flat_config(run, self.keys)}
+        tracked = self._open(name=run.name, job_type="train", config=config)
+        self.live[run.id] = tracked
+        if tracked.mode == "online" and tracked.handle.url:
+            self.on_url(run.id, tracked.handle.url)
+
+    def log(self, run: Run, evaluation: Evaluation) -> None:
+        scores = asdict(evaluation)
+        step = scores.pop("step")
+        history = {f"dev/{name}": value for name, value in scores.items()}
+        self._use(self.live[run.id], lambda handle: handle.log(history, step=step))
+
+    def end(self, run: Run, outcome: Outcome) -> None:
+        if run.id not in self.live:  # It failed before a worker could take it up.
+            self.begin(run)
+        summary = {key: getattr(outcome, key) for key in _SUMMARY}
+        summary["state"] = outcome.state.value  # wandb would write an Enum's name.
+        self._finish(run.id, summary, 1 if outcome.state is RunState.FAILED else 0)
+        # Now and not only at the end, which a killed sweep never sees.
+        _write_sync_script(self.folder / "wandb")
+
+    def end_study(self, table: pd.DataFrame) -> None:
+        """Log the table; what is still under way was interrupted."""
+        tracked = self._open(name=self.study, job_type="study", config={"study": self.study})
+        self.live["study"] = tracked
+        self._use(tracked, lambda handle: handle.log({"runs": _wandb_table(table)}))
+        self._finish("study", _study_summary(table), 0)
+        for run_id in list(self.live):
+            self._finish(run_id, {"state": "queued", "reason": "interrupted"}, 1)
+
+    def abandon(self) -> None:
+        """Called from another thread when this one hangs and the program wants to end."""
+        for tracked in list(self.live.values()):
+            tracked.give_up()
+        _stop_wandb(patience_s=2 * _FLUSH_SECONDS)
+
+    def _open(self, **fields: Any) -> _Tracked:
+        if self.mode == "online":
+            try:
+                return self._init("online", fields)
+            except Exception as error:
+                self._go_offline(error)
+        return self._init("offline", fields)
+
+    def _init(self, mode: LiveMode, fields: dict[str, Any]) -> _Tracked:
+        def init() -> wandb.Run:
+            import wandb
+
+            wandb.setup(settings=wandb.Settings(silent=True))
+            return wandb.init(
+                **fields,
+                project=self.project,
+                entity=self.entity,
+                dir=self.folder,
+                # Ours, so that WANDB_RUN_ID can't lead all runs into one.
+                id=uuid4().hex[:12],
+                group=self.study,
+                mode=mode,
+                # Several runs are open at once; by default the first one would come back.
+                reinit="create_new",
+                settings=_wandb_settings(self.timeout_s),
+            )
+
+        return _Tracked(_bounded(init, self.timeout_s + _GRACE_SECONDS), mode)
+
+    def _finish(self, key: str, summary: dict[str, Any], exit_code: int) -> None:
+        def finish(handle: wandb.Run) -> None:
+            handle.summary.update({k: v for k, v in summary.items() if v is not None})
+            handle.finish(exit_code=exit_code)
+
+        # Once the server is lost, the runs that were sent to it don't wait for it one by one.
+        self._use(self.live[key], finish, wait=self.live[key].mode == self.mode)
+        del self.live[key]
+
+    def _use(
+        self, tracked: _Tracked, call: Callable[[wandb.Run], None], *, wait: bool = True
+    ) -> None:
+        if tracked.lost:
+            return
+        try:
+            _bounded(lambda: call(tracked.handle), self.timeout_s + _GRACE_SECONDS if wait else 0)
+        except Exception as error:
+            if tracked.mode == "offline":
+                raise
+            tracked.give_up()
+            self._go_offline(error)
+
+    def _go_offline(self, error: Exception) -> None:
+        if self.mode == "online":
+            self.mode = "offline"
+            self.say(f"wandb's server is lost ({_brief(error)}); new runs are logged offline.")
+
+
+def _flat_config(run: Run, keys: Sequence[str]) -> dict[str, Any]:
+    """Config without nesting or dots, which wandb's plots of importance can't read."""
+    recipe, lora = run.recipe, run.recipe.lora
+    shown = (*_RENAMED, "lora.target_modules")
+    searched = {_flat_name(key): recipe.value_of(key) for key in keys if key not in shown}
+    return {
+        **{name: label_of(v) if isinstance(v, tuple) else v for name, v in searched.items()},
+        **{name: recipe.value_of(key) for key, name in _RENAMED.items()},
+        "targets": lora.targets_label,
+        "scaling": lora.scaling,
+        "seed": recipe.seed,
+        "trial": run.trial,
+        "run_id": run.id,
+        "config_id": recipe.config_id,
+    }
+
+
+def _flat_name(key: str) -> str:
+    """`trainer.learning_rate` is `learning_rate`; `data.path` keeps its part to stay unique."""
+    part, _, name = key.partition(".")
+    return name if part in ("lora", "trainer") else f"{part}_{name}"
+
+
+def _wandb_table(table: pd.DataFrame) -> wandb.Table:
+    import wandb
+
+    # Missing in pandas is NaN or NA, by column; wandb knows None.
+    cells = table.astype(object).where(table.notna(), None)
+    rows: Any = cells.to_numpy().tolist()
+    return wandb.Table(columns=list(table.columns), data=rows, allow_mixed_types=True)
+
+
+def _study_summary(table: pd.DataFrame) -> dict[str, Any]:
+    counts = {f"num_{s}": int((table["state"] == s).sum()) for s in _FINISHED}
+    best = table.loc[table["state"] == "complete", "pearson"].max()
+    # A NaN, when there is no score, is not equal to itself.
+    return {**counts, "best_pearson": float(best) if best == best else None}
+
+
+def _write_sync_script(folder: Path) -> Path | None:
+    """Write `sync.sh`, which sends the runs in `folder` that still hold unsent data, oldest first.
+
+    Returns:
+        Its path; None, and no script, when everything was sent.
+    """
+    runs = sorted(
+        (path.parent.name for path in folder.glob("*run-*/run-*.wandb") if _is_unsent(path)),
+        key=lambda name: name.removeprefix("offline-"),
+    )
+    script = folder / "sync.sh"
+    if not runs:
+        script.unlink(missing_ok=True)
+        return None
+    lines = [
+        "#!/bin/sh",
+        "# Sends these runs to wandb. Options are handed on, for example --dry-run.",
+        'CDPATH=\'\' cd -- "$(dirname -- "$0")" || exit 1',
+        'exec wandb sync --include-online "$@" \\',
+        " \\\n".join(f"    {shlex.quote(name)}" for name in runs),
+    ]
+    with replacing_file(script) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="")
+        temporary.chmod(0o755)
+    return script
+
+
+def _is_unsent(path: Path) -> bool:
+    """Whether a `.wandb` file holds what the server has not got."""
+    folder = path.parent
+    waits = folder.name.startswith("offline-run-") or (folder / _UNSENT).exists()
+    # `wandb sync` leaves this mark.
+    synced = path.with_name(f"{path.name}.synced").exists()
+    return waits and not synced and path.stat().st_size > _HEADER_BYTES
+
+
+def _is_installed() -> bool:
+    # A folder named `wandb` in the current directory is found too, but has no origin.
+    spec = importlib.util.find_spec("wandb")
+    return spec is not None and spec.origin is not None
+
+
+def _mode_of_environment() -> Mode:
+    modes: dict[str, Mode] = {"": "auto", "online": "online", "run": "online"}
+    modes |= {"offline": "offline", "dryrun": "offline", "disabled": "disabled"}
+    value = os.environ.get("WANDB_MODE", "")
+    if value not in modes:
+        raise TrackingError(
+            "WANDB_MODE must be online, offline or disabled.",
+            value=value,
+            way_out="unset it, or set tracking.mode",
+        )
+    return modes[value]
+
+
+def _key_problem() -> str | None:
+    """Why wandb can't log in; None when it has a well-formed key."""
+    import wandb
+
+    with _wandb_variables():
+        try:
+            # Asked in online mode, since wandb knows of no key in any other.
+            wandb.setup(settings=wandb.Settings(silent=True, mode="online"))
+            found = wandb.login(prompt=False, verify=False)
+        except Exception as error:
+            return _brief(error)
+    return None if found else "no API key found"
+
+
+@contextmanager
+def _wandb_variables(folder: Path | None = None) -> Iterator[None]:
+    """Settings that wandb takes from variables only. The user's own values stay.
+
+    Its error reports are off: their exit hook waits 12 s for a server that is gone. The copy of
+    the table that `wandb sync` sends goes to the study instead of the home folder.
+    """
+    ours = {"WANDB_ERROR_REPORTING": "false"}
+    if folder is not None:
+        ours["WANDB_DATA_DIR"] = str(folder / "wandb" / "data")
+    ours = {name: value for name, value in ours.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)
+
+
+def _wandb_settings(timeout_s: float) -> wandb.Settings:
+    import wandb
+
+    return wandb.Settings(
+        init_timeout=timeout_s,
+        finish_timeout=timeout_s,
+        finish_timeout_raises=True,
+        # A killed process loses what was not written: 15 s, if left to wandb.
+        x_transaction_log_flush_interval=_FLUSH_SECONDS,
+        silent=True,
+        # Its capture would wrap the stdout that the live view draws on.
+        console="off",
+        use_dot_wandb=False,
+        save_code=False,
+        disable_code=True,
+        disable_git=True,
+        x_save_requirements=False,
+        x_disable_stats=True,
+    )
+
+
+def _stop_wandb(patience_s: float) -> None:
+    """End wandb's own process and drop its exit hook, which would wait for the server."""
+
+    def stop() -> None:
+        import wandb
+
+        wandb.teardown(exit_code=1)
+
+    # SystemExit is how it says that its process had crashed.
+    with suppress(Exception, SystemExit):
+        _bounded(stop, patience_s)
+
+
+def _bounded(call: Callable[[], T], patience_s: float) -> T:
+    """The call's result, or TimeoutError; then the call goes on by itself in its daemon thread."""
+    result: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            result.set_result(call())
+        except BaseException as error:
+            result.set_exception(error)
+
+    Thread(target=work, name="wandb-call", daemon=True).start()
+    return result.result(timeout=patience_s)
+
+
+def _brief(error: Exception) -> str:
+    """First line of a message that may have many, or none."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -1,0 +1,163 @@
+"""The loop, with real results and a trainer that does nothing at its outermost edge."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from sweep.core.orchestrator import Sweep
+from sweep.core.ports import Handle, Totals
+from sweep.core.recipe import Recipe
+from sweep.core.space import Params
+from sweep.core.trial import Event, Finished, Outcome, Run, RunState, Started, Trial
+
+
+class ListedSearch:
+    """Hands out the given points and notes what it is told."""
+
+    def __init__(self, points: list[Params]) -> None:
+        self._trials = deque(Trial(i, point) for i, point in enumerate(points))
+        self.num_trials = len(points)
+        self.told: dict[int, float | None] = {}
+
+    def ask(self) -> Trial | None:
+        return self._trials.popleft() if self._trials else None
+
+    def tell(self, number: int, value: float | None, reason: str | None = None) -> None:
+        assert number not in self.told
+        self.told[number] = value
+
+
+class InstantExecutor:
+    """Finishes runs in reverse order of submission, with the outcome that `score` gives."""
+
+    num_free = 1
+
+    def __init__(self, score: Callable[[Run], float | None], slots: int = 2) -> None:
+        self._score = score
+        self._slots = slots
+        self._open: list[Run] = []
+        self.trained: list[str] = []
+        self.closed = False
+
+    @property
+    def num_open(self) -> int:
+        return len(self._open)
+
+    def submit(self, run: Run) -> None:
+        self._open.append(run)
+        self.num_free = self._slots - len(self._open)
+
+    def work(self, handle: Handle) -> None:
+        run = self._open.pop()
+        self.num_free = self._slots - len(self._open)
+        self.trained.append(run.id)
+        value = self._score(run)
+        state = RunState.FAILED if value is None else RunState.COMPLETE
+        handle(Started(run.id, "here"))
+        handle(Finished(run.id, Outcome(state, pearson=value)))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Memory:
+    """Records in memory."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[str, Outcome] = {}
+        self.closed = False
+
+    def done(self, run_id: str) -> Outcome | None:
+        outcome = self.outcomes.get(run_id)
+        return outcome if outcome and outcome.state is RunState.COMPLETE else None
+
+    def finished(self) -> list[tuple[Run, Outcome]]:
+        return []
+
+    def add(self, run: Run) -> None:
+        pass
+
+    def handle(self, event: Event) -> None:
+        if isinstance(event, Finished):
+            self.outcomes[event.run_id] = event.outcome
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class BrokenWatcher:
+    """Fails at everything."""
+
+    def opened(self, totals: Totals) -> None:
+        raise OSError("disk full")
+
+    def run_event(self, run: Run, event: Event) -> None:
+        raise RuntimeError("no server")
+
+    def run_reused(self, run: Run, outcome: Outcome) -> None:
+        raise RuntimeError("no server")
+
+    def closed(self) -> None:
+        raise RuntimeError("no server")
+
+
+def expand(params: Params, seed: int) -> Recipe:
+    return Recipe(seed=seed).with_values({"lora.r": params["r"]})
+
+
+def sweep_of(
+    search: ListedSearch, executor: InstantExecutor, records: Memory, seeds: list[int]
+) -> Sweep:
+    return Sweep(
+        study="s",
+        search=search,
+        executor=executor,
+        records=records,
+        watchers=[BrokenWatcher()],
+        expand=expand,
+        seeds=seeds,
+    )
+
+
+def test_value_of_a_trial_is_the_mean_over_its_seeds_and_a_broken_watcher_stops_nothing() -> None:
+    search = ListedSearch([{"r": 4}, {"r": 8}])
+    executor = InstantExecutor(lambda run: run.recipe.lora.r + run.recipe.seed)
+    records = Memory()
+    sweep_of(search, executor, records, [0, 1]).run()
+    assert search.told == {0: 4.5, 1: 8.5}
+    assert executor.closed
+    assert records.closed
+
+
+def test_failed_runs_do_not_stop_the_sweep() -> None:
+    search = ListedSearch([{"r": 4}, {"r": 8}, {"r": 16}])
+    executor = InstantExecutor(lambda run: None if run.recipe.lora.r == 8 else 0.5)
+    sweep_of(search, executor, Memory(), [0]).run()
+    assert search.told == {0: 0.5, 1: None, 2: 0.5}
+
+
+def test_seed_that_failed_leaves_the_mean_to_the_others() -> None:
+    search = ListedSearch([{"r": 4}])
+    executor = InstantExecutor(lambda run: None if run.recipe.seed == 1 else 0.5)
+    sweep_of(search, executor, Memory(), [0, 1]).run()
+    assert search.told == {0: 0.5}
+
+
+def test_finished_runs_are_not_trained_again() -> None:
+    records = Memory()
+    first = InstantExecutor(lambda run: 0.5)
+    sweep_of(ListedSearch([{"r": 4}, {"r": 8}]), first, records, [0]).run()
+    second = InstantExecutor(lambda run: 0.9)
+    search = ListedSearch([{"r": 4}, {"r": 8}, {"r": 16}])
+    sweep_of(search, second, records, [0]).run()
+    assert len(second.trained) == 1
+    assert search.told == {0: 0.5, 1: 0.5, 2: 0.9}
+
+
+def test_same_config_drawn_twice_at_once_is_trained_once() -> None:
+    search = ListedSearch([{"r": 4}, {"r": 4}, {"r": 4}])
+    executor = InstantExecutor(lambda run: 0.7)
+    sweep_of(search, executor, Memory(), [0]).run()
+    assert len(executor.trained) == 1
+    assert search.told == {0: 0.7, 1: 0.7, 2: 0.7}

@@ -1,0 +1,102 @@
+"""Spaces: what a point sets, what a grid visits, what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweep.core.errors import ConfigError
+from sweep.core.recipe import SEARCHABLE_KEYS, Recipe
+from sweep.core.space import Space, parse_space
+
+PAIRS = {
+    "r8_a16": {"lora.r": 8, "lora.lora_alpha": 16},
+    "r16_a32": {"lora.r": 16, "lora.lora_alpha": 32},
+}
+
+
+def parse(content: dict[str, Any]) -> Space:
+    return parse_space(content, valid_keys=SEARCHABLE_KEYS)
+
+
+def test_labelled_choice_sets_both_keys_of_a_pair() -> None:
+    space = parse({"rank": PAIRS})
+    assert space.keys == ("lora.r", "lora.lora_alpha")
+    assert space.values({"rank": "r16_a32"}) == {"lora.r": 16, "lora.lora_alpha": 32}
+
+
+def test_grid_visits_every_combination_once() -> None:
+    space = parse({"rank": PAIRS, "lora.lora_dropout": [0.0, 0.1], "lora.target_modules": ["qv"]})
+    cells = space.grid()
+    assert len(cells) == 4
+    assert len({json.dumps(cell) for cell in cells}) == 4
+
+
+def test_list_choice_is_one_short_label_that_keeps_its_value() -> None:
+    space = parse({"lora.target_modules": [["query", "value"], "all-linear"]})
+    assert [cell["lora.target_modules"] for cell in space.grid()] == ["query+value", "all-linear"]
+    assert space.values(space.grid()[0]) == {"lora.target_modules": ("query", "value")}
+
+
+def test_space_without_dimensions_has_one_point() -> None:
+    assert parse({}).grid() == [{}]
+
+
+def test_null_takes_a_dimension_out() -> None:
+    assert parse({"rank": PAIRS, "lora.lora_dropout": None}).keys == ("lora.r", "lora.lora_alpha")
+
+
+def test_range_with_step_has_a_grid_with_both_ends() -> None:
+    space = parse({"lora.lora_dropout": {"low": 0.0, "high": 0.3, "step": 0.1}})
+    assert [c["lora.lora_dropout"] for c in space.grid()] == [0.0, 0.1, 0.2, 0.3]
+
+
+def test_whole_range_gives_whole_numbers() -> None:
+    space = parse({"lora.r": {"low": 4, "high": 12, "step": 4}})
+    values = [space.values(cell)["lora.r"] for cell in space.grid()]
+    assert values == [4, 8, 12]
+    assert all(isinstance(v, int) for v in values)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"lora.lora_alhpa": [8, 16]}, "did you mean `lora.lora_alpha`"),
+        ({"seed": [0, 1]}, "search.seeds"),
+        ({"data.seed": [0, 1]}, "search.seeds"),
+        ({"rank": {"a": {"lora.r": 8}, "b": {"lora.lora_alpha": 8}}}, "same keys"),
+        ({"lora.r": [4], "rank": PAIRS}, "one dimension"),
+        ({"lora.r": {"low": 8, "high": 4}}, "low <= high"),
+        ({"trainer.learning_rate": {"low": 0, "high": 1, "log": True}}, "low > 0"),
+        ({"lora.r": 8}, "must be a list"),
+        ({"lora.r": []}, "must be a list"),
+    ],
+)
+def test_wrong_space_is_refused_with_a_way_out(content: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said.replace("[", r"\[")):
+        parse(content)
+
+
+def test_range_without_step_has_no_grid() -> None:
+    space = parse({"trainer.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}})
+    with pytest.raises(ConfigError, match="search=tpe"):
+        space.grid()
+
+
+@given(
+    st.lists(st.integers(1, 64), min_size=1, max_size=5, unique=True),
+    st.lists(st.floats(0, 0.9), min_size=1, max_size=4, unique=True),
+)
+def test_every_cell_is_another_recipe_and_sets_what_it_says(
+    ranks: list[int], dropouts: list[float]
+) -> None:
+    space = parse({"lora.r": ranks, "lora.lora_dropout": dropouts})
+    recipes = [Recipe().with_values(space.values(cell)) for cell in space.grid()]
+    assert {(r.lora.r, r.lora.lora_dropout) for r in recipes} == {
+        (r, d) for r in ranks for d in dropouts
+    }
+    assert len({r.config_id for r in recipes}) == len(ranks) * len(dropouts)

@@ -1,0 +1,177 @@
+"""Composition: what the files say, what the command line may say, and every kind of slip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sweep.config import Settings, assets, load_settings
+from sweep.core.errors import ConfigError
+
+EXPERIMENTS = sorted(p.stem for p in (assets() / "sweeps" / "experiment").glob("*.yaml"))
+
+
+def settings(*overrides: str, config_dir: Path | None = None) -> Settings:
+    return load_settings(overrides, config_dir=config_dir)[0]
+
+
+def experiment(folder: Path, body: str, name: str = "mine") -> Path:
+    path = folder / "experiment" / f"{name}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(body, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_composes_under_its_own_name(name: str) -> None:
+    composed = settings(f"+experiment={name}")
+    assert composed.name == name
+    assert composed.space.keys
+
+
+@pytest.mark.parametrize(
+    ("group", "option"),
+    [(p.parent.name, p.stem) for p in sorted((assets() / "conf").glob("*/*.yaml"))],
+)
+def test_every_option_of_every_group_composes(group: str, option: str) -> None:
+    assert settings(f"{group}={option}").name == "sweep"
+
+
+def test_lora_grid_is_the_eight_configs() -> None:
+    composed = settings("+experiment=lora_grid")
+    recipes = [composed.expand(cell, 0) for cell in composed.space.grid()]
+    assert {
+        (r.lora.r, r.lora.lora_alpha, r.lora.lora_dropout, r.lora.target_modules) for r in recipes
+    } == {
+        (r, a, d, t)
+        for r, a in ((8, 16), (16, 32))
+        for d in (0.0, 0.1)
+        for t in ("qv", "all-linear")
+    }
+
+
+def test_klue_grid_is_the_same_grid_with_the_usual_setting() -> None:
+    klue, grid = settings("+experiment=klue_lora_grid"), settings("+experiment=lora_grid")
+    assert klue.space == grid.space
+    assert klue.model.path == "klue/roberta-small"
+    assert (klue.data.path, klue.data.name, klue.data.label) == ("klue", "sts", "labels.label")
+    trainer = klue.trainer
+    assert (trainer.num_train_epochs, trainer.learning_rate) == (10, 1e-3)
+    assert (trainer.per_device_train_batch_size, trainer.weight_decay) == (16, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("+experimnt=lora_grid", "did you mean `experiment`"),
+        ("+experiment=lora_gird", "did you mean `lora_grid`"),
+        ("model=minilmm", "did you mean `minilm`"),
+        ("lora.lora_alhpa=8", "did you mean `lora.lora_alpha`"),
+        ("+lora.lora_alhpa=8", "did you mean `lora.lora_alpha`"),
+        ("lora_alpha=8", "there is no `lora_alpha`"),
+        ("trainer.learning_rat=1", "did you mean `trainer.learning_rate`"),
+        ("nonsense", "`key=value`"),
+        ("lora.r=many", "`lora.r` has a wrong type"),
+        ("lora.r=0", "`lora.r` must be at least 1"),
+        ("lora.lora_alpha=-2", "`lora.lora_alpha` must be above 0"),
+        ("lora.lora_dropout=1", "`lora.lora_dropout` must lie in"),
+        ("search.seeds=[]", "at least one seed"),
+        ("search.seeds=[1,1]", "each once"),
+        ("search.sampler=best", "`search.sampler` has a wrong type or value"),
+        ("trainer.report_to=wandb", "tracking.mode"),
+        ("trainer.seed=3", "search.seeds"),
+        ("resume=again", "`resume` has a wrong type or value"),
+        ("+experiment=no/such/file.yaml", "must exist"),
+        ("search.space={lora.r:[8,0]}", "`lora.r` must be at least 1"),
+        ("search.space={lora.rank:[8]}", "did you mean `lora.r"),
+    ],
+)
+def test_slip_is_refused_with_what_was_meant(override: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings(override)
+    assert said in str(caught.value)
+
+
+def test_bad_value_deep_in_the_space_is_found_before_training(tmp_path: Path) -> None:
+    body = "# @package _global_\nsearch: {space: {lora.lora_dropout: [0.0, 0.1, 1.5]}}\n"
+    with pytest.raises(ConfigError, match=r"lora\.lora_dropout.*\n.*1\.5"):
+        settings(f"+experiment={experiment(tmp_path, body)}")
+
+
+def test_unknown_key_in_a_file_is_refused(tmp_path: Path) -> None:
+    body = "# @package _global_\nlora: {lora_alhpa: 8}\n"
+    with pytest.raises(ConfigError, match="did you mean `lora_alpha`"):
+        settings(f"+experiment={experiment(tmp_path, body)}")
+
+
+def test_experiment_without_its_header_is_refused_by_name(tmp_path: Path) -> None:
+    path = experiment(tmp_path, "lora: {r: 4}\n")
+    for overrides, config_dir in (
+        ([f"+experiment={path}"], None),
+        (["+experiment=mine"], tmp_path),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            load_settings(overrides, config_dir=config_dir)
+        assert "@package _global_" in str(caught.value)
+        assert "mine.yaml" in str(caught.value)
+
+
+def test_own_folder_brings_experiments_and_groups(tmp_path: Path) -> None:
+    experiment(tmp_path, "# @package _global_\nlora: {r: 5}\n", name="내실험")
+    (tmp_path / "lora").mkdir()
+    (tmp_path / "lora" / "big.yaml").write_text("r: 64\nlora_alpha: 128\n")
+    composed = settings("+experiment=내실험", config_dir=tmp_path)
+    assert (composed.name, composed.lora.r) == ("내실험", 5)
+    assert settings("lora=big", config_dir=tmp_path).lora.lora_alpha == 128
+
+
+def test_missing_own_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="must be a folder"):
+        settings(config_dir=tmp_path / "none")
+
+
+def test_experiment_file_from_anywhere_with_a_korean_path(tmp_path: Path) -> None:
+    path = experiment(tmp_path / "실험 폴더", "# @package _global_\nlora: {r: 6}\n", name="첫째")
+    composed = settings(f"+experiment={path}")
+    assert (composed.name, composed.lora.r) == ("첫째", 6)
+
+
+def test_values_outside_of_hydra_s_grammar_arrive_as_written() -> None:
+    composed = settings(
+        "data=files",
+        "data.train=자료 모음/훈련 (1),2.csv",
+        "name=한국어",
+        r"lora.target_modules=.*\.(query|value)",
+    )
+    assert composed.data.train == str(Path("자료 모음/훈련 (1),2.csv").resolve())
+    assert composed.folder == Path("results/한국어")
+    assert composed.lora.target_modules == r".*\.(query|value)"
+
+
+def test_old_names_are_mapped_with_a_notice(tmp_path: Path) -> None:
+    composed, notices = load_settings(["trainer.evaluation_strategy=epoch"])
+    assert composed.trainer.eval_strategy == "epoch"
+    assert "eval_strategy" in notices[0]
+    body = "# @package _global_\ntrainer: {warmup_ratio: 0.2}\n"
+    composed, notices = load_settings([f"+experiment={experiment(tmp_path, body)}"])
+    assert composed.trainer.warmup_steps == 0.2
+    assert "warmup_steps" in notices[0]
+
+
+def test_plus_before_a_known_key_is_forgiven() -> None:
+    assert settings("+lora.r=4").lora.r == 4
+
+
+def test_dimension_can_be_taken_out_on_the_command_line() -> None:
+    composed = settings("+experiment=lora_grid", "search.space.rank=null")
+    assert len(composed.space.grid()) == 4
+
+
+def test_local_folder_is_resolved_once_against_the_start_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "모델").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert settings("model.path=모델").model.path == str(tmp_path / "모델")
+    assert settings("model.path=klue/roberta-small").model.path == "klue/roberta-small"

@@ -1,0 +1,151 @@
+"""The study: what is asked, what a restart asks again, what never comes twice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from sweep.core.recipe import SEARCHABLE_KEYS
+from sweep.core.space import parse_space
+from sweep.core.trial import Trial
+from sweep.search import OptunaSearch
+
+GRID = {"lora.r": [4, 8, 16], "lora.target_modules": ["qv", ["query", "key"]]}
+
+
+def search(folder: Path, space: dict[str, Any] = GRID, **changes: Any) -> OptunaSearch:
+    arguments: dict[str, Any] = {"sampler": "grid", "num_trials": 5, **changes}
+    parsed = parse_space(space, valid_keys=SEARCHABLE_KEYS)
+    return OptunaSearch(folder / "study.db", name="s", space=parsed, **arguments)
+
+
+def ask_all(opened: OptunaSearch) -> list[Trial]:
+    trials = []
+    while (trial := opened.ask()) is not None:
+        trials.append(trial)
+    return trials
+
+
+def points(trials: list[Trial]) -> list[str]:
+    return [json.dumps(t.params, sort_keys=True) for t in trials]
+
+
+def states(folder: Path) -> list[str]:
+    storage = f"sqlite:///{folder / 'study.db'}"
+    names = optuna.get_all_study_names(storage)
+    newest = max(names, key=lambda n: int(n.partition("~")[2] or 1))
+    return [t.state.name for t in optuna.load_study(study_name=newest, storage=storage).trials]
+
+
+def test_grid_asks_every_cell_once_in_order_and_then_nothing(tmp_path: Path) -> None:
+    opened = search(tmp_path)
+    trials = ask_all(opened)
+    assert [t.number for t in trials] == list(range(6))
+    assert [t.params["lora.r"] for t in trials] == ["4", "4", "8", "8", "16", "16"]
+    assert len(set(points(trials))) == 6
+    assert opened.ask() is None
+
+
+def test_finished_grid_asks_nothing_on_the_next_start(tmp_path: Path) -> None:
+    opened = search(tmp_path)
+    for trial in ask_all(opened):
+        opened.tell(trial.number, 0.5)
+    assert ask_all(search(tmp_path)) == []
+
+
+def test_trials_that_a_killed_driver_left_open_come_again_under_their_number(
+    tmp_path: Path,
+) -> None:
+    killed = search(tmp_path)
+    first, second = killed.ask(), killed.ask()
+    assert first is not None
+    assert second is not None
+    killed.tell(first.number, 0.5)
+    again = search(tmp_path)
+    trials = ask_all(again)
+    assert trials[0] == second
+    assert first.number not in [t.number for t in trials]
+    assert len(trials) == 5
+    for trial in trials:
+        again.tell(trial.number, 0.4)
+    assert states(tmp_path) == ["COMPLETE"] * 6
+
+
+def test_failed_cell_is_tried_again_on_the_next_start_but_not_before(tmp_path: Path) -> None:
+    opened = search(tmp_path)
+    trials = ask_all(opened)
+    for trial in trials:
+        opened.tell(trial.number, None if trial.number == 3 else 0.5, "out of memory")
+    assert opened.ask() is None
+    again = ask_all(search(tmp_path))
+    assert points(again) == points([trials[3]])
+    assert again[0].number == 6
+
+
+def test_trial_killed_before_it_had_all_parameters_is_no_loss(tmp_path: Path) -> None:
+    opened = search(tmp_path)
+    storage = f"sqlite:///{tmp_path / 'study.db'}"
+    optuna.load_study(study_name="s", storage=storage).ask()
+    del opened
+    trials = ask_all(search(tmp_path))
+    assert len(set(points(trials))) == 6
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_restarted_sampler_goes_on_up_to_its_total_without_replaying(
+    tmp_path: Path, sampler: str
+) -> None:
+    space = {"trainer.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}
+    first = search(tmp_path, space, sampler=sampler, num_trials=4)
+    before = ask_all(first)
+    for trial in before:
+        first.tell(trial.number, 0.1)
+    after = ask_all(search(tmp_path, space, sampler=sampler, num_trials=7))
+    assert len(before) == 4
+    assert len(after) == 3
+    assert len(set(points(before + after))) == 7
+
+
+def test_failed_point_of_a_sampler_is_tried_again_first(tmp_path: Path) -> None:
+    space = {"trainer.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}
+    first = search(tmp_path, space, sampler="random", num_trials=3)
+    trials = ask_all(first)
+    for trial in trials:
+        first.tell(trial.number, None if trial.number == 1 else 0.2)
+    again = ask_all(search(tmp_path, space, sampler="random", num_trials=3))
+    assert points(again) == points([trials[1]])
+
+
+def test_grown_space_asks_only_the_new_cells_and_keeps_numbers(tmp_path: Path) -> None:
+    opened = search(tmp_path)
+    for trial in ask_all(opened):
+        opened.tell(trial.number, 0.5)
+    grown = search(tmp_path, {**GRID, "lora.r": [4, 8, 16, 32]})
+    new = ask_all(grown)
+    assert [t.params["lora.r"] for t in new] == ["32", "32"]
+    assert [t.number for t in new] == [6, 7]
+    for trial in new:
+        grown.tell(trial.number, 0.6)
+    assert states(tmp_path) == ["COMPLETE"] * 8
+    assert ask_all(search(tmp_path, {**GRID, "lora.r": [4, 8, 16, 32]})) == []
+
+
+def test_more_seeds_ask_every_cell_again(tmp_path: Path) -> None:
+    opened = search(tmp_path)
+    for trial in ask_all(opened):
+        opened.tell(trial.number, 0.5)
+    assert len(ask_all(search(tmp_path, seeds=(0, 1)))) == 6
+
+
+def test_reason_of_a_failure_is_kept_in_the_study(tmp_path: Path) -> None:
+    opened = search(tmp_path)
+    trial = opened.ask()
+    assert trial is not None
+    opened.tell(trial.number, None, "diverged: the training loss is nan at step 10")
+    storage = f"sqlite:///{tmp_path / 'study.db'}"
+    kept = optuna.load_study(study_name="s", storage=storage).trials[0]
+    assert kept.user_attrs["reason"].startswith("diverged")

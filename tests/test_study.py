@@ -1,0 +1,121 @@
+"""The study's folder: one driver, settings that can't change unseen."""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sweep.core.errors import StudyError
+from sweep.study import locked, open_folder
+
+SETTINGS: dict[str, Any] = {
+    "name": "s",
+    "results_dir": "results",
+    "resume": "continue",
+    "lora": {"r": 8, "target_modules": ("query", "value")},
+    "search": {"sampler": "grid", "seeds": (0,), "n_trials": 20, "space": {"lora.r": [4, 8]}},
+    "executor": {"workers": 2},
+    "fingerprints": {"train": "abc"},
+}
+
+
+def changed(**paths: Any) -> dict[str, Any]:
+    content = yaml.safe_load(yaml.safe_dump({**SETTINGS, "lora": dict(r=8), "search": {}}))
+    content["lora"] = dict(SETTINGS["lora"])
+    content["search"] = dict(SETTINGS["search"])
+    content["executor"] = dict(SETTINGS["executor"])
+    content["fingerprints"] = dict(SETTINGS["fingerprints"])
+    for path, value in paths.items():
+        part, _, key = path.partition("__")
+        content[part][key] = value
+    return content
+
+
+def test_same_settings_open_again_and_versions_are_kept(tmp_path: Path) -> None:
+    open_folder(tmp_path, SETTINGS, resume="continue")
+    open_folder(tmp_path, SETTINGS, resume="continue")
+    content = yaml.safe_load((tmp_path / "config.yaml").read_text(encoding="utf-8"))
+    assert "torch" in content["versions"]
+    assert content["lora"]["target_modules"] == ["query", "value"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "old", "new"),
+    [
+        ("lora__r", 16, "8", "16"),
+        ("fingerprints__train", "xyz", "'abc'", "'xyz'"),
+        ("search__sampler", "tpe", "'grid'", "'tpe'"),
+        ("search__space", {"lora.r": [4, 16]}, "[4, 8]", "[4, 16]"),
+    ],
+)
+def test_changed_setting_is_refused_with_key_old_and_new_value(
+    tmp_path: Path, path: str, value: Any, old: str, new: str
+) -> None:
+    open_folder(tmp_path, SETTINGS, resume="continue")
+    before = (tmp_path / "config.yaml").read_text(encoding="utf-8")
+    with pytest.raises(StudyError) as caught:
+        open_folder(tmp_path, changed(**{path: value}), resume="continue")
+    message = str(caught.value)
+    assert path.replace("__", ".") in message
+    assert f"was {old}" in message
+    assert f"now {new}" in message
+    assert (tmp_path / "config.yaml").read_text(encoding="utf-8") == before
+
+
+def test_where_it_runs_may_change(tmp_path: Path) -> None:
+    open_folder(tmp_path, SETTINGS, resume="continue")
+    open_folder(tmp_path, changed(executor__workers=1), resume="continue")
+
+
+def test_extend_takes_a_grown_space_but_no_other_change(tmp_path: Path) -> None:
+    open_folder(tmp_path, SETTINGS, resume="continue")
+    grown = changed(search__space={"lora.r": [4, 8, 16]})
+    open_folder(tmp_path, grown, resume="extend")
+    open_folder(tmp_path, grown, resume="continue")
+    with pytest.raises(StudyError, match=r"lora\.r"):
+        open_folder(tmp_path, changed(lora__r=16), resume="extend")
+
+
+def test_restart_moves_everything_aside_and_deletes_nothing(tmp_path: Path) -> None:
+    study = tmp_path / "연구"
+    study.mkdir()
+    open_folder(study, SETTINGS, resume="continue")
+    (study / "runs").mkdir()
+    (study / "runs" / "note.txt").write_text("mine")
+    open_folder(study, changed(lora__r=16), resume="restart")
+    aside = [p for p in tmp_path.iterdir() if p != study]
+    assert len(aside) == 1
+    assert (aside[0] / "runs" / "note.txt").read_text() == "mine"
+    assert not (study / "runs").exists()
+
+
+def test_two_restarts_within_a_second_keep_both_old_studies(tmp_path: Path) -> None:
+    study = tmp_path / "s"
+    study.mkdir()
+    for _ in range(3):
+        open_folder(study, SETTINGS, resume="restart")
+    assert len([p for p in tmp_path.iterdir() if p != study]) == 2
+
+
+def _hold(folder: Path, held: Any, done: Any) -> None:
+    with locked(folder):
+        held.set()
+        done.wait(30)
+
+
+def test_second_driver_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    held, done = context.Event(), context.Event()
+    first = context.Process(target=_hold, args=(tmp_path, held, done))
+    first.start()
+    assert held.wait(30)
+    with pytest.raises(StudyError, match=f"process {first.pid}"), locked(tmp_path):
+        pass
+    first.kill()
+    first.join()
+    with locked(tmp_path):
+        assert (tmp_path / ".lock").exists()

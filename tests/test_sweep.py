@@ -1,0 +1,397 @@
+"""The program as its users run it: one sweep from the command line to the exported adapter."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from peft import PeftModel
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from sweep.cli import run_command
+
+SPACE = "search.space={lora.r:[2,4],lora.target_modules:[qv,all-linear]}"
+
+
+@pytest.fixture
+def arguments(tiny_model: Path, pair_files: dict[str, Path]) -> list[str]:
+    """A grid of four configs on the tiny model, a second each."""
+    return [
+        f"model.path={tiny_model}",
+        "data=files",
+        f"data.train={pair_files['train']}",
+        f"data.dev={pair_files['dev']}",
+        "data.max_length=32",
+        "trainer=smoke",
+        "trainer.learning_rate=5e-3",
+        "tracking=disabled",
+        "executor=in_process",
+        "name=작은_실험",
+        SPACE,
+    ]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder with a Korean name to start in."""
+    folder = tmp_path / "내 폴더"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def run(*arguments: str, capfd: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    code = run_command(arguments)
+    out, err = capfd.readouterr()
+    return code, out, err
+
+
+def table(study: Path) -> pd.DataFrame:
+    return pd.read_csv(study / "table.csv")
+
+
+def without_costs(frame: pd.DataFrame) -> pd.DataFrame:
+    measured = ["train_seconds", "tokens_per_second", "peak_memory_mb", "worker"]
+    return frame.drop(columns=measured).sort_values("config_id", ignore_index=True)
+
+
+def test_sweep_leaves_tables_report_and_a_verified_adapter(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(*arguments, capfd=capfd)
+    assert (code, err) == (0, "")
+    study = home / "results" / "작은_실험"
+    rows = table(study)
+    assert rows["state"].tolist() == ["complete"] * 4
+    assert sorted(zip(rows["lora.r"], rows["lora.target_modules"], strict=True)) == [
+        (2, "all-linear"), (2, "qv"), (4, "all-linear"), (4, "qv"),
+    ]  # fmt: skip
+    board = pd.read_csv(study / "leaderboard.csv")
+    assert board["mean"].is_monotonic_decreasing
+    assert board["mean"].iloc[0] == rows["pearson"].max()
+    assert (study / "report.html").stat().st_size > 10_000
+    metrics = json.loads((study / "best" / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["pearson"] == rows["pearson"].max()
+    for part in ("4/4", "verified", "results/작은_실험/table.csv", "python -m sweep predict"):
+        assert part in out
+    labels = np.load(study / "dev_labels.npy")
+    for _, row in rows.iterrows():
+        run_dir = study / "runs" / f"{row['config_id']}-s{row['seed']}"
+        predictions = np.load(run_dir / "predictions.npy")
+        assert np.corrcoef(predictions, labels)[0, 1] == pytest.approx(row["pearson"], abs=1e-9)
+
+
+def test_second_start_trains_nothing_and_ends_the_same(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    run(*arguments, capfd=capfd)
+    study = home / "results" / "작은_실험"
+    before = (study / "table.csv").read_text(encoding="utf-8")
+    stamps = {p: p.stat().st_mtime_ns for p in study.glob("runs/*/run.json")}
+    code, out, _ = run(*arguments, capfd=capfd)
+    assert code == 0
+    assert out.count("done before") == 4
+    assert (study / "table.csv").read_text(encoding="utf-8") == before
+    assert {p: p.stat().st_mtime_ns for p in study.glob("runs/*/run.json")} == stamps
+
+
+def test_changed_setting_is_refused_and_extend_adds_the_new_cells(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    run(*arguments, capfd=capfd)
+    code, _, err = run(*arguments, "trainer.learning_rate=1e-3", capfd=capfd)
+    assert code == 2
+    for part in ("trainer.learning_rate", "0.005", "0.001", "resume=restart"):
+        assert part in err
+    grown = [a for a in arguments if a != SPACE]
+    grown.append("search.space={lora.r:[2,4,8],lora.target_modules:[qv,all-linear]}")
+    assert run(*grown, capfd=capfd)[0] == 2
+    code, out, _ = run(*grown, "resume=extend", capfd=capfd)
+    assert code == 0
+    assert out.count("done before") == 4
+    rows = table(home / "results" / "작은_실험")
+    assert len(rows) == 6
+    assert rows["state"].tolist() == ["complete"] * 6
+
+
+def test_changed_data_under_the_same_name_is_noticed(
+    home: Path, arguments: list[str], pair_files: dict[str, Path],
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    copy = home / "dev.csv"
+    shutil.copy(pair_files["dev"], copy)
+    arguments = [*arguments, f"data.dev={copy}", "search.space={lora.r:[2]}"]
+    assert run(*arguments, capfd=capfd)[0] == 0
+    frame = pd.read_csv(copy)
+    frame.loc[0, "score"] = 5 - frame.loc[0, "score"]
+    frame.to_csv(copy, index=False)
+    code, _, err = run(*arguments, capfd=capfd)
+    assert code == 2
+    assert "fingerprints.dev" in err
+
+
+def test_order_of_the_grid_changes_no_result(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    run(*arguments, capfd=capfd)
+    turned = [a for a in arguments if a != SPACE]
+    turned += ["search.space={lora.target_modules:[all-linear,qv],lora.r:[4,2]}", "name=turned"]
+    run(*turned, capfd=capfd)
+    first, second = (
+        table(home / "results" / name).set_index("config_id")["pearson"].sort_index()
+        for name in ("작은_실험", "turned")
+    )
+    pd.testing.assert_series_equal(first, second, atol=1e-6, rtol=0)
+
+
+def test_failed_run_is_reported_kept_apart_and_tried_again(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    wild = [a for a in arguments if a != SPACE]
+    wild.append("search.space={trainer.learning_rate:[5e-3,1e30]}")
+    code, out, _ = run(*wild, capfd=capfd)
+    assert code == 3
+    rows = table(home / "results" / "작은_실험").set_index("state")
+    assert pd.isna(rows.loc["failed", "pearson"])
+    assert "diverged" in rows.loc["failed", "reason"] or "undefined" in rows.loc["failed", "reason"]
+    assert "failed:" in out
+    code, out, _ = run(*wild, capfd=capfd)
+    assert code == 3
+    assert out.count("done before") == 1
+    assert len(table(home / "results" / "작은_실험")) == 2
+
+
+def test_sweep_in_which_nothing_finishes_ends_with_its_own_code(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    hopeless = [*arguments, "search.space={lora.r:[2]}", "trainer.learning_rate=1e30"]
+    code, out, _ = run(*hopeless, capfd=capfd)
+    assert code == 4
+    assert "No run finished" in out
+    assert not (home / "results" / "작은_실험" / "best").exists()
+
+
+def test_several_seeds_are_runs_of_one_config(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, _, _ = run(*arguments, "search.space={lora.r:[2]}", "search.seeds=[0,1]", capfd=capfd)
+    assert code == 0
+    study = home / "results" / "작은_실험"
+    rows, board = table(study), pd.read_csv(study / "leaderboard.csv")
+    assert rows["seed"].tolist() == [0, 1]
+    assert board["n_seeds"].tolist() == [2]
+    assert board["mean"].iloc[0] == pytest.approx(rows["pearson"].mean())
+
+
+def test_best_trains_again_to_the_same_score(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    run(*arguments, capfd=capfd)
+    best = Path("results/작은_실험/best")
+    again = ["executor=in_process", "tracking=disabled"]
+    code, _, _ = run(f"+experiment={best / 'config.yaml'}", *again, capfd=capfd)
+    assert code == 0
+    rows = table(home / "results" / "작은_실험_best")
+    assert rows["pearson"].tolist() == [
+        pytest.approx(table(home / "results" / "작은_실험")["pearson"].max(), abs=1e-6)
+    ]
+
+
+def test_export_names_a_run_merges_and_never_overwrites_what_is_not_its_own(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    run(*arguments, capfd=capfd)
+    study = Path("results/작은_실험")
+    worst = table(study).sort_values("pearson").iloc[0]
+    target = home / "내 어댑터"
+    named = ["--run", worst["config_id"], "--merge", "--to", str(target)]
+    code, out, _ = run("export", str(study), *named, capfd=capfd)
+    assert code == 0
+    assert f"{worst['pearson']:.6f}" in out
+    model = AutoModelForSequenceClassification.from_pretrained(target / "merged").eval()
+    tokenizer = AutoTokenizer.from_pretrained(target / "merged")
+    base = AutoModelForSequenceClassification.from_pretrained(
+        yaml.safe_load((target / "config.yaml").read_text(encoding="utf-8"))["model"]["path"],
+        num_labels=1,
+        problem_type="regression",
+    )
+    adapted = PeftModel.from_pretrained(base, str(target / "adapter")).eval()
+    batch = tokenizer(["고양이 먹는다"], ["강아지 먹는다"], return_tensors="pt")
+    with torch.no_grad():
+        assert torch.allclose(model(**batch).logits, adapted(**batch).logits, atol=1e-5)
+    mine = home / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("precious")
+    code, _, err = run("export", str(study), "--to", str(mine), capfd=capfd)
+    assert code == 2
+    assert "thesis.txt" in err
+    assert (mine / "thesis.txt").read_text() == "precious"
+    for wrong in ("zzz", ""):
+        assert run("export", str(study), "--run", wrong, capfd=capfd)[0] == 2
+    assert run("export", "results", capfd=capfd)[0] == 2
+
+
+def test_predict_scores_pairs_with_and_without_labels(
+    home: Path, arguments: list[str], pair_files: dict[str, Path],
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    run(*arguments, "search.space={lora.r:[2]}", capfd=capfd)
+    best = "results/작은_실험/best"
+    code, out, err = run("predict", best, str(pair_files["dev"]), capfd=capfd)
+    assert code == 0
+    assert f"Pearson {table(home / 'results' / '작은_실험')['pearson'][0]:.4f}" in err
+    assert out.splitlines()[0] == "text_a,text_b,label,prediction"
+    plain = home / "새 문장.tsv"
+    plain.write_text("a\tb\n고양이\t강아지\n", encoding="utf-8")
+    columns = ["--text-a", "a", "--text-b", "b", "--out", "점수.csv"]
+    code, out, err = run("predict", best, str(plain), *columns, capfd=capfd)
+    assert (code, out) == (0, "")
+    scored = pd.read_csv("점수.csv")
+    assert scored.columns.tolist() == ["text_a", "text_b", "prediction"]
+    code, _, err = run("predict", best, str(plain), capfd=capfd)
+    assert code == 2
+    assert "columns: a, b" in err
+    assert run("predict", str(home), str(plain), capfd=capfd)[0] == 2
+
+
+def test_tampered_adapter_does_not_verify(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    run(*arguments, capfd=capfd)
+    best = Path("results/작은_실험/best")
+    assert run("verify", str(best), capfd=capfd)[0] == 0
+    metrics = json.loads((best / "metrics.json").read_text(encoding="utf-8"))
+    metrics["pearson"] += 2e-4
+    (best / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    code, _, err = run("verify", str(best), capfd=capfd)
+    assert code == 1
+    assert "must agree within 0.0001" in err
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("lora.target_modules=[query,valeu]", "valeu"),
+        ("lora.r=64", "64"),
+        ("search.space={lora.r:[2,64]}", "64"),
+        ("data.text_a=문장", "sentence1, sentence2, score"),
+        ("data.label=sentence1", "data row 1"),
+        ("data.dev=none.csv", "must exist"),
+        ("model.path=no/such-model", "must be a local folder"),
+        ("model.path=.", "config.json"),
+        ("tracking.mode=online", "key"),
+    ],
+)
+def test_mistake_ends_with_code_2_before_anything_is_made(
+    home: Path, arguments: list[str], override: str, said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(*arguments, override, capfd=capfd)
+    assert code == 2
+    assert said in err
+    assert "Traceback" not in err
+    assert len(err.splitlines()) < 12
+    assert not (home / "results").exists()
+
+
+def test_help_lists_the_verbs_and_a_wrong_flag_is_a_mistake(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        run_command(["--help"])
+    out, _ = capfd.readouterr()
+    assert left.value.code == 0
+    for verb in ("export", "predict", "verify", "report"):
+        assert verb in out
+    with pytest.raises(SystemExit) as left:
+        run_command(["--no-such-flag"])
+    assert left.value.code == 2
+
+
+def test_cfg_prints_what_would_be_used(
+    home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run("--cfg", "+experiment=lora_grid", "lora.r=5", capfd=capfd)
+    assert code == 0
+    assert yaml.safe_load(out)["lora"]["r"] == 5
+    assert not (home / "results").exists()
+
+
+def start(arguments: list[str], folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "sweep", *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def num_done(folder: Path) -> int:
+    return len(list((folder / "results").glob("*/runs/*/run.json")))
+
+
+@pytest.mark.parametrize("kill_at", [0, 2])
+def test_killed_sweep_finishes_the_rest_to_the_unbroken_result(
+    tmp_path: Path, arguments: list[str], kill_at: int
+) -> None:
+    in_processes = [a for a in arguments if a != "executor=in_process"]
+    in_processes += ["executor=processes", "executor.workers=2", "trainer.max_steps=40"]
+    broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
+    for folder in (broken, unbroken):
+        folder.mkdir()
+    process = start(in_processes, broken)
+    runs = broken / "results" / "작은_실험" / "runs"
+    wait_for(lambda: num_done(broken) >= kill_at and runs.is_dir(), process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    finished = {p: p.stat().st_mtime_ns for p in runs.glob("*/run.json")}
+    again = start(in_processes, broken)
+    out, err = again.communicate(timeout=240)
+    assert again.returncode == 0, err
+    assert out.count("done before") == len(finished)
+    assert {p: p.stat().st_mtime_ns for p in finished} == finished
+    whole = start(in_processes, unbroken)
+    assert whole.wait(timeout=240) == 0
+    whole.communicate()
+    tables = [
+        without_costs(table(f / "results" / "작은_실험")) for f in (broken, unbroken)
+    ]
+    assert tables[0]["state"].tolist() == ["complete"] * 4
+    pd.testing.assert_frame_equal(*tables, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_sweep_says_how_to_go_on(
+    tmp_path: Path, arguments: list[str], number: signal.Signals, code: int
+) -> None:
+    slow = [a for a in arguments if a != "executor=in_process"]
+    slow += ["executor.workers=1", "trainer.max_steps=3000"]
+    process = start(slow, tmp_path)
+    wait_for(lambda: (tmp_path / "results" / "작은_실험" / "runs").is_dir(), process)
+    os.kill(process.pid, number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "to go on:\n  python -m sweep" in out
+    assert "Traceback" not in err
+    assert table(tmp_path / "results" / "작은_실험")["state"].unique().tolist() == ["queued"]
