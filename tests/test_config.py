@@ -85,11 +85,12 @@ def test_klue_grid_is_the_same_grid_with_the_usual_setting() -> None:
         ("+experiment=no/such/file.yaml", "must exist"),
         ("search.space={lora.r:[8,0]}", "`lora.r` must be at least 1"),
         ("search.space={lora.rank:[8]}", "did you mean `lora.r"),
+        ("search.space={lora.r:[8,16]} lora.r=4", "either searched or set"),
     ],
 )
 def test_slip_is_refused_with_what_was_meant(override: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        settings(override)
+        settings(*override.split())
     assert said in str(caught.value)
 
 
@@ -166,6 +167,28 @@ def test_plus_before_a_known_key_is_forgiven() -> None:
 def test_dimension_can_be_taken_out_on_the_command_line() -> None:
     composed = settings("+experiment=lora_grid", "search.space.rank=null")
     assert len(composed.space.grid()) == 4
+
+
+def test_dotted_dimension_can_be_set_or_taken_out_on_the_command_line() -> None:
+    composed = settings(
+        "+experiment=lora_grid", "search.space.lora.lora_dropout=null",
+        "search.space.lora.target_modules=[qv,qkv,mlp]",
+    )  # fmt: skip
+    assert len(composed.space.grid()) == 6
+    assert "lora.lora_dropout" not in composed.space.keys
+
+
+def test_whole_space_takes_the_place_of_the_experiment_s() -> None:
+    composed = settings("+experiment=lora_grid", "search.space={lora.r:[4,8]}")
+    assert composed.space.keys == ("lora.r",)
+    assert settings("+experiment=lora_grid", "search.space={}").space.keys == ()
+
+
+def test_other_weights_drop_the_checksum_and_name_of_the_preset(tmp_path: Path) -> None:
+    assert settings().model.sha256 is not None
+    other = settings(f"model.path={tmp_path}").model
+    assert (other.sha256, other.hub_name) == (None, None)
+    assert settings(f"model.path={tmp_path}", "model.sha256=ab").model.sha256 == "ab"
 
 
 def test_local_folder_is_resolved_once_against_the_start_folder(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def changed(**paths: Any) -> dict[str, Any]:
-    content = yaml.safe_load(yaml.safe_dump({**SETTINGS, "lora": dict(r=8), "search": {}}))
-    content["lora"] = dict(SETTINGS["lora"])
-    content["search"] = dict(SETTINGS["search"])
-    content["executor"] = dict(SETTINGS["executor"])
-    content["fingerprints"] = dict(SETTINGS["fingerprints"])
+    content = copy.deepcopy(SETTINGS)
     for path, value in paths.items():
         part, _, key = path.partition("__")
         content[part][key] = value

@@ -41,7 +41,7 @@ base = AutoModelForSequenceClassification.from_pretrained(
 )
 model = PeftModel.from_pretrained(base, "adapter").eval()
 pair = tokenizer("A man is eating.", "Someone eats.", return_tensors="pt")
-score = model(**pair).logits.item()
+score = {low:g} + {width:g} * model(**pair).logits.item()  # trained on labels scaled to [0, 1]
 ```
 
 or, without code: `python -m sweep predict THIS_FOLDER pairs.csv`.
@@ -60,6 +60,7 @@ def model_card(run: Run, outcome: Outcome, *, study: str, versions: Mapping[str,
         study=study,
         low=low,
         high=high,
+        width=high - low,
         data=_data(recipe),
         pearson=outcome.pearson,
         spearman=outcome.spearman,

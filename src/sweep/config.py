@@ -32,7 +32,7 @@ from sweep.core.recipe import (
     check_ranges,
 )
 from sweep.core.space import Params, Space, parse_space
-from sweep.overrides import Places, nearest, prepare, rename_old_keys
+from sweep.overrides import Places, Ready, nearest, prepare, rename_old_keys
 
 T = TypeVar("T")
 
@@ -142,7 +142,7 @@ def load_settings(
     Raises:
         ConfigError: anything wrong with groups, keys, types or ranges.
     """
-    content, notices = compose_config(overrides, config_dir=config_dir)
+    content, ready = _compose(overrides, config_dir=config_dir)
     for part, kind in _PARTS.items():
         _refuse_unknown(part, content[part], {f.name for f in dataclasses.fields(kind)})
     _refuse_unknown("", content, {*_PARTS, *_SCALARS})
@@ -151,16 +151,22 @@ def load_settings(
         settings, model=_absolute_model(settings.model), data=_absolute_data(settings.data)
     )
     _check_search(settings.search)
+    _refuse_fixed_and_searched(settings.space, ready.keys)
     checked(settings.recipe(seed=0))
     for params in settings.space.corners():
         settings.expand(params, seed=0)
-    return settings, notices
+    return settings, ready.notices
 
 
 def compose_config(
     overrides: Sequence[str], *, config_dir: Path | None = None
 ) -> tuple[dict[str, Any], list[str]]:
-    """The composed configuration as plain containers, with the name filled in."""
+    """The composed configuration as plain containers, with the name filled in, and notices."""
+    content, ready = _compose(overrides, config_dir=config_dir)
+    return content, ready.notices
+
+
+def _compose(overrides: Sequence[str], *, config_dir: Path | None) -> tuple[dict[str, Any], Ready]:
     _register_schema()
     with Places.open(assets(), config_dir) as places:
         valid = [*_dotted(_schema()), *_SCALARS]
@@ -174,9 +180,18 @@ def compose_config(
             raise _as_config_error(error) from error
     assert isinstance(content, dict)
     plain: dict[str, Any] = {str(key): value for key, value in content.items()}
+    _join_dotted_keys(plain["search"]["space"])
     notices = [*ready.notices, *rename_old_keys(plain)]
     plain["name"] = plain.get("name") or ready.experiment or "sweep"
-    return plain, notices
+    return plain, dataclasses.replace(ready, notices=notices)
+
+
+def _join_dotted_keys(space: dict[str, Any]) -> None:
+    """`search.space.lora.r=[4,8]` arrives as `{lora: {r: ...}}`: a dimension named `lora.r`."""
+    for part in ("model", "data", "lora", "trainer"):
+        nested = space.get(part)
+        if isinstance(nested, dict) and all(f"{part}.{k}" in SEARCHABLE_KEYS for k in nested):
+            space |= {f"{part}.{key}": value for key, value in space.pop(part).items()}
 
 
 def checked(recipe: Recipe) -> Recipe:
@@ -247,6 +262,18 @@ def _check_search(search: Search) -> None:
         )
     if search.n_trials < 1:
         raise ConfigError("`search.n_trials` must be at least 1.", value=search.n_trials)
+
+
+def _refuse_fixed_and_searched(space: Space, given: Sequence[str]) -> None:
+    """A value on the command line for a searched key would be silently without effect."""
+    for dimension in space.dimensions:
+        for key in set(dimension.keys) & set(given):
+            raise ConfigError(
+                "A key is either searched or set.",
+                value=f"`{key}` is set on the command line and searched by `{dimension.name}`",
+                way_out="take it out of the search, with other labels or `search.space={...}`, "
+                "or leave the override away",
+            )
 
 
 def _absolute_model(model: Model) -> Model:

@@ -26,10 +26,10 @@ from transformers import (
 from sweep.card import model_card
 from sweep.core.errors import ExportError, VerificationError
 from sweep.core.files import replacing_folder, write_text
-from sweep.core.recipe import Recipe
+from sweep.core.recipe import Data, Recipe
 from sweep.core.statistics import Floats
 from sweep.core.trial import Outcome, Run
-from sweep.train.data import Pairs, load_split, load_unscored, tokenized
+from sweep.train.data import Pairs, in_label_units, load_split, load_unscored, tokenized
 from sweep.train.model import load_base, load_tokenizer
 from sweep.train.trainer import scores
 
@@ -114,7 +114,7 @@ def verify(folder: Path) -> Verified:
         models.append(merged)
     measured = float(metrics["pearson"])
     for model in models:
-        predictions = _predict(model, dev, tokenizer, max_length=recipe.data.max_length)
+        predictions = _predict(model, dev, tokenizer, recipe.data)
         reloaded, _ = scores(predictions, dev.labels)
         if not abs(reloaded - measured) <= TOLERANCE:
             raise VerificationError(
@@ -141,7 +141,7 @@ def predict(folder: Path, pairs_file: Path, columns: Mapping[str, Any]) -> tuple
     pairs = load_unscored(pairs_file, data)
     tokenizer = load_tokenizer(recipe.model)
     model = _load(folder, recipe, tokenizer)
-    return pairs, _predict(model, pairs, tokenizer, max_length=data.max_length)
+    return pairs, _predict(model, pairs, tokenizer, data)
 
 
 def read_recipe(folder: Path) -> Recipe:
@@ -169,12 +169,13 @@ def _predict(
     model: torch.nn.Module,
     pairs: Pairs,
     tokenizer: PreTrainedTokenizerBase,
+    data: Data,
     *,
-    max_length: int,
     batch_size: int = 64,
 ) -> Floats:
+    """Scores `[N]` in the units of the labels."""
     model.eval()
-    rows = tokenized(pairs, tokenizer, max_length=max_length)
+    rows = tokenized(pairs, tokenizer, data)
     rows = rows.remove_columns([c for c in rows.column_names if c == "labels"])
     collate = DataCollatorWithPadding(tokenizer)
     batches = (
@@ -182,7 +183,7 @@ def _predict(
         for start in range(0, len(rows), batch_size)
     )
     logits = [model(**batch).logits.reshape(-1).double() for batch in batches]
-    return np.asarray(torch.cat(logits).numpy(), dtype=np.float64)
+    return in_label_units(np.asarray(torch.cat(logits).numpy(), dtype=np.float64), data)
 
 
 def _verify_in_fresh_process(folder: Path) -> Verified:

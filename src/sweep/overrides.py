@@ -57,6 +57,8 @@ class Ready:
     overrides: list[str]
     notices: list[str]
     experiment: str | None
+    #: Keys that were given a value.
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ def prepare(overrides: Sequence[str], *, places: Places, valid_keys: Iterable[st
     ready: list[str] = []
     notices: list[str] = []
     experiment: str | None = None
+    given: list[str] = []
     for text in overrides:
         override = _parse(text)
         name = override.key_or_group
@@ -135,8 +138,9 @@ def prepare(overrides: Sequence[str], *, places: Places, valid_keys: Iterable[st
         key, notice = _current_name(name)
         notices += notice
         _check_key(key, text, keys=keys, groups=places.groups())
-        ready.append(_rewritten(override, key))
-    return Ready([*ready, *_other_weights(ready)], notices, experiment)
+        given.append(key)
+        ready += _rewritten(override, key)
+    return Ready([*ready, *_other_weights(ready)], notices, experiment, tuple(given))
 
 
 def rename_old_keys(content: dict[str, Any]) -> list[str]:
@@ -255,14 +259,20 @@ def _parse(text: str) -> Override:
             ) from None
 
 
-def _rewritten(override: Override, key: str) -> str:
-    """The override under its current name; `+` before a known key is a slip that Hydra refuses."""
+def _rewritten(override: Override, key: str) -> list[str]:
+    """The override under its current name, in the form that does what it says.
+
+    `+` before a known key is a slip that Hydra refuses. A whole space takes the place of the
+    old one, which Hydra would merge it into.
+    """
     line = override.input_line or ""
     value = line.partition("=")[2]
     if line.startswith("~"):
-        return line
+        return [line]
+    if key == "search.space":
+        return ["~search.space", f"+search.space={value}"]
     prefix = "++" if key.startswith("search.space") else ""
-    return f"{prefix}{key}={value}"
+    return [f"{prefix}{key}={value}"]
 
 
 def _value(override: Override) -> Any:

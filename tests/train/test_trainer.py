@@ -100,7 +100,7 @@ def plain_peft_and_trainer(recipe: Recipe, folder: Path) -> tuple[dict[str, floa
     """What a practitioner would write by hand for the same recipe."""
     tokenizer = AutoTokenizer.from_pretrained(recipe.model.path)
     splits = {s: load_split(recipe.data, s) for s in ("train", "dev")}  # type: ignore[arg-type]
-    data = {s: tokenized(p, tokenizer, max_length=32) for s, p in splits.items()}
+    data = {s: tokenized(p, tokenizer, recipe.data) for s, p in splits.items()}
     set_seed(recipe.seed)
     base = AutoModelForSequenceClassification.from_pretrained(
         recipe.model.path, num_labels=1, problem_type="regression"

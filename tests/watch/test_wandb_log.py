@@ -399,7 +399,7 @@ def test_lost_server_is_said_once_and_runs_go_offline(
 ) -> None:
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     monkeypatch.setenv("WANDB_BASE_URL", NO_SERVER)
-    a, b = make_run(0), make_run(1)
+    a, b = make_run(0), make_run(1, r=16)
     listener = Listener()
     watcher = make_watcher(study, listener, mode="online", timeout_s=2.0)
     start = time.monotonic()
@@ -445,7 +445,7 @@ def test_server_lost_on_the_way_leaves_the_run_on_disk(
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
-    a, b = make_run(0), make_run(1)
+    a, b = make_run(0), make_run(1, r=16)
     listener = Listener()
     watcher = make_watcher(study, listener, mode="online", timeout_s=2.0)
     watcher.opened(Totals(STUDY, 2))
@@ -569,7 +569,7 @@ def test_crash_inside_wandb_is_said_once_and_ends_only_wandb(
         raise RuntimeError("service process died\nmore lines")
 
     monkeypatch.setattr(wandb, "init", crash)
-    a, b = make_run(0), make_run(1)
+    a, b = make_run(0), make_run(1, r=16)
     listener = Listener()
     play(
         make_watcher(study, listener),

@@ -87,17 +87,26 @@ def pairs_of(table: pd.DataFrame, data: Data, *, origin: str, scored: bool = Tru
     return Pairs(texts[0], texts[1], labels, origin)
 
 
-def tokenized(
-    pairs: Pairs, tokenizer: PreTrainedTokenizerBase, *, max_length: int
-) -> datasets.Dataset:
-    """Token ids of both sentences in one sequence, without padding, with `labels` where known."""
+def tokenized(pairs: Pairs, tokenizer: PreTrainedTokenizerBase, data: Data) -> datasets.Dataset:
+    """Token ids of both sentences in one sequence, without padding, with `labels` where known.
+
+    Labels are scaled from `data.label_range` to [0, 1]: a new head starts near 0, and a short
+    training would otherwise be spent on reaching the mean (docs/decisions.md).
+    """
     encoded = tokenizer(
-        list(pairs.text_a), list(pairs.text_b), truncation=True, max_length=max_length
+        list(pairs.text_a), list(pairs.text_b), truncation=True, max_length=data.max_length
     )
     columns: dict[str, Any] = dict(encoded)
     if pairs.labels is not None:
-        columns["labels"] = pairs.labels.astype(np.float32)
+        low, high = data.label_range
+        columns["labels"] = ((pairs.labels - low) / (high - low)).astype(np.float32)
     return datasets.Dataset.from_dict(columns)
+
+
+def in_label_units(outputs: Floats, data: Data) -> Floats:
+    """Model outputs `[N]` as scores in `data.label_range`: the inverse of the scaling."""
+    low, high = data.label_range
+    return low + (high - low) * outputs
 
 
 def _read_file(path: Path, data: Data) -> pd.DataFrame:

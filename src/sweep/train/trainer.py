@@ -36,7 +36,7 @@ from sweep.core.ports import Handle
 from sweep.core.recipe import Data, Model, Recipe, Trainer
 from sweep.core.statistics import Floats
 from sweep.core.trial import Evaluated, Evaluation, Outcome, Progress, Run, RunState
-from sweep.train.data import load_split, tokenized
+from sweep.train.data import in_label_units, load_split, tokenized
 from sweep.train.memory import PeakMemory
 from sweep.train.model import build, count_lora_params, load_tokenizer, targets_of
 
@@ -59,17 +59,15 @@ class Prepared:
 def prepared(model: Model, data: Data) -> Prepared:
     """Tokenizer and tokenised splits."""
     tokenizer = load_tokenizer(model)
-    train, dev = (
-        tokenized(load_split(data, split), tokenizer, max_length=data.max_length)
-        for split in ("train", "dev")
-    )
+    train, dev = (tokenized(load_split(data, split), tokenizer, data) for split in ("train", "dev"))
     return Prepared(tokenizer, train, dev)
 
 
 def train_run(run: Run, folder: Path, handle: Handle) -> Outcome:
     """Train one recipe and keep the adapter of its best dev evaluation in `folder`.
 
-    Writes `adapter/` and `predictions.npy` (dev predictions at the best step, `[N]`).
+    Writes `adapter/` and `predictions.npy` (dev predictions at the best step, `[N]`, in the
+    units of the labels).
 
     Raises:
         RunFailed: the loss diverged or the dev correlation is undefined.
@@ -79,7 +77,7 @@ def train_run(run: Run, folder: Path, handle: Handle) -> Outcome:
     # result does not depend on what the process has done before.
     set_seed(run.recipe.seed)
     model = build(run.recipe.model, run.recipe.lora, shared.tokenizer)
-    watch = _DevWatch(run.id, folder, handle, model)
+    watch = _DevWatch(run, folder, handle, model)
     try:
         with tempfile.TemporaryDirectory(prefix="sweep-run-") as scratch, PeakMemory() as memory:
             trainer = _trainer(run.recipe, model, shared, watch, Path(scratch))
@@ -144,9 +142,10 @@ def scores(predictions: Floats, labels: Floats) -> tuple[float, float]:
 class _DevWatch(TrainerCallback):
     """Follows one run: reports steps and evaluations, keeps the best adapter, stops divergence."""
 
-    def __init__(self, run_id: str, folder: Path, handle: Handle, model: PeftModel) -> None:
+    def __init__(self, run: Run, folder: Path, handle: Handle, model: PeftModel) -> None:
         self.evaluations: list[Evaluation] = []
-        self._run_id = run_id
+        self._run_id = run.id
+        self._data = run.recipe.data
         self._folder = folder
         self._handle = handle
         self._model = model
@@ -165,7 +164,7 @@ class _DevWatch(TrainerCallback):
     def compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
         predictions = np.asarray(prediction.predictions, dtype=np.float64).reshape(-1)
         labels = np.asarray(prediction.label_ids, dtype=np.float64).reshape(-1)
-        self._predictions = predictions
+        self._predictions = in_label_units(predictions, self._data)
         pearson, spearman = scores(predictions, labels)
         return {"pearson": pearson, "spearman": spearman}
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import pandas as pd
@@ -55,6 +56,7 @@ def build_report(folder: Path) -> Path:
         sections=[s for section in _SECTIONS if (s := section(study)) is not None],
         built=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         figure_json=_figure_json,
+        quote=quote,
         short=_short,
         setting=_setting,
         plotly_js=Markup(importlib.import_module("plotly.offline").get_plotlyjs()),
@@ -125,14 +127,14 @@ class Study:
     def read(cls, folder: Path) -> Study:
         """Read what is there; what is missing is empty."""
         path = folder / "config.yaml"
-        settings = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+        found = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
         paths = sorted((folder / "runs").glob("*/run.json"))
         study = cls(
             folder,
-            settings,
+            {part: {} for part in _TRAINING} | found,
             _csv(folder / "table.csv", "trial config_id seed state reason train_seconds"),
             _csv(folder / "leaderboard.csv", "config_id mean ci_low lora_params train_seconds"),
-            tuple(json.loads(path.read_text(encoding="utf-8")) for path in paths),
+            tuple(record for path in paths if (record := _record(path)) is not None),
         )
         for frame in (study.table, study.configs):
             frame["label"] = [study.words(row) for row in frame.to_dict("records")]
@@ -141,17 +143,6 @@ class Study:
     @property
     def name(self) -> str:
         return str(self.settings.get("name") or self.folder.resolve().name)
-
-    @property
-    def about(self) -> str:
-        """Model and data in a few words."""
-        model, data = self.settings.get("model") or {}, self.settings.get("data") or {}
-        base = model.get("hub_name") or Path(model.get("path") or "").name
-        pairs = " ".join(str(data[k]) for k in ("source", "path", "name") if data.get(k))
-        return (
-            " · ".join(filter(None, (base and f"base {base}", pairs and f"data {pairs}")))
-            or "study"
-        )
 
     @property
     def place(self) -> str:
@@ -173,19 +164,20 @@ class Study:
     @cached_property
     def factors(self) -> list[Factor]:
         """Searched dimensions with several scored values, the most separating first."""
-        space = (self.settings.get("search") or {}).get("space") or {}
+        space = self.settings["search"].get("space", {})
         labelled = {
             name: next(iter(entry.values()))
             for name, entry in space.items()
             if isinstance(entry, Mapping) and "low" not in entry
         }
-        groups = [[k for k in keys if k in self.keys] for keys in labelled.values()]
-        alone = [[k] for k in self.keys if not any(k in group for group in groups)]
+        scored = [key for key in self.keys if key in self.configs]
+        groups = [[k for k in keys if k in scored] for keys in labelled.values()]
+        alone = [[k] for k in scored if not any(k in group for group in groups)]
         built = [_factor(self.configs, keys) for keys in [*groups, *alone] if keys]
         varied = [factor for factor in built if len(factor.levels) > 1]
         return sorted(varied, key=lambda f: -_separation(self.configs, f))
 
-    def words(self, row: Mapping[str, Any]) -> str:
+    def words(self, row: Mapping[Any, Any]) -> str:
         """Searched settings of a row in words."""
         return ", ".join(_setting(k, row[k]) for k in self.keys if k in row) or "base settings"
 
@@ -193,7 +185,7 @@ class Study:
         """Configs that differ in this factor alone, in groups of two or more."""
         groups: dict[tuple[str, ...], dict[str, tuple[str, float]]] = {}
         for config_id, mean in zip(self.configs["config_id"], self.configs["mean"], strict=True):
-            others = tuple(f.values[config_id] for f in self.factors if f.name != factor.name)
+            others = tuple(f.values[config_id] for f in self.factors if f is not factor)
             groups.setdefault(others, {})[factor.level_of[config_id]] = (config_id, mean)
         return [match for match in groups.values() if len(match) > 1]
 
@@ -233,6 +225,7 @@ def _verdict(study: Study) -> Section:
         "cheapest": cheapest if cheapest and cheapest["rank"] != 1 else None,
         "known": bool(configs["ci_low"].notna().any()),
         "seeds": (int(configs["n_seeds"].min()), int(configs["n_seeds"].max())),
+        "asked_seeds": len(study.settings["search"].get("seeds", [0])),
         "seed_sd": float(pooled) ** 0.5 if weights.sum() else None,
     }
     return Section("verdict", "Verdict", facts)
@@ -242,11 +235,7 @@ def _leaderboard(study: Study) -> Section | None:
     configs = study.configs
     if configs.empty:
         return None
-    lows, highs = (
-        configs["ci_low"].fillna(configs["mean"]),
-        configs["ci_high"].fillna(configs["mean"]),
-    )
-    low, high = float(lows.min()), float(highs.max())
+    low, high = float(configs["ci_low"].min()), float(configs["ci_high"].max())
     return Section("leaderboard", "Leaderboard", {"low": low, "span": high - low or 1.0})
 
 
@@ -321,18 +310,9 @@ def _making(study: Study) -> Section:
     for source in (settings, *study.records):
         for name, version in source.get("versions", {}).items():
             versions.setdefault(name, set()).add(str(version))
-    experiment = {key: settings[key] for key in ("name", *_TRAINING) if key in settings}
+    experiment = {key: settings[key] for key in ("name", *_TRAINING) if settings.get(key)}
     facts = {
         "versions": {name: ", ".join(sorted(found)) for name, found in versions.items()},
-        "sources": {
-            name: (settings.get(part) or {}).get(key)
-            for name, part, key in (
-                ("model", "model", "path"),
-                ("revision", "model", "revision"),
-                ("data", "data", "source"),
-            )
-            if (settings.get(part) or {}).get(key)
-        },
         "fingerprints": settings.get("fingerprints", {}),
         "experiment": "# @package _global_\n"
         + yaml.safe_dump(experiment, allow_unicode=True, sort_keys=False),
@@ -340,9 +320,7 @@ def _making(study: Study) -> Section:
     return Section("making", "How to make it again", facts)
 
 
-def _averages(
-    configs: pd.DataFrame, factor: Factor, matches: list[Match]
-) -> dict[str, float]:
+def _averages(configs: pd.DataFrame, factor: Factor, matches: list[Match]) -> dict[str, float]:
     """Mean score by level: over groups that hold every level, or over all configs without any."""
     full = [match for match in matches if len(match) == len(factor.levels)]
     if full:
@@ -360,7 +338,8 @@ def _effect(
     """
     if factor.numbers is not None:
         ranks = configs["config_id"].map(factor.numbers).rank()
-        return {"correlation": float(ranks.corr(configs["mean"].rank())), "all": len(configs)}
+        correlation = ranks.corr(configs["mean"].rank())
+        return {"correlation": float(correlation), "thirds": dict(averages)}
     best = max(factor.levels, key=lambda level: averages[level])
     below = []
     for level in factor.levels:
@@ -380,11 +359,12 @@ def _factor(configs: pd.DataFrame, keys: list[str]) -> Factor:
     name = " and ".join(_short(key) for key in keys)
     if len(keys) == 1 and column.nunique() > _MAX_LEVELS and pd.api.types.is_numeric_dtype(column):
         thirds = pd.qcut(column, 3, duplicates="drop")
-        names = {t: f"{t.left:.3g} to {t.right:.3g}" for t in thirds.cat.categories}
+        ends = column.groupby(thirds, observed=True).agg(["min", "max"])
+        names = {third: f"{low:.3g} to {high:.3g}" for third, low, high in ends.itertuples()}
         return Factor(
             name,
             levels=tuple(names.values()),
-            level_of=dict(zip(ids, thirds.map(names), strict=True)),
+            level_of={i: names[third] for i, third in zip(ids, thirds, strict=True)},
             values=dict(zip(ids, column.map(str), strict=True)),
             numbers=dict(zip(ids, column.astype(float), strict=True)),
             log=bool(column.min() > 0 and column.max() > 10 * column.min()),
@@ -415,7 +395,8 @@ def _short(key: str) -> str:
 def _setting(key: str, value: object, *, bare: bool = False) -> str:
     """A key and its value in words; targets speak for themselves."""
     if isinstance(value, float):
-        text = "none" if pd.isna(value) else f"{value:.3g}"
+        whole = "none" if pd.isna(value) else f"{value:.0f}"
+        text = whole if pd.isna(value) or value.is_integer() else f"{value:.3g}"
     else:
         text = str(value).lower() if isinstance(value, bool) else str(value)
     return text if bare or key == "lora.target_modules" else f"{_short(key)} {text}"
@@ -429,6 +410,15 @@ def _csv(path: Path, columns: str) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame(columns=columns.split())
     return pd.read_csv(path, dtype={"config_id": str}, keep_default_na=False, na_values=[""])
+
+
+def _record(path: Path) -> dict[str, Any] | None:
+    """A `run.json`, or None when it can't be read: the sweep trains that run again."""
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    return record
 
 
 def _figure_json(figure: Figure) -> Markup:

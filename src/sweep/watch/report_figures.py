@@ -19,7 +19,8 @@ Match = Mapping[str, tuple[str, float]]
 
 #: Rows of a dot plot and lines of learning curves that a reader can still tell apart.
 MAX_DOTS, MAX_CURVES = 60, 200
-_MAX_ERROR_BARS = 100
+#: More configs or runs than this are drawn smaller, thinner, without error bars.
+_MANY = 100
 _LONGEST_LABEL = 58
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon", "x")
 _GOLDEN = 0.618
@@ -44,9 +45,8 @@ class Factor:
 def dot_plot(configs: pd.DataFrame, factor: Factor | None) -> Figure:
     """Score of each config with its interval, best on top; filled where tied with the best."""
     top = configs.head(MAX_DOTS).reset_index(drop=True)
-    labels = [
-        _cut(f"{label}  #{rank}") for rank, label in zip(top["rank"], top["label"], strict=True)
-    ]
+    ranked = zip(top["rank"], top["label"], strict=True)
+    labels = [f"{_cut(label)}  #{rank}" for rank, label in ranked]
     traces = []
     for index, level, rows in _by_level(top, factor):
         symbol = _SYMBOLS[index % len(_SYMBOLS)]
@@ -79,11 +79,7 @@ def strip_plot(
     if factor.numbers is not None:
         return _range_plot(configs, factor, factor.numbers)
     place = {level: float(index) for index, level in enumerate(factor.levels)}
-    shift = {
-        config_id: 0.24 * ((number * _GOLDEN) % 1 - 0.5)
-        for number, match in enumerate(matches)
-        for config_id, _ in match.values()
-    }
+    shift = _shifts(configs, matches)
     lines_x: list[float | None] = []
     lines_y: list[float | None] = []
     for match in matches:
@@ -92,9 +88,10 @@ def strip_plot(
         lines_y += [*(score for *_, score in ordered), None]
     traces: list[Figure] = [_line(lines_x, lines_y, colour="@faint", width=1)]
     for index, level, rows in _by_level(configs, factor):
-        xs = [place[level] + shift.get(config_id, 0.0) for config_id in rows["config_id"]]
+        xs = [place[level] + shift[config_id] for config_id in rows["config_id"]]
         trace = _points(rows, xs, rows["mean"], name=level, colour=_series(index))
-        trace["marker"] |= {"size": 8, "opacity": 0.85, "symbol": _SYMBOLS[index % len(_SYMBOLS)]}
+        size = 8 if len(configs) <= _MANY else 4
+        trace["marker"] |= {"size": size, "symbol": _SYMBOLS[index % len(_SYMBOLS)]}
         ends = [place[level] - 0.3, place[level] + 0.3]
         middle = _line(ends, [averages[level]] * 2, width=2.5)
         words = f"{escape(level)}: {averages[level]:.4f} on average"
@@ -116,17 +113,18 @@ def learning_curves(runs: pd.DataFrame, factor: Factor | None, best: str | None)
         runs: A row per run: `config_id`, `label`, `seed`, `state`, `steps`, `scores`.
         best: Id of the config that is drawn on top.
     """
+    thin = 1.6 if len(runs) <= _MANY else 0.8
     order = {level: index for index, level in enumerate(factor.levels)} if factor else {}
     complete = runs["state"] == "complete"
     others = runs[complete & (runs["config_id"] != best)]
     levels = others["config_id"].map(factor.level_of if factor else {}).fillna("all configs")
     traces = [
-        _curves(rows, name=str(level), colour=_series(order.get(str(level), 0)), width=1.4)
+        _curves(rows, name=str(level), colour=_series(order.get(str(level), 0)), width=thin)
         for level, rows in sorted(others.groupby(levels), key=lambda g: order.get(str(g[0]), 0))
     ]
     unfinished = runs[~complete]
     if len(unfinished):
-        traces.append(_curves(unfinished, name="failed", colour="@muted", width=1.2, dash="dot"))
+        traces.append(_curves(unfinished, name="failed", colour="@muted", width=thin, dash="dot"))
     champion = runs[complete & (runs["config_id"] == best)]
     if len(champion):
         traces.append(_curves(champion, name="best config", colour="@ink", width=2.6))
@@ -156,7 +154,7 @@ def cost_plot(configs: pd.DataFrame, column: str, title: str) -> Figure:
             continue
         trace = _points(rows, rows[column].astype(float), rows["mean"], name=name, colour=colour)
         trace["marker"] |= {"symbol": symbol, "size": size}
-        if len(priced) <= _MAX_ERROR_BARS:
+        if len(priced) <= _MANY:
             trace["error_y"] = _whiskers(rows, colour) | {"thickness": 1}
         traces.append(trace)
     spread = priced[column].max() / max(priced[column].min(), 1e-9) if len(priced) else 1
@@ -166,10 +164,23 @@ def cost_plot(configs: pd.DataFrame, column: str, title: str) -> Figure:
     return {"data": traces, "layout": layout}
 
 
+def _shifts(configs: pd.DataFrame, matches: Sequence[Match]) -> dict[str, float]:
+    """Sideways shift by config id, the same for joined configs: their lines run side by side."""
+    joined = [[config_id for config_id, _ in match.values()] for match in matches]
+    known = {config_id for group in joined for config_id in group}
+    alone = [[config_id] for config_id in configs["config_id"] if config_id not in known]
+    # The golden ratio spreads any number of points evenly, without a random draw.
+    return {
+        config_id: 0.3 * ((number * _GOLDEN) % 1 - 0.5)
+        for number, group in enumerate([*joined, *alone])
+        for config_id in group
+    }
+
+
 def _range_plot(configs: pd.DataFrame, factor: Factor, numbers: Mapping[str, float]) -> Figure:
     xs = [numbers[config_id] for config_id in configs["config_id"]]
     trace = _points(configs, xs, configs["mean"], name=factor.name, colour=_series(0))
-    trace["marker"] |= {"size": 8, "opacity": 0.75}
+    trace["marker"] |= {"size": 8 if len(configs) <= _MANY else 4}
     x = {"type": "log", "dtick": "D2", "tickformat": "~g"} if factor.log else {}
     return {"data": [trace], "layout": _layout(height=280, x=x, y={"nticks": 6})}
 
@@ -187,7 +198,6 @@ def _curves(
         xs += [*(step for step, _ in pairs), None]
         ys += [*(score for _, score in pairs), None]
         texts += [*(f"<b>{score:.4f}</b> at step {step}<br>{label}" for step, score in pairs), ""]
-    many = len(runs) > 60
     return {
         "type": "scatter",
         "mode": "lines+markers",
@@ -196,9 +206,9 @@ def _curves(
         "y": ys,
         "hoverinfo": "text",
         "hovertext": texts,
-        "opacity": 0.35 if many else 0.85,
+        "opacity": 0.85,
         "line": {"color": colour, "width": width, "dash": dash},
-        "marker": {"color": colour, "size": 3 if many else 5},
+        "marker": {"color": colour, "size": 2.5 * width},
     }
 
 

@@ -223,7 +223,7 @@ class _Session:
         scores = asdict(evaluation)
         step = scores.pop("step")
         history = {f"dev/{name}": value for name, value in scores.items()}
-        self._use(self.live[run.id], lambda handle: handle.log(history, step=step))
+        self._use(self.live[run.id], lambda handle: handle.log(history, step=step, commit=True))
 
     def end(self, run: Run, outcome: Outcome) -> None:
         if run.id not in self.live:  # It failed before a worker could take it up.

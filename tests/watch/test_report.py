@@ -1,0 +1,489 @@
+"""The report, made from folders that `Results` itself has written."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+import yaml
+
+from sweep.core.ports import Totals
+from sweep.core.recipe import Recipe
+from sweep.core.trial import Evaluation, Event, Finished, Outcome, Run, RunState, Started
+from sweep.results import Results
+from sweep.watch.report import ReportWatcher, build_report
+
+KEYS = ("lora.r", "lora.lora_alpha", "lora.lora_dropout", "lora.target_modules")
+SPACE = {
+    "rank": {
+        "r8_a16": {"lora.r": 8, "lora.lora_alpha": 16},
+        "r16_a32": {"lora.r": 16, "lora.lora_alpha": 32},
+    },
+    "lora.lora_dropout": [0.0, 0.1],
+    "lora.target_modules": ["qv", "all-linear"],
+}
+GRID = [
+    {"lora.r": r, "lora.lora_alpha": 2 * r, "lora.lora_dropout": p, "lora.target_modules": target}
+    for r, p, target in itertools.product((8, 16), (0.0, 0.1), ("qv", "all-linear"))
+]
+VERSIONS = {"sweep": "0.1.0", "torch": "2.13.0"}
+LABELS = np.random.default_rng(0).uniform(0, 5, 120)
+NOISE = np.random.default_rng(1).normal(size=120)
+
+
+class Page(HTMLParser):
+    """What the tests look at: elements with attributes, scripts, table cells, visible text."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[tuple[dict[str, str | None], str]] = []
+        self.texts: list[str] = []
+        self.cells: list[str] = []
+        self._inside: set[str] = set()
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._inside.add(tag)
+        if tag == "script":
+            self.scripts.append((dict(attrs), ""))
+        if tag == "td":
+            self.cells.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside.discard(tag)
+
+    def handle_data(self, data: str) -> None:
+        if "script" in self._inside:
+            attributes, code = self.scripts[-1]
+            self.scripts[-1] = (attributes, code + data)
+        elif "style" not in self._inside:
+            self.texts.append(data)
+            if "td" in self._inside:
+                self.cells[-1] += data
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.texts).split())
+
+    @property
+    def figures(self) -> dict[str, dict[str, Any]]:
+        kind = "application/json"
+        return {str(a["data-for"]): json.loads(s) for a, s in self.scripts if a.get("type") == kind}
+
+
+def config_file(folder: Path, *, name: str, seeds: Sequence[int] = (0,)) -> None:
+    recipe = asdict(Recipe())
+    recipe["model"]["path"] = "some/model"
+    recipe["data"]["label_range"] = [0.0, 5.0]
+    del recipe["seed"]
+    search = {"sampler": "grid", "n_trials": 20, "seeds": list(seeds), "sampler_seed": 0}
+    content = {
+        "name": name,
+        **recipe,
+        "search": {**search, "space": SPACE},
+        "results_dir": "results",
+        "fingerprints": {"weights": "53aa51", "train": "9ab341"},
+        "versions": VERSIONS,
+    }
+    text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
+
+
+def quality(params: dict[str, Any], seed: int) -> float:
+    """Noise of a config's predictions: qv is clearly worse, the rest hardly matters."""
+    return (2.5 if params["lora.target_modules"] == "qv" else 1.0) + 0.01 * seed
+
+
+def outcome_of(run: Run, predictions: np.ndarray) -> Outcome:
+    score = float(np.corrcoef(predictions, LABELS)[0, 1])
+    rungs = tuple(
+        Evaluation(step, step / 100, score - below, score - below, 0.5)
+        for step, below in ((100, 0.05), (200, 0.0))
+    )
+    wide = run.recipe.lora.target_modules == "all-linear"
+    return Outcome(
+        RunState.COMPLETE,
+        pearson=score,
+        pearson_last=score,
+        best_step=200,
+        spearman=score,
+        evaluations=rungs,
+        lora_params=run.recipe.lora.r * (40_000 if wide else 9_000),
+        train_seconds=30.0,
+        steps=200,
+    )
+
+
+def study(
+    folder: Path,
+    configs: Iterable[dict[str, Any]] = GRID,
+    *,
+    seeds: Sequence[int] = (0,),
+    failures: dict[int, str] | None = None,
+    unfinished: Sequence[int] = (),
+    name: str = "lora_grid",
+    spread: float = 0.3,
+) -> Results:
+    """A study's folder; `failures` and `unfinished` go by trial, `spread` is each run's own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config_file(folder, name=name, seeds=seeds)
+    np.save(folder / "dev_labels.npy", LABELS)
+    results = Results(folder, searched_keys=KEYS, versions=VERSIONS)
+    for (trial, params), seed in itertools.product(enumerate(configs), seeds):
+        recipe = replace(Recipe().with_values(params), seed=seed)
+        run = Run(trial, {"cell": trial}, recipe)
+        results.add(run)
+        if trial in unfinished:
+            results.handle(Started(run.id, "cpu0"))
+            continue
+        if reason := (failures or {}).get(trial):
+            results.handle(Finished(run.id, Outcome(RunState.FAILED, reason=reason)))
+            continue
+        own = np.random.default_rng([trial, seed]).normal(size=len(LABELS))
+        predictions = LABELS + quality(params, seed) * NOISE + spread * own
+        run_dir = folder / "runs" / run.id
+        run_dir.mkdir(parents=True)
+        np.save(run_dir / "predictions.npy", predictions)
+        results.handle(Finished(run.id, outcome_of(run, predictions)))
+    results.write_tables()
+    return results
+
+
+def words(params: dict[str, Any]) -> str:
+    dropout = f"{params['lora.lora_dropout']:g}"
+    alpha, targets = params["lora.lora_alpha"], params["lora.target_modules"]
+    return f"r {params['lora.r']}, alpha {alpha}, dropout {dropout}, {targets}"
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results") / "lora_grid"
+    study(folder)
+    build_report(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(grid: Path) -> Page:
+    return Page(grid / "report.html")
+
+
+def test_page_asks_no_host_for_anything(page: Page) -> None:
+    fetching = ("src", "srcset", "href", "data", "poster", "action", "xlink:href")
+    targets = [
+        value
+        for tag, attributes in page.elements
+        for name, value in attributes.items()
+        if name in fetching and value is not None
+    ]
+    assert targets, "the page has links to its own sections"
+    assert {value[:1] if value.startswith("#") else value[:10] for value in targets} <= {
+        "#",
+        "data:text/",
+    }
+    assert not [tag for tag, _ in page.elements if tag in ("link", "iframe", "img", "object")]
+    policy = [a["content"] for t, a in page.elements if t == "meta" and "http-equiv" in a]
+    assert policy[0] is not None
+    assert policy[0].startswith("default-src 'none'")
+
+
+def test_plotly_is_inside_once(grid: Path, page: Page) -> None:
+    assert len([code for _, code in page.scripts if len(code) > 1_000_000]) == 1
+    assert (grid / "report.html").stat().st_size < 8_000_000
+
+
+def test_verdict_names_best_with_interval_and_ties(grid: Path, page: Page) -> None:
+    board = study_board(grid)
+    best = board.iloc[0]
+    assert f"dev Pearson of {best['mean']:.3f}" in page.text
+    assert f"95 % interval {best['ci_low']:.3f} to {best['ci_high']:.3f}" in page.text
+    tied = board[board["tied_with_best"]].iloc[1:]
+    assert len(tied) > 1, "the numbers drawn leave ties"
+    assert f"{len(tied)} other configs can’t be told from it" in page.text
+    for row in tied.to_dict("records"):
+        assert f"{words(row)} {row['mean']:.3f}" in page.text
+
+
+def test_cheapest_tied_config_is_named_when_it_is_not_the_best(tmp_path: Path) -> None:
+    configs = [config for config in GRID if config["lora.target_modules"] == "all-linear"]
+    study(tmp_path / "s", sorted(configs, key=lambda c: -c["lora.r"]))
+    board = study_board(tmp_path / "s")
+    assert board["lora.r"].iloc[0] == 16, "the numbers drawn make the large rank win"
+    text = Page(build_report(tmp_path / "s")).text
+    assert "The cheapest of the tied is r 8, alpha 16" in text
+    assert "320 k LoRA parameters instead of 640 k" in text
+
+
+def test_every_config_is_in_the_table_best_first(grid: Path, page: Page) -> None:
+    board = study_board(grid)
+    ranks = [cell for cell in page.cells if cell in {str(n) for n in range(1, 9)}]
+    assert ranks[0] == "1"
+    for mean in board["mean"]:
+        assert f"{mean:.4f}" in page.cells
+    labels = next(iter(page.figures.values()))["layout"]["yaxis"]["ticktext"]
+    assert sorted(label.rpartition("  #")[0] for label in labels) == sorted(map(words, GRID))
+
+
+def test_headers_can_be_sorted_by_keyboard_and_table_filtered(page: Page) -> None:
+    tags = [tag for tag, _ in page.elements]
+    buttons = [i for i, tag in enumerate(tags) if tag == "th" and tags[i + 1] == "button"]
+    assert len(buttons) == tags.count("th") >= 10
+    assert [a for t, a in page.elements if t == "th" and a.get("aria-sort") == "ascending"]
+    assert [a for t, a in page.elements if t == "input" and a["data-table"] == "board"]
+
+
+def test_effect_is_the_mean_over_matched_pairs(grid: Path, page: Page) -> None:
+    board = study_board(grid).set_index(["lora.r", "lora.lora_dropout", "lora.target_modules"])
+    means = board["mean"].unstack("lora.target_modules")
+    by = (means["all-linear"] - means["qv"]).mean()
+    expected = f"all-linear above qv by {by:.3f} on average (4 pairs that differ in this alone"
+    assert expected in page.text
+    assert "higher in 4" in page.text
+
+
+def test_keys_of_one_label_are_one_setting(page: Page) -> None:
+    names = [f["layout"]["legend"]["title"]["text"].strip() for f in page.figures.values()]
+    assert "r and alpha" in names
+    assert not {"r", "alpha"} & set(names)
+
+
+def test_most_separating_setting_colours_first(page: Page) -> None:
+    assert page.figures["scores-1-1"]["layout"]["legend"]["title"]["text"].strip() == "targets"
+
+
+def test_curves_hold_every_evaluation(grid: Path, page: Page) -> None:
+    drawn = [y for trace in page.figures["curves-1-1"]["data"] for y in trace["y"]]
+    records = map(read_json, (grid / "runs").glob("*/run.json"))
+    scores = [rung["pearson"] for record in records for rung in record["outcome"]["evaluations"]]
+    assert sorted(y for y in drawn if y is not None) == pytest.approx(sorted(scores))
+
+
+def test_plotly_accepts_every_figure(page: Page) -> None:
+    assert len(page.figures) == 9
+    for figure in page.figures.values():
+        plain = json.loads(json.dumps(figure).replace('"@', '"').replace("series", "#00000"))
+        colours = {"ink", "muted", "faint", "grid", "paper"}
+        text = json.dumps(plain)
+        for colour in colours:
+            text = text.replace(f'"{colour}"', '"#000000"')
+        ready = json.loads(text)
+        built = go.Figure(data=ready["data"], layout=ready["layout"])
+        assert built.data
+
+
+def test_one_seed_is_called_unmeasured_and_three_are_measured(tmp_path: Path, page: Page) -> None:
+    advice = "'search.seeds=[0,1,2]' resume=extend"
+    assert "seed noise is not measured" in page.text
+    assert advice in page.text
+    study(tmp_path / "s", GRID[:4], seeds=(0, 1, 2))
+    text = Page(build_report(tmp_path / "s")).text
+    assert "mean of 3 seeds" in text
+    pooled = float((study_board(tmp_path / "s")["std"] ** 2).mean() ** 0.5)
+    assert f"Seeds move a config’s score by {pooled:.4f}" in text
+    assert advice not in text
+
+
+def test_text_of_the_user_cannot_become_code(tmp_path: Path) -> None:
+    evil = "</script><script>alert(1)</script> & <img src=x>"
+    study(tmp_path / "s", failures={0: evil}, name=f"n {evil}")
+    page = Page(build_report(tmp_path / "s"))
+    assert any(cell == evil for cell in page.cells)
+    assert not [code for _, code in page.scripts if "alert(1)" in code]
+    assert not [tag for tag, _ in page.elements if tag == "img"]
+    assert "1 run failed" in page.text
+
+
+def test_labels_in_figures_are_escaped(tmp_path: Path) -> None:
+    odd = {**GRID[0], "lora.target_modules": ("<a href='x'>q</a>", "v")}
+    study(tmp_path / "s", [odd, GRID[1]])
+    figures = Page(build_report(tmp_path / "s")).figures
+    text = json.dumps(figures)
+    assert "&lt;a href=" in text
+    assert "<a" not in text
+
+
+def test_value_that_looks_like_a_missing_one_keeps_its_name(tmp_path: Path) -> None:
+    study(tmp_path / "s", [{**GRID[0], "lora.target_modules": "NA"}, GRID[1]])
+    page = Page(build_report(tmp_path / "s"))
+    assert "NA" in page.cells
+    assert "r 8, alpha 16, dropout 0, NA" in json.dumps(page.figures)
+
+
+def test_running_study_without_a_finished_run(tmp_path: Path) -> None:
+    study(tmp_path / "s", unfinished=range(8))
+    page = Page(build_report(tmp_path / "s"))
+    assert "No run has finished yet: 8 running." in page.text
+    assert not page.figures
+
+
+def test_study_where_all_failed_gives_the_reasons(tmp_path: Path) -> None:
+    study(tmp_path / "s", GRID[:2], failures={0: "out of memory", 1: "loss became NaN"})
+    page = Page(build_report(tmp_path / "s"))
+    assert "No run has a score: 2 failed." in page.text
+    assert {"out of memory", "loss became NaN"} <= set(page.cells)
+
+
+def test_part_of_the_runs_says_that_all_can_change(tmp_path: Path) -> None:
+    study(tmp_path / "s", unfinished=[6, 7])
+    text = Page(build_report(tmp_path / "s")).text
+    assert "Best of 6 configs" in text
+    assert "2 runs not finished (2 running): all of this can still change." in text
+
+
+def test_folder_without_files_still_gives_a_page(tmp_path: Path) -> None:
+    page = Page(build_report(tmp_path))
+    assert "No run has a score" in page.text
+
+
+def test_without_predictions_no_interval_is_claimed(tmp_path: Path) -> None:
+    study(tmp_path / "s").write_tables()
+    (tmp_path / "s" / "dev_labels.npy").unlink()
+    Results(tmp_path / "s", searched_keys=KEYS, versions=VERSIONS).write_tables()
+    text = Page(build_report(tmp_path / "s")).text
+    assert "There is no interval" in text
+    verdict = text[text.index("Best of 8 configs") : text.index("Filter")]
+    assert "95 %" not in verdict
+    assert "nan" not in verdict
+
+
+def test_korean_names(tmp_path: Path) -> None:
+    folder = tmp_path / "한국어 유사도"
+    study(folder, GRID[:2], failures={0: "메모리가 부족합니다"}, name="한국어 유사도")
+    page = Page(build_report(folder))
+    assert "한국어 유사도" in page.text
+    assert "메모리가 부족합니다" in page.cells
+    assert "python -m sweep report 'results/한국어 유사도'" in page.text
+
+
+def test_unreadable_run_file_is_left_out(tmp_path: Path) -> None:
+    study(tmp_path / "s", GRID[:2])
+    broken = next((tmp_path / "s" / "runs").glob("*/run.json"))
+    broken.write_text('{"run_id": ', encoding="utf-8")
+    page = Page(build_report(tmp_path / "s"))
+    steps = [x for trace in page.figures["curves-1-1"]["data"] for x in trace["x"]]
+    assert [x for x in steps if x is not None] == [100, 200]
+
+
+def test_many_configs_are_all_in_the_table_and_the_best_in_the_plot(tmp_path: Path) -> None:
+    configs = [{**GRID[1], "lora.lora_dropout": round(0.01 * n, 2)} for n in range(70)]
+    study(tmp_path / "s", configs)
+    page = Page(build_report(tmp_path / "s"))
+    assert "The best 60 of 70 configs." in page.text
+    assert len(page.figures["scores-1-1"]["layout"]["yaxis"]["ticktext"]) == 60
+    assert len([a for t, a in page.elements if t == "span" and a.get("class") == "whisker"]) == 70
+    assert "rank correlation" in page.text
+
+
+def test_experiment_file_composes_to_the_same_sweep(tmp_path: Path, page: Page) -> None:
+    from sweep.config import load_settings
+
+    links = [a["href"] for t, a in page.elements if t == "a" and "download" in a]
+    assert links[0] is not None
+    text = "".join(page.texts)
+    shown = text[text.index("# @package") : text.index("Made from the files")].strip()
+    file = tmp_path / "lora_grid.yaml"
+    file.write_text(f"{shown}\n", encoding="utf-8")
+    settings, notices = load_settings([f"+experiment={file}"])
+    assert not notices
+    assert settings.name == "lora_grid"
+    assert settings.space.keys == KEYS
+    assert settings.recipe(0) == replace(Recipe(), model=replace(Recipe().model, path="some/model"))
+
+
+def test_failed_rebuild_leaves_the_old_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study(tmp_path / "s", GRID[:1])
+    path = build_report(tmp_path / "s")
+    before = path.read_bytes()
+
+    def full_disk(source: object, target: object) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            build_report(tmp_path / "s")
+    assert path.read_bytes() == before
+    assert [p.name for p in (tmp_path / "s").glob("*report*")] == ["report.html"]
+
+
+class Clock:
+    """Time that passes only when told; a build takes `build_s` of it."""
+
+    def __init__(self, build_s: float = 0.0) -> None:
+        self.now = 1000.0
+        self.builds: list[float] = []
+        self._build_s = build_s
+
+    def __call__(self) -> float:
+        return self.now
+
+    def build(self, folder: Path) -> None:
+        self.builds.append(self.now)
+        self.now += self._build_s
+
+
+def watch(clock: Clock, seconds: int, event: Event, **options: float) -> ReportWatcher:
+    """A watcher that saw this event each second."""
+    watcher = ReportWatcher(Path("unused"), build=clock.build, clock=clock, **options)
+    watcher.opened(Totals("s", runs=seconds))
+    run = Run(0, {}, Recipe())
+    for _ in range(seconds):
+        watcher.run_event(run, event)
+        clock.now += 1
+    return watcher
+
+
+FINISHED = Finished("x-s0", Outcome(RunState.COMPLETE, pearson=0.8))
+
+
+def test_watcher_rebuilds_at_most_every_so_often() -> None:
+    clock = Clock()
+    watch(clock, 60, FINISHED, every_s=20.0)
+    assert clock.builds == [1000, 1020, 1040]
+
+
+def test_watcher_takes_at_most_a_twentieth_of_the_time() -> None:
+    clock = Clock(build_s=5.0)
+    watch(clock, 500, FINISHED, every_s=1.0)
+    gaps = np.diff(clock.builds)
+    assert len(gaps) >= 3
+    assert min(gaps) >= 5.0 / 0.05
+
+
+def test_watcher_builds_at_the_end_and_not_for_small_events() -> None:
+    clock = Clock()
+    watcher = watch(clock, 60, Started("x-s0", "cpu0"), every_s=1.0)
+    assert clock.builds == []
+    watcher.closed()
+    assert clock.builds == [1060]
+
+
+def test_watcher_writes_the_report(tmp_path: Path) -> None:
+    study(tmp_path / "s", GRID[:2])
+    watcher = ReportWatcher(tmp_path / "s")
+    watcher.opened(Totals("s", runs=2))
+    watcher.closed()
+    assert "Best of 2 configs" in Page(tmp_path / "s" / "report.html").text
+
+
+def study_board(folder: Path) -> Any:
+    """The leaderboard as `Results` computes it, not as the report reads it."""
+    return Results(folder, searched_keys=KEYS, versions=VERSIONS).leaderboard()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
