@@ -208,6 +208,9 @@ class _Session:
     say: Callable[[str], None]
     study: str = ""
     live: dict[str, _Tracked] = field(default_factory=dict)
+    #: Online runs that are sending their last data. All at once: when the server is gone, they
+    #: wait for it together.
+    ending: list[tuple[_Tracked, Future[None]]] = field(default_factory=list)
 
     def begin(self, run: Run) -> None:
         """A worker took the run up, perhaps for the second time."""
@@ -242,14 +245,16 @@ class _Session:
         self._finish("study", _study_summary(table), 0)
         for run_id in list(self.live):
             self._finish(run_id, {"state": "queued", "reason": "interrupted"}, 1)
+        self._settle(wait=True)
 
     def abandon(self) -> None:
         """Called from another thread when this one hangs and the program wants to end."""
-        for tracked in list(self.live.values()):
+        for tracked in [*self.live.values(), *(tracked for tracked, _ in self.ending)]:
             tracked.give_up()
         _stop_wandb(patience_s=2 * _FLUSH_SECONDS)
 
     def _open(self, **fields: Any) -> _Tracked:
+        self._settle()
         if self.mode == "online":
             try:
                 return self._init("online", fields)
@@ -276,24 +281,34 @@ class _Session:
                 settings=_wandb_settings(self.timeout_s),
             )
 
-        return _Tracked(_bounded(init, self.timeout_s + _GRACE_SECONDS), mode)
+        return _Tracked(_start(init).result(self.timeout_s + _GRACE_SECONDS), mode)
 
     def _finish(self, key: str, summary: dict[str, Any], exit_code: int) -> None:
         def finish(handle: wandb.Run) -> None:
             handle.summary.update({k: v for k, v in summary.items() if v is not None})
             handle.finish(exit_code=exit_code)
 
-        # Once the server is lost, the runs that were sent to it don't wait for it one by one.
-        self._use(self.live[key], finish, wait=self.live[key].mode == self.mode)
+        tracked = self.live[key]
+        if tracked.mode == "offline":
+            self._use(tracked, finish)
+        elif not tracked.lost:
+            self.ending.append((tracked, _start(partial(finish, tracked.handle))))
         del self.live[key]
 
-    def _use(
-        self, tracked: _Tracked, call: Callable[[wandb.Run], None], *, wait: bool = True
-    ) -> None:
-        if tracked.lost:
-            return
+    def _settle(self, *, wait: bool = False) -> None:
+        """Take note of the runs that have ended; with `wait`, of all that are ending."""
+        ended = [(tracked, done) for tracked, done in self.ending if wait or done.done()]
+        for tracked, done in ended:
+            self._await(tracked, done)
+            self.ending.remove((tracked, done))
+
+    def _use(self, tracked: _Tracked, call: Callable[[wandb.Run], None]) -> None:
+        if not tracked.lost:
+            self._await(tracked, _start(partial(call, tracked.handle)))
+
+    def _await(self, tracked: _Tracked, done: Future[None]) -> None:
         try:
-            _bounded(lambda: call(tracked.handle), self.timeout_s + _GRACE_SECONDS if wait else 0)
+            done.result(self.timeout_s + _GRACE_SECONDS)
         except Exception as error:
             if tracked.mode == "offline":
                 raise
@@ -464,11 +479,11 @@ def _stop_wandb(patience_s: float) -> None:
 
     # SystemExit is how it says that its process had crashed.
     with suppress(Exception, SystemExit):
-        _bounded(stop, patience_s)
+        _start(stop).result(patience_s)
 
 
-def _bounded(call: Callable[[], T], patience_s: float) -> T:
-    """The call's result, or TimeoutError; then the call goes on by itself in its daemon thread."""
+def _start(call: Callable[[], T]) -> Future[T]:
+    """Run the call in a daemon thread: one that hangs is left behind, also by the exit."""
     result: Future[T] = Future()
 
     def work() -> None:
@@ -478,9 +493,10 @@ def _bounded(call: Callable[[], T], patience_s: float) -> T:
             result.set_exception(error)
 
     Thread(target=work, name="wandb-call", daemon=True).start()
-    return result.result(timeout=patience_s)
+    return result
 
 
 def _brief(error: Exception) -> str:
     """First line of a message that may have many, or none."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    unspoken = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+    return next(iter(str(error).splitlines()), "") or unspoken
