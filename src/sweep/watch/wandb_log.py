@@ -458,7 +458,7 @@ def _wandb_settings(timeout_s: float) -> wandb.Settings:
         # A killed process loses what was not written: 15 s, if left to wandb.
         x_transaction_log_flush_interval=_FLUSH_SECONDS,
         silent=True,
-        # Its capture would wrap the stdout that the live view draws on.
+        # Else it would log every frame that the live view draws.
         console="off",
         use_dot_wandb=False,
         save_code=False,
