@@ -66,6 +66,8 @@ def test_changed_setting_is_refused_with_key_old_and_new_value(
 def test_where_it_runs_may_change(tmp_path: Path) -> None:
     open_folder(tmp_path, SETTINGS, resume="continue")
     open_folder(tmp_path, changed(executor__workers=1), resume="continue")
+    content = yaml.safe_load((tmp_path / "config.yaml").read_text(encoding="utf-8"))
+    assert content["executor"]["workers"] == 1
 
 
 def test_extend_takes_a_grown_space_but_no_other_change(tmp_path: Path) -> None:

@@ -383,12 +383,14 @@ def test_interrupted_sweep_says_how_to_go_on(
     tmp_path: Path, arguments: list[str], number: signal.Signals, code: int
 ) -> None:
     slow = [a for a in arguments if a != "executor=in_process"]
-    slow += ["executor.workers=1", "trainer.max_steps=3000"]
+    slow += ["executor.workers=1", "trainer.max_steps=3000", "resume=restart"]
     process = start(slow, tmp_path)
     wait_for(lambda: (tmp_path / "results" / "작은_실험" / "runs").is_dir(), process)
     os.kill(process.pid, number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == code
     assert "to go on:\n  python -m sweep" in out
+    # It would move aside what it promises to go on with.
+    assert "resume=restart" not in out
     assert "Traceback" not in err
     assert table(tmp_path / "results" / "작은_실험")["state"].unique().tolist() == ["queued"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -21,8 +22,6 @@ from sweep.core.errors import Interrupted, SweepError, UserMistake
 EXIT_DONE = 0
 EXIT_UNEXPECTED = 1
 EXIT_MISTAKE = 2
-EXIT_SOME_FAILED = 3
-EXIT_NONE_FINISHED = 4
 
 _INTRO = """\
 Which LoRA setting is best for a task, how sure that is, and the adapter.
@@ -124,10 +123,16 @@ def _run(args: argparse.Namespace) -> int:
         return EXIT_DONE
     settings, notices = load_settings(args.overrides, config_dir=args.config_dir)
     _notice(notices)
-    command = " ".join(["python -m sweep", *map(_shell_quoted, args.overrides)])
     from sweep.start import run_sweep
 
-    return run_sweep(settings, console=console, command=command)
+    return run_sweep(settings, console=console, command=_command_to_go_on(args))
+
+
+def _command_to_go_on(args: argparse.Namespace) -> str:
+    """The command that was given, without what would begin anew instead of going on."""
+    own = ["--config-dir", str(args.config_dir)] if args.config_dir else []
+    kept = [override for override in args.overrides if override != "resume=restart"]
+    return " ".join(["python -m sweep", *map(shlex.quote, [*own, *kept])])
 
 
 def _export(args: argparse.Namespace) -> int:
@@ -217,9 +222,3 @@ def _say(line: str) -> None:
 
 def _column(text: str) -> str | int:
     return int(text) if text.isdigit() else text
-
-
-def _shell_quoted(text: str) -> str:
-    import shlex
-
-    return shlex.quote(text)

@@ -39,7 +39,7 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
     """Train what is missing, export the best, print the ranking; returns the exit code.
 
     Args:
-        command: The command line that started it: it is also the one that goes on.
+        command: The command line that goes on after an interruption.
     """
     # Asked first: a refusal should come before anything is loaded.
     mode, line = resolve_mode(settings.tracking.mode)
@@ -56,6 +56,8 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
         watchers = _watchers(settings, results, console, mode)
         try:
             _sweep(settings, results, watchers).run()
+            # A wandb address may have come in after the records were closed.
+            results.write_tables()
         except Interrupted:
             _say(console, "Stopped. Finished runs are kept; to go on:", f"  {command}")
             raise
@@ -100,19 +102,16 @@ def _sweep(settings: Settings, results: Results, watchers: Sequence[Watcher]) ->
     return Sweep(
         study=settings.name,
         search=search,
-        executor=_executor(settings.executor, settings.folder, most=settings_runs(settings)),
+        executor=_executor(
+            settings.executor,
+            settings.folder,
+            most=search.num_trials * len(settings.search.seeds),
+        ),
         records=results,
         watchers=watchers,
         expand=settings.expand,
         seeds=settings.search.seeds,
     )
-
-
-def settings_runs(settings: Settings) -> int:
-    """Runs that the sweep has in total."""
-    grid = settings.search.sampler == "grid"
-    configs = len(settings.space.grid()) if grid else settings.search.n_trials
-    return configs * len(settings.search.seeds)
 
 
 def _executor(settings: ExecutorSettings, folder: Path, *, most: int) -> Executor:
