@@ -30,7 +30,8 @@ from sweep.study import locked, open_folder, versions
 from sweep.train.trainer import train_run
 from sweep.watch.console import ConsoleWatcher, ranked_table
 from sweep.watch.report import ReportWatcher, build_report
-from sweep.watch.wandb_log import WandbWatcher, resolve_mode
+from sweep.watch.wandb_log import WandbWatcher
+from sweep.watch.wandb_setup import resolve_mode
 
 EXIT_DONE, EXIT_SOME_FAILED, EXIT_NONE_FINISHED = 0, 3, 4
 

@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sweep.train import sts_demo, sts_demo_words
-from sweep.train.sts_demo import Event, Phrase, Wording, generate, similarity
+from sweep.train import sts_demo, sts_demo_events, sts_demo_words
+from sweep.train.sts_demo import Wording, generate
+from sweep.train.sts_demo_events import Event, Phrase, similarity
 from sweep.train.sts_demo_words import PEOPLE, Sense, indefinite, parse, participle, past, plural
 
 #: SHA-256 of the CSV of `generate(0)`; changes whenever the grammar, the words or the score do.
@@ -162,7 +163,7 @@ def test_score_ignores_wording_and_order() -> None:
 def test_exchanged_roles_lower_the_score() -> None:
     praise = event("nurse", "praise", "farmer")
     exchanged = similarity(praise, praise.exchanged())
-    assert exchanged == sts_demo.EXCHANGED_ROLES
+    assert exchanged == sts_demo_events.EXCHANGED_ROLES
     assert exchanged < similarity(praise, event("surgeon", "praise", "farmer"))
 
 
@@ -211,7 +212,7 @@ def test_near_numbers_are_closer_than_far_ones() -> None:
 
 def test_rating_is_near_the_similarity_and_noisy() -> None:
     rng = random.Random(0)
-    ratings = [sts_demo.rate(0.5, rng) for _ in range(500)]
+    ratings = [sts_demo_events.rate(0.5, rng) for _ in range(500)]
     assert np.mean(ratings) == pytest.approx(2.5, abs=0.05)
     assert 0.1 < np.std(ratings) < 0.5
 

@@ -37,7 +37,8 @@ from sweep.core.trial import (
     RunState,
     Started,
 )
-from sweep.watch.wandb_log import WandbWatcher, resolve_mode
+from sweep.watch.wandb_log import WandbWatcher
+from sweep.watch.wandb_setup import resolve_mode
 
 STUDY = "한국어 스터디"
 KEY = "0123456789" * 4
@@ -500,7 +501,8 @@ import pandas as pd
 from sweep.core.ports import Totals
 from sweep.core.recipe import Recipe
 from sweep.core.trial import Evaluated, Evaluation, Run, Started
-from sweep.watch.wandb_log import WandbWatcher, resolve_mode
+from sweep.watch.wandb_log import WandbWatcher
+from sweep.watch.wandb_setup import resolve_mode
 folder = Path(sys.argv[1])
 mode, _ = resolve_mode("auto")
 table = pd.DataFrame({"state": ["complete"], "pearson": [0.5]})

@@ -7,22 +7,17 @@ time, while the loop only puts jobs into a queue. What is logged is on disk befo
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from sweep.core.errors import TrackingError
-from sweep.core.files import replacing_file
 from sweep.core.ports import Totals
 from sweep.core.space import label_of
 from sweep.core.trial import Evaluated, Evaluation, Event, Finished, Outcome, Run, RunState, Started
@@ -30,58 +25,27 @@ from sweep.core.trial import Evaluated, Evaluation, Event, Finished, Outcome, Ru
 if TYPE_CHECKING:
     import pandas as pd
     import wandb
-
-T = TypeVar("T")
-Mode = Literal["auto", "online", "offline", "disabled"]
-LiveMode = Literal["online", "offline"]
+from sweep.watch.wandb_setup import (
+    FLUSH_SECONDS,
+    UNSENT,
+    LiveMode,
+    brief,
+    start_call,
+    stop_wandb,
+    wandb_settings,
+    wandb_variables,
+    write_sync_script,
+)
 
 #: wandb bounds its own calls; ours come into play when that fails.
 _GRACE_SECONDS = 3.0
-_FLUSH_SECONDS = 1.0
-#: What a `.wandb` file holds before any record; a killed process leaves it at that.
-_HEADER_BYTES = 7
 _FINISHED = [state.value for state in RunState if state.is_finished()]
-#: Marks the folder of an online run whose data did not all reach the server.
-_UNSENT = "unsent"
 _SUMMARY = (
     *("reason", "pearson", "pearson_last", "best_step", "spearman"),
     *("lora_params", "train_seconds", "peak_memory_mb"),
 )
 #: Names under which every run shows the LoRA settings, searched or not.
 _RENAMED = {"lora.r": "r", "lora.lora_alpha": "alpha", "lora.lora_dropout": "dropout"}
-
-
-def resolve_mode(mode: Mode) -> tuple[LiveMode | Literal["disabled"], str | None]:
-    """What `tracking.mode` comes to on this machine, and a line for the user if there is news.
-
-    `auto` follows `WANDB_MODE` where it is set; else it is online when wandb finds a key (its
-    variable, settings or netrc) and offline when it does not. Any other mode beats `WANDB_MODE`.
-    Neither the network nor a prompt is used, and the key's validity is not checked.
-
-    Raises:
-        TrackingError: online without a key, a mode without the package, a bad `WANDB_MODE`.
-    """
-    if mode == "auto" and not _is_installed():
-        return "disabled", "wandb is not installed, so nothing is tracked: pip install wandb"
-    wanted = _mode_of_environment() if mode == "auto" else mode
-    if wanted == "disabled":
-        return "disabled", None
-    if not _is_installed():
-        raise TrackingError(
-            f"`tracking.mode: {wanted}` needs the package wandb.",
-            way_out="pip install wandb, or tracking.mode=disabled",
-        )
-    problem = None if wanted == "offline" else _key_problem()
-    if wanted == "online" and problem is not None:
-        raise TrackingError(
-            "wandb's online mode needs an API key.",
-            value=problem,
-            way_out="`wandb login`, or set WANDB_API_KEY, or tracking.mode=offline",
-        )
-    if wanted == "offline" or problem is not None:
-        why = f" ({problem})" if problem else ""
-        return "offline", f"wandb logs offline{why}; to send it: `sh wandb/sync.sh` in the study"
-    return "online", None
 
 
 class WandbWatcher:
@@ -156,20 +120,20 @@ class WandbWatcher:
         if self._thread.is_alive():
             self._session.abandon()
             self._say_later(f"wandb was not done within {self._timeout_s:g} s, so it was left.")
-        script = _write_sync_script(self._folder / "wandb")
+        script = write_sync_script(self._folder / "wandb")
         if script is not None:
             self._say_later(f"wandb has yet to get some runs: sh {shlex.quote(str(script))}")
         self._tell_news()
 
     def _work(self) -> None:
-        with _wandb_variables(self._session.folder):
+        with wandb_variables(self._session.folder):
             try:
                 while (job := self._jobs.get()) is not None:
                     job()
             except Exception as error:
-                self._say_later(f"wandb stopped ({_brief(error)}); the sweep goes on without it.")
+                self._say_later(f"wandb stopped ({brief(error)}); the sweep goes on without it.")
             finally:
-                _stop_wandb(self._timeout_s)
+                stop_wandb(self._timeout_s)
 
     def _say_later(self, line: str) -> None:
         self._news.put(partial(self._say, line))
@@ -191,7 +155,7 @@ class _Tracked:
     def give_up(self) -> None:
         self.lost = True
         if self.mode == "online":
-            (Path(self.handle.dir).parent / _UNSENT).touch()
+            (Path(self.handle.dir).parent / UNSENT).touch()
 
 
 @dataclass
@@ -235,7 +199,7 @@ class _Session:
         summary["state"] = outcome.state.value  # wandb would write an Enum's name.
         self._finish(run.id, summary, 1 if outcome.state is RunState.FAILED else 0)
         # Now and not only at the end, which a killed sweep never sees.
-        _write_sync_script(self.folder / "wandb")
+        write_sync_script(self.folder / "wandb")
 
     def end_study(self, table: pd.DataFrame) -> None:
         """Log the table; what is still under way was interrupted."""
@@ -251,7 +215,7 @@ class _Session:
         """Called from another thread when this one hangs and the program wants to end."""
         for tracked in [*self.live.values(), *(tracked for tracked, _ in self.ending)]:
             tracked.give_up()
-        _stop_wandb(patience_s=2 * _FLUSH_SECONDS)
+        stop_wandb(patience_s=2 * FLUSH_SECONDS)
 
     def _open(self, **fields: Any) -> _Tracked:
         self._settle()
@@ -278,10 +242,10 @@ class _Session:
                 mode=mode,
                 # Several runs are open at once; by default the first one would come back.
                 reinit="create_new",
-                settings=_wandb_settings(self.timeout_s),
+                settings=wandb_settings(self.timeout_s),
             )
 
-        return _Tracked(_start(init).result(self.timeout_s + _GRACE_SECONDS), mode)
+        return _Tracked(start_call(init).result(self.timeout_s + _GRACE_SECONDS), mode)
 
     def _finish(self, key: str, summary: dict[str, Any], exit_code: int) -> None:
         def finish(handle: wandb.Run) -> None:
@@ -292,7 +256,7 @@ class _Session:
         if tracked.mode == "offline":
             self._use(tracked, finish)
         elif not tracked.lost:
-            self.ending.append((tracked, _start(partial(finish, tracked.handle))))
+            self.ending.append((tracked, start_call(partial(finish, tracked.handle))))
         del self.live[key]
 
     def _settle(self, *, wait: bool = False) -> None:
@@ -304,7 +268,7 @@ class _Session:
 
     def _use(self, tracked: _Tracked, call: Callable[[wandb.Run], None]) -> None:
         if not tracked.lost:
-            self._await(tracked, _start(partial(call, tracked.handle)))
+            self._await(tracked, start_call(partial(call, tracked.handle)))
 
     def _await(self, tracked: _Tracked, done: Future[None]) -> None:
         try:
@@ -318,7 +282,7 @@ class _Session:
     def _go_offline(self, error: Exception) -> None:
         if self.mode == "online":
             self.mode = "offline"
-            self.say(f"wandb's server is lost ({_brief(error)}); new runs are logged offline.")
+            self.say(f"wandb's server is lost ({brief(error)}); new runs are logged offline.")
 
 
 def _flat_config(run: Run, keys: Sequence[str]) -> dict[str, Any]:
@@ -358,145 +322,3 @@ def _study_summary(table: pd.DataFrame) -> dict[str, Any]:
     best = table.loc[table["state"] == "complete", "pearson"].max()
     # A NaN, when there is no score, is not equal to itself.
     return {**counts, "best_pearson": float(best) if best == best else None}
-
-
-def _write_sync_script(folder: Path) -> Path | None:
-    """Write `sync.sh`, which sends the runs in `folder` that still hold unsent data, oldest first.
-
-    Returns:
-        Its path; None, and no script, when everything was sent.
-    """
-    runs = sorted(
-        (path.parent.name for path in folder.glob("*run-*/run-*.wandb") if _is_unsent(path)),
-        key=lambda name: name.removeprefix("offline-"),
-    )
-    script = folder / "sync.sh"
-    if not runs:
-        script.unlink(missing_ok=True)
-        return None
-    lines = [
-        "#!/bin/sh",
-        "# Sends these runs to wandb. Options are handed on, for example --dry-run.",
-        'CDPATH=\'\' cd -- "$(dirname -- "$0")" || exit 1',
-        'exec wandb sync --include-online "$@" \\',
-        " \\\n".join(f"    {shlex.quote(name)}" for name in runs),
-    ]
-    with replacing_file(script) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="")
-        temporary.chmod(0o755)
-    return script
-
-
-def _is_unsent(path: Path) -> bool:
-    """Whether a `.wandb` file holds what the server has not got."""
-    folder = path.parent
-    waits = folder.name.startswith("offline-run-") or (folder / _UNSENT).exists()
-    # `wandb sync` leaves this mark.
-    synced = path.with_name(f"{path.name}.synced").exists()
-    return waits and not synced and path.stat().st_size > _HEADER_BYTES
-
-
-def _is_installed() -> bool:
-    # A folder named `wandb` in the current directory is found too, but has no origin.
-    spec = importlib.util.find_spec("wandb")
-    return spec is not None and spec.origin is not None
-
-
-def _mode_of_environment() -> Mode:
-    modes: dict[str, Mode] = {"": "auto", "online": "online", "run": "online"}
-    modes |= {"offline": "offline", "dryrun": "offline", "disabled": "disabled"}
-    value = os.environ.get("WANDB_MODE", "")
-    if value not in modes:
-        raise TrackingError(
-            "WANDB_MODE must be online, offline or disabled.",
-            value=value,
-            way_out="unset it, or set tracking.mode",
-        )
-    return modes[value]
-
-
-def _key_problem() -> str | None:
-    """Why wandb can't log in; None when it has a well-formed key."""
-    import wandb
-
-    with _wandb_variables():
-        try:
-            # Asked in online mode, since wandb knows of no key in any other.
-            wandb.setup(settings=wandb.Settings(silent=True, mode="online"))
-            found = wandb.login(prompt=False, verify=False)
-        except Exception as error:
-            return _brief(error)
-    return None if found else "no API key found"
-
-
-@contextmanager
-def _wandb_variables(folder: Path | None = None) -> Iterator[None]:
-    """Settings that wandb takes from variables only. The user's own values stay.
-
-    Its error reports are off: their exit hook waits 12 s for a server that is gone. The copy of
-    the table that `wandb sync` sends goes to the study instead of the home folder.
-    """
-    ours = {"WANDB_ERROR_REPORTING": "false"}
-    if folder is not None:
-        ours["WANDB_DATA_DIR"] = str(folder / "wandb" / "data")
-    ours = {name: value for name, value in ours.items() if name not in os.environ}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for name in ours:
-            os.environ.pop(name, None)
-
-
-def _wandb_settings(timeout_s: float) -> wandb.Settings:
-    import wandb
-
-    return wandb.Settings(
-        init_timeout=timeout_s,
-        finish_timeout=timeout_s,
-        finish_timeout_raises=True,
-        # A killed process loses what was not written: 15 s, if left to wandb.
-        x_transaction_log_flush_interval=_FLUSH_SECONDS,
-        silent=True,
-        # Else it would log every frame that the live view draws.
-        console="off",
-        use_dot_wandb=False,
-        save_code=False,
-        disable_code=True,
-        disable_git=True,
-        x_save_requirements=False,
-        x_disable_stats=True,
-    )
-
-
-def _stop_wandb(patience_s: float) -> None:
-    """End wandb's own process and drop its exit hook, which would wait for the server."""
-
-    def stop() -> None:
-        import wandb
-
-        wandb.teardown(exit_code=1)
-
-    # SystemExit is how it says that its process had crashed.
-    with suppress(Exception, SystemExit):
-        _start(stop).result(patience_s)
-
-
-def _start(call: Callable[[], T]) -> Future[T]:
-    """Run the call in a daemon thread: one that hangs is left behind, also by the exit."""
-    result: Future[T] = Future()
-
-    def work() -> None:
-        try:
-            result.set_result(call())
-        except BaseException as error:
-            result.set_exception(error)
-
-    Thread(target=work, name="wandb-call", daemon=True).start()
-    return result
-
-
-def _brief(error: Exception) -> str:
-    """First line of a message that may have many, or none."""
-    unspoken = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
-    return next(iter(str(error).splitlines()), "") or unspoken
