@@ -19,6 +19,7 @@ GRID = {"lora.r": [4, 8, 16], "lora.target_modules": ["qv", ["query", "key"]]}
 
 def search(folder: Path, space: dict[str, Any] = GRID, **changes: Any) -> OptunaSearch:
     arguments: dict[str, Any] = {"sampler": "grid", "num_trials": 5, **changes}
+    folder.mkdir(exist_ok=True)
     parsed = parse_space(space, valid_keys=SEARCHABLE_KEYS)
     return OptunaSearch(folder / "study.db", name="s", space=parsed, **arguments)
 
@@ -86,13 +87,34 @@ def test_failed_cell_is_tried_again_on_the_next_start_but_not_before(tmp_path: P
     assert again[0].number == 6
 
 
-def test_trial_killed_before_it_had_all_parameters_is_no_loss(tmp_path: Path) -> None:
-    opened = search(tmp_path)
-    storage = f"sqlite:///{tmp_path / 'study.db'}"
-    optuna.load_study(study_name="s", storage=storage).ask()
-    del opened
-    trials = ask_all(search(tmp_path))
-    assert len(set(points(trials))) == 6
+@pytest.mark.parametrize("num_set", [0, 1])
+def test_trial_killed_in_the_middle_of_an_ask_keeps_its_number_and_point(
+    tmp_path: Path, num_set: int
+) -> None:
+    whole = ask_all(search(tmp_path / "unbroken"))
+    search(tmp_path / "killed")
+    storage = f"sqlite:///{tmp_path / 'killed' / 'study.db'}"
+    trial = optuna.load_study(study_name="s", storage=storage).ask()
+    for name in ["lora.r"][:num_set]:
+        trial.suggest_categorical(name, ("4", "8", "16"))
+    again = search(tmp_path / "killed")
+    trials = ask_all(again)
+    assert trials == whole
+    for one in trials:
+        again.tell(one.number, 0.5)
+    assert states(tmp_path / "killed") == ["COMPLETE"] * 6
+
+
+def test_interrupted_ask_of_a_sampler_is_completed(tmp_path: Path) -> None:
+    space = {
+        "trainer.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
+        "lora.r": {"low": 4, "high": 16, "step": 4},
+    }
+    search(tmp_path, space, sampler="tpe", num_trials=3)
+    optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path / 'study.db'}").ask()
+    trials = ask_all(search(tmp_path, space, sampler="tpe", num_trials=3))
+    assert [t.number for t in trials] == [0, 1, 2]
+    assert all(set(t.params) == set(space) for t in trials)
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])

@@ -92,16 +92,18 @@ class OptunaSearch:
             self._study.tell(number, value)
 
     def _adopt(self, trials: Sequence[FrozenTrial]) -> list[Trial]:
-        """Take up the trials that an earlier driver left open."""
+        """Take up the trials that an earlier driver left open, under their numbers.
+
+        A driver killed in the middle of an ask leaves a trial with some of its parameters; the
+        missing ones are suggested now (of a queued point: those it was queued with).
+        """
         adopted = []
-        for trial in trials:
-            if trial.state is not TrialState.RUNNING:
-                continue
-            if set(trial.params) == set(self._distributions):
+        for frozen in trials:
+            if frozen.state is TrialState.RUNNING:
+                trial = optuna.trial.Trial(self._study, frozen._trial_id)
+                for name, distribution in self._distributions.items():
+                    _suggest(trial, name, distribution)
                 adopted.append(Trial(trial.number, dict(trial.params)))
-            else:
-                # Killed between the ask and its last parameter: the point is queued anew.
-                self.tell(trial.number, None, "interrupted before it had all parameters")
         return adopted
 
     def _enqueue(self, points: Sequence[Params]) -> None:
@@ -122,6 +124,16 @@ class OptunaSearch:
     def _note(self, number: int, key: str, text: str) -> None:
         trial_id = self._study.get_trials(deepcopy=False)[number]._trial_id
         optuna.trial.Trial(self._study, trial_id).set_user_attr(key, text)
+
+
+def _suggest(trial: optuna.trial.Trial, name: str, distribution: BaseDistribution) -> None:
+    d = distribution
+    if isinstance(d, CategoricalDistribution):
+        trial.suggest_categorical(name, d.choices)
+    elif isinstance(d, IntDistribution):
+        trial.suggest_int(name, d.low, d.high, step=d.step, log=d.log)
+    elif isinstance(d, FloatDistribution):
+        trial.suggest_float(name, d.low, d.high, step=d.step, log=d.log)
 
 
 def _point(trial: FrozenTrial) -> Params:
