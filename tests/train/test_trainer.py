@@ -15,16 +15,27 @@ from scipy.stats import pearsonr
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    BertConfig,
+    BertModel,
     DataCollatorWithPadding,
+    DebertaV2Config,
+    DebertaV2Model,
+    DistilBertConfig,
+    DistilBertModel,
+    ElectraConfig,
+    ElectraModel,
+    RobertaConfig,
+    RobertaModel,
     TrainingArguments,
     set_seed,
 )
 from transformers import Trainer as HfTrainer
 
 from sweep.core.errors import RunFailed
-from sweep.core.recipe import Recipe
+from sweep.core.recipe import Model, Recipe
 from sweep.core.trial import Evaluated, Event, Outcome, Progress, Run, RunState
 from sweep.train.data import load_split, tokenized
+from sweep.train.model import targets_of
 from sweep.train.trainer import scores, train_run
 
 
@@ -96,7 +107,9 @@ def test_other_seed_is_another_result(recipe: Recipe, tmp_path: Path) -> None:
     )
 
 
-def plain_peft_and_trainer(recipe: Recipe, folder: Path) -> tuple[dict[str, float], PeftModel]:
+def plain_peft_and_trainer(
+    recipe: Recipe, folder: Path, targets: list[str]
+) -> tuple[dict[str, float], PeftModel]:
     """What a practitioner would write by hand for the same recipe."""
     tokenizer = AutoTokenizer.from_pretrained(recipe.model.path)
     splits = {s: load_split(recipe.data, s) for s in ("train", "dev")}  # type: ignore[arg-type]
@@ -111,7 +124,9 @@ def plain_peft_and_trainer(recipe: Recipe, folder: Path) -> tuple[dict[str, floa
         r=lora.r,
         lora_alpha=int(lora.lora_alpha),
         lora_dropout=lora.lora_dropout,
-        target_modules=["query", "value"],
+        target_modules=targets,
+        # Beside `classifier` and `score`, which PEFT takes unasked.
+        modules_to_save=list(targets_of(recipe.model, recipe.lora).head),
     )
     model = get_peft_model(base, config)
     args = TrainingArguments(
@@ -144,20 +159,79 @@ def plain_peft_and_trainer(recipe: Recipe, folder: Path) -> tuple[dict[str, floa
     return trainer.evaluate(), model
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_run_equals_plain_peft_and_trainer(recipe: Recipe, tmp_path: Path, dropout: float) -> None:
-    # One evaluation, at the end: the kept adapter is then the last one.
-    trainer = replace(recipe.trainer, eval_steps=6)
-    same = replace(recipe, lora=replace(recipe.lora, lora_dropout=dropout), trainer=trainer)
+OFF = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+#: Family -> (config class, model class, its own dropout switched off, its query and value).
+FAMILIES: dict[str, tuple[type, type, dict[str, Any], list[str]]] = {
+    "bert": (BertConfig, BertModel, OFF, ["query", "value"]),
+    "roberta": (RobertaConfig, RobertaModel, OFF, ["query", "value"]),
+    "electra": (ElectraConfig, ElectraModel, OFF, ["query", "value"]),
+    "distilbert": (
+        DistilBertConfig,
+        DistilBertModel,
+        {"dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0},
+        ["q_lin", "v_lin"],
+    ),
+    "deberta-v2": (DebertaV2Config, DebertaV2Model, OFF, ["query_proj", "value_proj"]),
+}
+
+
+def without_dropout(family: str, tiny_model: Path, folder: Path) -> Model:
+    """A tiny random model of a family whose own dropout is off, saved with the tokenizer."""
+    kind, model, off, _ = FAMILIES[family]
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    sizes = {
+        "hidden_size": 32,
+        "embedding_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+    }
+    if family == "distilbert":
+        sizes = {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64}
+    torch.manual_seed(0)
+    config = kind(
+        vocab_size=len(tokenizer),
+        max_position_embeddings=64,
+        pad_token_id=tokenizer.pad_token_id,
+        **sizes,
+        **off,
+    )
+    model(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return Model(path=str(folder))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_run_equals_plain_peft_and_trainer(
+    family: str, recipe: Recipe, tiny_model: Path, tmp_path: Path
+) -> None:
+    # Dropout is off: its masks are our own. One evaluation, at the end: the kept adapter is then
+    # the last one.
+    same = replace(
+        recipe,
+        model=without_dropout(family, tiny_model, tmp_path / "model"),
+        lora=replace(recipe.lora, lora_dropout=0.0),
+        trainer=replace(recipe.trainer, eval_steps=6),
+    )
     ours = train(same, tmp_path / "ours")
-    metrics, model = plain_peft_and_trainer(same, tmp_path / "plain")
-    assert ours.pearson == pytest.approx(metrics["eval_pearson"], abs=1e-6)
+    metrics, model = plain_peft_and_trainer(same, tmp_path / "plain", FAMILIES[family][3])
+    assert ours.pearson == pytest.approx(metrics["eval_pearson"], abs=1e-5)
     model.save_pretrained(str(tmp_path / "saved"))
     kept = load_file(tmp_path / "ours" / "adapter" / "adapter_model.safetensors")
     plain = load_file(tmp_path / "saved" / "adapter_model.safetensors")
     assert kept.keys() == plain.keys()
     for name in kept:
-        assert torch.allclose(kept[name], plain[name], atol=1e-6), name
+        assert torch.allclose(kept[name], plain[name], atol=1e-5), name
+
+
+def test_dropout_changes_what_is_learned(recipe: Recipe, tmp_path: Path) -> None:
+    # Guards the comparison above: a mask that is never applied would pass it.
+    rates = [0.0, 0.3]
+    outcomes = [
+        train(replace(recipe, lora=replace(recipe.lora, lora_dropout=rate)), tmp_path / str(rate))
+        for rate in rates
+    ]
+    assert outcomes[0].pearson_last != outcomes[1].pearson_last
 
 
 def test_epochs_are_evaluated_each(recipe: Recipe, tmp_path: Path) -> None:

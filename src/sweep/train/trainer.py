@@ -18,8 +18,8 @@ import torch
 from peft import PeftModel
 from scipy.stats import pearsonr, spearmanr
 from transformers import (
-    DataCollatorWithPadding,
     EvalPrediction,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
     PrinterCallback,
     ProgressCallback,
@@ -36,9 +36,13 @@ from sweep.core.ports import Handle
 from sweep.core.recipe import Data, Model, Recipe, Trainer
 from sweep.core.statistics import Floats
 from sweep.core.trial import Evaluated, Evaluation, Outcome, Progress, Run, RunState
+from sweep.train.attention import use_keyed_attention
+from sweep.train.batches import Collator
 from sweep.train.data import in_label_units, load_split, tokenized
+from sweep.train.draws import Noise, use_keyed_dropout
 from sweep.train.memory import PeakMemory
 from sweep.train.model import build, count_lora_params, load_tokenizer, targets_of
+from sweep.train.unpadded import Layout, UnpaddedEncoder, unpadded_encoder
 
 #: Steps between looks at the training loss, to stop a run that has diverged.
 _LOGGING_STEPS = 10
@@ -95,18 +99,50 @@ def train_run(run: Run, folder: Path, handle: Handle) -> Outcome:
 def _trainer(
     recipe: Recipe, model: PeftModel, shared: Prepared, watch: _DevWatch, scratch: Path
 ) -> HfTrainer:
-    trainer = HfTrainer(
+    noise = Noise(recipe.seed, repeats=recipe.trainer.activation_checkpointing)
+    base = model.get_base_model()
+    assert isinstance(base, PreTrainedModel)
+    use_keyed_dropout(base, noise)
+    use_keyed_attention(base, noise)
+    # Checkpointing wraps transformers' own encoder, which then does the work.
+    checkpointing = recipe.trainer.activation_checkpointing
+    trainer = _KeyedTrainer(
+        noise,
+        None if checkpointing else unpadded_encoder(base, noise, shared.tokenizer),
         model=model,
         args=training_arguments(recipe.trainer, seed=recipe.seed, scratch=scratch),
         train_dataset=shared.train,
         eval_dataset=shared.dev,
-        data_collator=DataCollatorWithPadding(shared.tokenizer),
+        data_collator=Collator(shared.tokenizer),
         compute_metrics=watch.compute_metrics,
         callbacks=[watch],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     return trainer
+
+
+class _KeyedTrainer(HfTrainer):
+    """The Trainer, with keyed random draws and, where the model allows it, without padding."""
+
+    def __init__(self, noise: Noise, encoder: UnpaddedEncoder | None, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._noise = noise
+        self._encoder = encoder
+        self._batches = 0
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        self._noise.at_step(self._batches)
+        self._batches += 1
+        return super().training_step(*args, **kwargs)
+
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The inputs that the model knows; how they lie goes to the encoder."""
+        prepared = dict(super()._prepare_inputs(inputs))
+        tokens, first = prepared.pop("tokens"), prepared.pop("first")
+        if self._encoder is not None:
+            self._encoder.layout = Layout(tokens, first, prepared["attention_mask"])
+        return prepared
 
 
 def training_arguments(trainer: Trainer, *, seed: int, scratch: Path) -> TrainingArguments:

@@ -1,0 +1,83 @@
+"""Attention whose dropout is keyed like all other: transformers' models call it by name."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
+from transformers.masking_utils import eager_mask
+
+from sweep.train.draws import Noise
+
+#: The name under which transformers knows it.
+KEYED = "sweep_keyed"
+
+
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None,
+    scaling: float,
+    keep: Tensor | None,
+) -> Tensor:
+    """Softmax attention, `softmax(q kᵀ · scaling + bias) v`, with dropout on the weights.
+
+    Args:
+        query: `[K * B, H, T, d]`; `key` and `value` `[K * B, H, S, d]`.
+        bias: Added to the scores, `[K * B or 1, 1, T or 1, S]`; the dtype's minimum hides a key.
+        keep: Factors on the weights, `[1, B, H, T, S]`, the same for each of the K runs.
+
+    Returns:
+        `[K * B, T, H, d]`.
+    """
+    scores = torch.matmul(query * scaling, key.mT)
+    if bias is not None:
+        scores = scores + bias
+    weights = torch.softmax(scores, dim=-1)
+    if keep is not None:
+        weights = (weights.view(-1, *keep.shape[1:]) * keep).view_as(weights)
+    return torch.matmul(weights, value).transpose(1, 2)
+
+
+def keyed_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """transformers' attention interface; without dropout it is PyTorch's own attention."""
+    if dropout == 0:
+        out, _ = sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **kwargs
+        )
+        return out, None
+    noise, place = cast(tuple[Noise, str], module.sweep_noise)
+    groups = getattr(module, "num_key_value_groups", 1)
+    key, value = repeat_kv(key, groups), repeat_kv(value, groups)
+    rows = (query.shape[0] // noise.runs, *query.shape[1:-1], key.shape[-2])
+    keep = noise.mask(place, rows, [dropout], query)
+    bias = None if attention_mask is None else attention_mask[..., : key.shape[-2]]
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    return attend(query, key, value, bias, scale, keep).contiguous(), None
+
+
+def use_keyed_attention(model: PreTrainedModel, noise: Noise) -> bool:
+    """Have a model's attention draw its dropout from `noise`; False where it computes its own."""
+    if not model._supports_attention_backend:
+        return False
+    AttentionInterface.register(KEYED, keyed_attention)
+    # Additive and never left out: scores are summed up by hand where there is dropout.
+    AttentionMaskInterface.register(KEYED, eager_mask)
+    for path, module in model.named_modules():
+        # A plain attribute: a tuple is no submodule and no buffer.
+        module.sweep_noise = cast(nn.Module, (noise, path))
+    model.set_attn_implementation(KEYED)
+    return True

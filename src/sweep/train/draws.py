@@ -1,0 +1,127 @@
+"""Random draws keyed by (seed, step, place): the same run sees the same noise in any pack.
+
+A mask depends on the run's seed, the step, the place in the model and the rows of the batch; never
+on who shares the pack, on what the process has drawn before, or on where a run was resumed. All
+runs of a pack have one seed, hence one mask, which is repeated over the runs: two configs are
+compared on common random numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+#: Draws are 15-bit integers: a dropout probability is kept to 1 in 32,768.
+_LEVELS = 1 << 15
+_BITS = {torch.float32: torch.int32, torch.bfloat16: torch.int16, torch.float16: torch.int16}
+
+
+class Noise:
+    """The source of all masks of one pack. Shared, never copied: a deep copy is itself.
+
+    Args:
+        seed: The seed of the pack's runs.
+        repeats: Whether places are used once in a forward pass and may be used again in the
+            backward pass (activation checkpointing), which must see the same mask. Otherwise
+            a place that is used several times (ALBERT shares its layers) draws anew each time.
+    """
+
+    def __init__(self, seed: int = 0, *, repeats: bool = False) -> None:
+        self.reset(seed, repeats=repeats)
+
+    def reset(self, seed: int, *, repeats: bool = False) -> None:
+        """Start over for another pack."""
+        self._seed = seed
+        self._repeats = repeats
+        self.runs = 1
+        self.at_step(0)
+
+    def at_step(self, step: int) -> None:
+        """Enter a forward pass; `step` counts micro-batches from the start of the training."""
+        self._step = step
+        self._uses: dict[str, int] = {}
+
+    def key(self, place: str) -> list[int]:
+        """What the draws at a place depend on."""
+        use = 0 if self._repeats else self._uses.get(place, 0)
+        self._uses[place] = use + 1
+        return [self._seed % (1 << 63), self._step, zlib.crc32(place.encode()), use]
+
+    def mask(
+        self, place: str, shape: Sequence[int], rates: Sequence[float], like: Tensor
+    ) -> Tensor:
+        """Factors of inverted dropout: 0 with probability `p`, else `1 / (1 - p)`.
+
+        One draw of `shape` is compared with each of the S `rates`.
+
+        Returns:
+            `[S, *shape]`, dtype and device of `like`; S is 1 where all rates are equal.
+        """
+        draws = _draw(self.key(place), shape, like.device)
+        distinct = rates[:1] if len(set(rates)) == 1 else rates
+        factors = [_factors(draws, rate, like.dtype) for rate in distinct]
+        return factors[0].unsqueeze(0) if len(factors) == 1 else torch.stack(factors)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Noise:
+        return self
+
+
+class KeyedDropout(nn.Dropout):
+    """`nn.Dropout` whose mask is drawn once for the batch and repeated for all runs.
+
+    Input `[K * B, ...]`, the K runs one after the other; K is `noise.runs`.
+    """
+
+    def __init__(self, p: float, noise: Noise, place: str) -> None:
+        super().__init__(p)
+        self.noise = noise
+        self.place = place
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return input
+        rows = input.shape[0] // self.noise.runs
+        mask = self.noise.mask(self.place, (rows, *input.shape[1:]), [self.p], input)
+        by_run = input.reshape(self.noise.runs, rows, *input.shape[1:])
+        return (by_run * mask).reshape(input.shape)
+
+
+def use_keyed_dropout(model: nn.Module, noise: Noise) -> None:
+    """Replace every `nn.Dropout` of a model by one that draws from `noise`."""
+    for path, module in list(model.named_modules()):
+        if isinstance(module, nn.Dropout) and not isinstance(module, KeyedDropout):
+            parent, _, name = path.rpartition(".")
+            setattr(model.get_submodule(parent), name, KeyedDropout(module.p, noise, path))
+
+
+def _draw(key: list[int], shape: Sequence[int], device: torch.device) -> Tensor:
+    """Uniform integers in [0, 32768) as int16."""
+    count = math.prod(shape)
+    if device.type == "cpu":
+        # Four draws of each 64-bit word: torch's own generator takes 6 times as long.
+        words = np.random.SFC64(key).random_raw(-(-count // 4))
+        draws = torch.from_numpy(np.atleast_1d(words).view(np.int16)[:count])
+        return draws.bitwise_and_(_LEVELS - 1).view(*shape)
+    generator = torch.Generator(device)
+    generator.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]))
+    return torch.randint(
+        _LEVELS, tuple(shape), dtype=torch.int16, device=device, generator=generator
+    )
+
+
+def _factors(draws: Tensor, rate: float, dtype: torch.dtype) -> Tensor:
+    """Where a draw is at least `rate` the scale, else 0; `rate` is below 1.
+
+    By bits: a comparison and a product of unlike types take four times as long on a CPU.
+    """
+    threshold = min(round(rate * _LEVELS), _LEVELS - 1)
+    bits = _BITS[dtype]
+    kept = ((threshold - 1) - draws).bitwise_right_shift_(15)  # -1, all bits set, or 0
+    scale = torch.tensor(1 / (1 - rate), dtype=dtype, device=draws.device).view(bits)
+    return kept.to(bits).bitwise_and_(scale).view(dtype)
