@@ -1,0 +1,95 @@
+"""An encoder without padding computes what transformers' own computes with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    CamembertConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    RobertaConfig,
+    XLMRobertaConfig,
+)
+
+from sweep.train.batches import Collator
+from sweep.train.draws import Noise
+from sweep.train.unpadded import Layout, unpadded_encoder
+
+CONFIGS = {
+    "bert": BertConfig,
+    "roberta": RobertaConfig,
+    "xlm-roberta": XLMRobertaConfig,
+    "camembert": CamembertConfig,
+}
+#: Pairs of very different lengths, Korean among them.
+TEXTS = ["고양이 본다", "cat sees dog 바다 나무 책 cat eats train", "책", "sea dog 기차 달린다"]
+
+
+def tiny(family: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    torch.manual_seed(0)
+    config = CONFIGS[family](
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        pad_token_id=tokenizer.pad_token_id,
+        num_labels=1,
+        # Large weights: small ones leave differences invisible.
+        initializer_range=0.2,
+    )
+    model = AutoModelForSequenceClassification.from_config(config).eval()
+    assert isinstance(model, PreTrainedModel)
+    return model
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_logits_and_gradients_equal_those_with_padding(family: str, tiny_model: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    model = tiny(family, tokenizer)
+    batch = Collator(tokenizer)([{**tokenizer(text), "labels": 0.5} for text in TEXTS])
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    assert (inputs["attention_mask"] == 0).any(), "without padding the case shows nothing"
+    results = []
+    for unpadded in (False, True):
+        if unpadded:
+            encoder = unpadded_encoder(model, Noise(), tokenizer)
+            assert encoder is not None
+            encoder.layout = Layout(batch["tokens"], batch["first"], batch["attention_mask"])
+        model.zero_grad()
+        logits = model(**inputs).logits
+        logits.square().sum().backward()
+        gradients = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+        results.append((logits.detach(), gradients))
+    (padded, expected), (bare, found) = results
+    assert torch.allclose(bare, padded, atol=1e-5)
+    assert padded.std() > 1e-3, "equal logits for all rows show nothing"
+    for name in expected:
+        assert torch.allclose(found[name], expected[name], atol=1e-4, rtol=1e-3), name
+
+
+def test_tokens_are_all_there_once_and_first_finds_each_row(tiny_model: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    batch = Collator(tokenizer)([{**tokenizer(text), "labels": 0.5} for text in TEXTS])
+    flat = batch["input_ids"].flatten()
+    real = batch["attention_mask"].flatten().nonzero().squeeze(1)
+    assert set(real.tolist()) <= set(batch["tokens"].tolist())
+    assert len(batch["tokens"].unique()) == len(batch["tokens"])
+    starts = flat[batch["tokens"][batch["first"]]]
+    assert (starts == tokenizer.cls_token_id).all()
+
+
+def test_other_families_and_left_padding_keep_their_own_encoder(tiny_model: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    model = tiny("bert", tokenizer)
+    model.config.model_type = "modernbert"
+    assert unpadded_encoder(model, Noise(), tokenizer) is None
+    tokenizer.padding_side = "left"
+    assert unpadded_encoder(tiny("bert", tokenizer), Noise(), tokenizer) is None
