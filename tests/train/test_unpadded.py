@@ -11,6 +11,7 @@ from transformers import (
     AutoTokenizer,
     BertConfig,
     CamembertConfig,
+    ElectraConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     RobertaConfig,
@@ -23,6 +24,7 @@ from sweep.train.unpadded import Layout, unpadded_encoder
 
 CONFIGS = {
     "bert": BertConfig,
+    "electra": ElectraConfig,
     "roberta": RobertaConfig,
     "xlm-roberta": XLMRobertaConfig,
     "camembert": CamembertConfig,

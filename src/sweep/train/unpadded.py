@@ -20,7 +20,7 @@ from sweep.train.attention import attend
 from sweep.train.draws import Noise
 
 #: Families whose classifier reads nothing but the first token of the encoder's output.
-_FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert")
+_FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
 
 
 @dataclass(frozen=True)
