@@ -54,9 +54,10 @@ def keyed_attention(
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """transformers' attention interface; without dropout it is PyTorch's own attention."""
-    if dropout == 0:
+    # A learned position bias is added up there; its dropout stays PyTorch's, seeded once a run.
+    if dropout == 0 or kwargs.get("position_bias") is not None:
         out, _ = sdpa_attention_forward(
-            module, query, key, value, attention_mask, scaling=scaling, **kwargs
+            module, query, key, value, attention_mask, dropout, scaling, **kwargs
         )
         return out, None
     noise, place = cast(tuple[Noise, str], module.sweep_noise)
@@ -70,8 +71,11 @@ def keyed_attention(
 
 
 def use_keyed_attention(model: PreTrainedModel, noise: Noise) -> bool:
-    """Have a model's attention draw its dropout from `noise`; False where it computes its own."""
-    if not model._supports_attention_backend:
+    """Have a model's attention draw its dropout from `noise`; False where it computes its own.
+
+    Only PyTorch's attention is replaced: a model that asks for another needs what that one does.
+    """
+    if not model._supports_attention_backend or model.config._attn_implementation != "sdpa":
         return False
     AttentionInterface.register(KEYED, keyed_attention)
     # Additive and never left out: scores are summed up by hand where there is dropout.
