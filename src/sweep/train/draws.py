@@ -104,7 +104,7 @@ def _draw(key: list[int], shape: Sequence[int], device: torch.device) -> Tensor:
     """Uniform integers in [0, 32768) as int16."""
     count = math.prod(shape)
     if device.type == "cpu":
-        # Four draws of each 64-bit word: torch's own generator takes 6 times as long.
+        # Four draws of each 64-bit word: `torch.rand` takes 6 times as long.
         words = np.random.SFC64(key).random_raw(-(-count // 4))
         draws = torch.from_numpy(np.atleast_1d(words).view(np.int16)[:count])
         return draws.bitwise_and_(_LEVELS - 1).view(*shape)
@@ -118,7 +118,8 @@ def _draw(key: list[int], shape: Sequence[int], device: torch.device) -> Tensor:
 def _factors(draws: Tensor, rate: float, dtype: torch.dtype) -> Tensor:
     """Where a draw is at least `rate` the scale, else 0; `rate` is below 1.
 
-    By bits: a comparison and a product of unlike types take four times as long on a CPU.
+    By bits: a product of a number and a truth value is several times slower than one of like
+    types on a CPU.
     """
     threshold = min(round(rate * _LEVELS), _LEVELS - 1)
     bits = _BITS[dtype]
