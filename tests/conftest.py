@@ -112,5 +112,6 @@ def recipe(tiny_model: Path, pair_files: dict[str, Path]) -> Recipe:
             eval_strategy="steps",
             eval_steps=3,
             per_device_train_batch_size=8,
+            precision="fp32",
         ),
     )

@@ -11,16 +11,19 @@ from transformers import AutoConfig, BertModel
 from sweep.config import load_settings
 from sweep.core.errors import ModelError
 from sweep.core.recipe import Model, Recipe
-from sweep.core.trial import Outcome, Run
+from sweep.core.trial import Event, Finished, Outcome, Run
 from sweep.train.model import load_tokenizer, locate, weights_digest
-from sweep.train.trainer import train_run
+from sweep.train.trainer import train_pack
 
 MINILM = load_settings([])[0].model
 
 
-def train(recipe: Recipe, folder: Path) -> Outcome:
-    folder.mkdir()
-    return train_run(Run(0, {}, recipe), folder, lambda event: None)
+def train(recipe: Recipe, runs_dir: Path) -> Outcome:
+    events: list[Event] = []
+    run = Run(0, {}, recipe)
+    (runs_dir / run.id).mkdir(parents=True)
+    train_pack((run,), runs_dir, events.append)
+    return next(event.outcome for event in events if isinstance(event, Finished))
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from sweep.results import Results
 KEYS = ("lora.r", "lora.target_modules")
 FIRST_COLUMNS = (
     "trial,config_id,seed,state,reason,pearson,pearson_last,best_step,spearman,"
-    "lora.r,lora.target_modules,scaling,adapted_modules,lora_params,head_params,train_seconds,"
+    "lora.r,lora.target_modules,scaling,precision,adapted_modules,lora_params,head_params,train_seconds,"
     "steps,tokens_per_second,peak_memory_mb,pack_size,worker,wandb_url"
 )
 LABELS = np.random.default_rng(0).uniform(0, 5, 200)

@@ -36,6 +36,7 @@ def arguments(tiny_model: Path, pair_files: dict[str, Path]) -> list[str]:
         "data.max_length=32",
         "trainer=smoke",
         "trainer.learning_rate=5e-3",
+        "trainer.precision=fp32",
         "tracking=disabled",
         "executor=in_process",
         "name=작은_실험",
@@ -91,6 +92,39 @@ def test_sweep_leaves_tables_report_and_a_verified_adapter(
         run_dir = study / "runs" / f"{row['config_id']}-s{row['seed']}"
         predictions = np.load(run_dir / "predictions.npy")
         assert np.corrcoef(predictions, labels)[0, 1] == pytest.approx(row["pearson"], abs=1e-9)
+
+
+def test_one_pack_in_bf16_fills_the_table_and_verifies_in_float32(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = ["trainer.precision=bf16", "executor.pack_size=4"]
+    arguments.remove("trainer.precision=fp32")
+    code, out, err = run(*arguments, *options, capfd=capfd)
+    assert (code, err) == (0, "")
+    assert "in bf16, adapters and head in float32" in out
+    rows = table(home / "results" / "작은_실험")
+    assert rows["state"].tolist() == ["complete"] * 4
+    assert rows["precision"].tolist() == ["bf16"] * 4
+    assert rows["pack_size"].tolist() == [4] * 4
+
+
+def test_plan_says_what_trains_alone_and_a_sweep_never_mixes_precisions(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments.remove(SPACE)
+    both = "search.space={lora.use_dora:[true,false]}"
+    code, out, _ = run(*arguments, both, "executor.pack_size=2", capfd=capfd)
+    assert code == 0
+    assert "1 of 2 alone (DoRA)" in " ".join(out.split())
+    assert table(home / "results" / "작은_실험")["pack_size"].tolist() == [1, 1]
+    arguments.remove("trainer.precision=fp32")
+    mixed = "search.space={trainer.precision:[fp32,bf16]}"
+    assert run(*arguments, mixed, "name=b", capfd=capfd)[0] == 2
+    biased = ["trainer.precision=bf16", "lora.bias=all", "name=c"]
+    code, _, err = run(*arguments, *biased, capfd=capfd)
+    assert code == 2
+    assert "lora.bias=none" in err
+    assert not (home / "results" / "c").exists()
 
 
 def test_second_start_trains_nothing_and_ends_the_same(

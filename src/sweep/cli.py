@@ -151,7 +151,7 @@ def _predict(args: argparse.Namespace) -> int:
     import pandas as pd
 
     from sweep.export import predict
-    from sweep.train.trainer import scores
+    from sweep.train.keeper import scores
 
     named = {"text_a": args.text_a, "text_b": args.text_b, "label": args.label}
     columns = {key: _column(value) for key, value in named.items() if value is not None}

@@ -62,6 +62,8 @@ class Executor:
     workers: int | None = None
     #: Threads per worker; None shares the cores out.
     threads: int | None = None
+    #: Most runs that a worker trains together on one frozen base; None takes 32 on a GPU, else 1.
+    pack_size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ def load_settings(
         settings, model=_absolute_model(settings.model), data=_absolute_data(settings.data)
     )
     _check_search(settings.search)
+    _refuse_mixed_precisions(settings.space)
     _refuse_fixed_and_searched(settings.space, ready.keys)
     checked(settings.recipe(seed=0))
     for params in settings.space.corners():
@@ -273,6 +276,17 @@ def _refuse_fixed_and_searched(space: Space, given: Sequence[str]) -> None:
                 value=f"`{key}` is set on the command line and searched by `{dimension.name}`",
                 way_out="take it out of the search, with other labels or `search.space={...}`, "
                 "or leave the override away",
+            )
+
+
+def _refuse_mixed_precisions(space: Space) -> None:
+    """Scores of different precisions differ by rounding: one sweep is in one of them."""
+    for dimension in space.dimensions:
+        if "trainer.precision" in dimension.keys:
+            raise ConfigError(
+                "A sweep computes in one precision.",
+                value=f"`trainer.precision` is searched by `{dimension.name}`",
+                way_out="set `trainer.precision=fp32` or `bf16`; for both, run two sweeps",
             )
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from sweep.config import Settings
+from sweep.core.errors import ConfigError
 from sweep.core.recipe import Recipe
 from sweep.core.statistics import Floats
 from sweep.train.data import load_split
 from sweep.train.model import load_tokenizer, targets_of, weights_digest
+from sweep.train.packable import why_alone
+from sweep.train.precision import resolve_precision
 from sweep.train.targets import check_rank
 
 
@@ -24,6 +29,27 @@ class Preflight:
     facts: tuple[str, ...]
 
 
+def with_settled_precision(settings: Settings) -> Settings:
+    """`trainer.precision: auto` decided once, for all runs on all workers.
+
+    Raises:
+        ConfigError: bf16 is asked for, and a config trains weights of the base, which are too
+            coarse in 16 bits to be moved by small steps.
+    """
+    trainer = settings.trainer
+    precision = resolve_precision(trainer.precision, use_cpu=trainer.use_cpu)
+    biased = next((r for r in _recipes(settings) if r.lora.bias != "none"), None)
+    if precision == "bf16" and biased is not None:
+        if trainer.precision == "bf16":
+            raise ConfigError(
+                "`trainer.precision=bf16` needs `lora.bias=none`.",
+                value=f"lora.bias={biased.lora.bias}, which trains biases of the base",
+                way_out="set `trainer.precision=fp32`",
+            )
+        precision = "fp32"
+    return replace(settings, trainer=replace(trainer, precision=precision))
+
+
 def preflight(settings: Settings) -> Preflight:
     """Check model, data and every config of a grid (or the corners of a space).
 
@@ -33,16 +59,29 @@ def preflight(settings: Settings) -> Preflight:
     weights = weights_digest(settings.model)
     load_tokenizer(settings.model)
     train, dev = (load_split(settings.data, split) for split in ("train", "dev"))
-    counts = sorted({_check_config(recipe) for recipe in _recipes(settings)})
     verified = f", SHA-256 {weights[:12]}… verified" if settings.model.sha256 else ""
+    recipes = _recipes(settings)
+    counts = sorted({_check_config(recipe) for recipe in recipes})
     facts = (
         f"model  {settings.model.path}{verified}",
         f"data   {len(train):,} train and {len(dev):,} dev pairs: {train.origin}, {dev.origin}",
         f"LoRA   {' / '.join(f'{n:,}' for n in counts)} parameters beside the head",
+        f"trains {_in_words(settings.trainer.precision)}{_alone_in_words(recipes)}",
     )
     fingerprints = {"weights": weights, "train": train.digest(), "dev": dev.digest()}
     assert dev.labels is not None
     return Preflight(dev.labels, fingerprints, facts)
+
+
+def _in_words(precision: str) -> str:
+    return {"bf16": "in bf16, adapters and head in float32", "fp32": "in float32"}[precision]
+
+
+def _alone_in_words(recipes: Sequence[Recipe]) -> str:
+    """Which configs can't share a pack with others, and why."""
+    reasons = Counter(reason for recipe in recipes if (reason := why_alone(recipe)))
+    parts = [f"{count} of {len(recipes)} alone ({why})" for why, count in reasons.items()]
+    return "; ".join(["", *parts])
 
 
 def _recipes(settings: Settings) -> list[Recipe]:

@@ -41,6 +41,7 @@ COST_COLUMNS = (
     "pack_size",
     "worker",
 )
+
 #: Whole numbers that may be missing: kept whole in the table instead of turning into floats.
 _INTEGERS = ("best_step", "adapted_modules", "lora_params", "head_params", "steps", "pack_size")
 
@@ -121,7 +122,8 @@ class Results:
 
     def table(self) -> pd.DataFrame:
         """A row per run, in the order of the trials; missing values are empty."""
-        columns = [*RUN_COLUMNS, *SCORE_COLUMNS, *self._keys, "scaling", *COST_COLUMNS, "wandb_url"]
+        columns = [*RUN_COLUMNS, *SCORE_COLUMNS, *self._keys, "scaling", "precision"]
+        columns += [*COST_COLUMNS, "wandb_url"]
         rows = [_row(record, self._keys) for record in self._sorted()]
         table = pd.DataFrame(rows, columns=columns)
         return table.astype(dict.fromkeys(_INTEGERS, "Int64"))
@@ -212,6 +214,7 @@ def _row(record: Record, keys: Sequence[str]) -> dict[str, Any]:
         "seed": recipe.seed,
         "state": record.state.value,
         "scaling": recipe.lora.scaling,
+        "precision": recipe.trainer.precision,
         "wandb_url": record.wandb_url,
         **_searched(recipe, keys),
     }

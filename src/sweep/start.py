@@ -20,18 +20,23 @@ from sweep.core.files import replacing_file
 from sweep.core.orchestrator import Sweep
 from sweep.core.ports import Executor, Watcher
 from sweep.core.trial import RunState
+from sweep.execute.cores import physical_cores
 from sweep.execute.in_process import InProcess
 from sweep.execute.processes import Processes
 from sweep.export import Verified, export_run
-from sweep.preflight import Preflight, preflight
+from sweep.preflight import Preflight, preflight, with_settled_precision
 from sweep.results import Record, Results
 from sweep.search import OptunaSearch
 from sweep.study import locked, open_folder, versions
-from sweep.train.trainer import train_run
+from sweep.train.packable import pack_key
+from sweep.train.trainer import train_pack
 from sweep.watch.console import ConsoleWatcher, ranked_table
 from sweep.watch.report import ReportWatcher, build_report
 from sweep.watch.wandb_log import WandbWatcher
 from sweep.watch.wandb_setup import resolve_mode
+
+#: Runs in a GPU's pack unless told otherwise; a pack that does not fit is halved.
+_GPU_PACK = 32
 
 EXIT_DONE, EXIT_SOME_FAILED, EXIT_NONE_FINISHED = 0, 3, 4
 
@@ -45,6 +50,7 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
     # Asked first: a refusal should come before anything is loaded.
     mode, line = resolve_mode(settings.tracking.mode)
     with console.status("Checking model, data and every config ..."):
+        settings = with_settled_precision(settings)
         checks = preflight(settings)
     with locked(settings.folder):
         open_folder(
@@ -106,37 +112,53 @@ def _sweep(settings: Settings, results: Results, watchers: Sequence[Watcher]) ->
         executor=_executor(
             settings.executor,
             settings.folder,
-            most=search.num_trials * len(settings.search.seeds),
+            runs=search.num_trials * len(settings.search.seeds),
+            most=_largest_pack(settings),
         ),
         records=results,
         watchers=watchers,
         expand=settings.expand,
+        pack_key=pack_key,
         seeds=settings.search.seeds,
     )
 
 
-def _executor(settings: ExecutorSettings, folder: Path, *, most: int) -> Executor:
-    """One worker per GPU; without one, one single-threaded worker per core that we may use."""
+def _executor(settings: ExecutorSettings, folder: Path, *, runs: int, most: int) -> Executor:
+    """One worker per GPU with large packs; without one, a worker per core with packs of one.
+
+    A small encoder leaves a GPU idle and keeps a core busy. A core is pinned only where all are
+    taken: two sweeps that each take half of a machine would choose the same half.
+    """
     import torch
 
     runs_dir = (folder / "runs").resolve()
+    gpus, cores = torch.cuda.device_count(), physical_cores()
+    pack_size = settings.pack_size or (_GPU_PACK if gpus else 1)
+    pack_size = min(pack_size, most)
     if settings.kind == "in_process":
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
-        return InProcess(train_run, runs_dir=runs_dir)
-    gpus = torch.cuda.device_count()
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    workers = settings.workers or gpus or cores
+        return InProcess(train_pack, runs_dir=runs_dir, pack_size=pack_size)
+    asked = settings.workers or gpus or len(cores)
+    threads = settings.threads or max(1, len(cores) // asked)
+    pinned = not gpus and threads == 1 and asked == len(cores) and hasattr(os, "sched_setaffinity")
     return Processes(
-        train_run,
+        train_pack,
         runs_dir=runs_dir,
         logs_dir=(folder / "logs").resolve(),
-        workers=min(workers, most),
-        threads=settings.threads or max(1, cores // workers),
+        workers=min(asked, runs),
+        threads=threads,
         gpus=gpus,
+        cores=cores if pinned else (),
+        pack_size=pack_size,
     )
+
+
+def _largest_pack(settings: Settings) -> int:
+    """A sampler that learns must see scores before it has drawn everything."""
+    search = settings.search
+    learns = search.sampler == "tpe"
+    return max(1, search.n_trials // 4) if learns else 1_000_000
 
 
 def _watchers(settings: Settings, results: Results, console: Console, mode: Any) -> list[Watcher]:

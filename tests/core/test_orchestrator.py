@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from sweep.core.orchestrator import Sweep
-from sweep.core.ports import Handle, Totals
+from sweep.core.ports import Handle, Pack, Totals
 from sweep.core.recipe import Recipe
 from sweep.core.space import Params
 from sweep.core.trial import Event, Finished, Outcome, Run, RunState, Started, Trial
@@ -29,33 +29,41 @@ class ListedSearch:
 
 
 class InstantExecutor:
-    """Finishes runs in reverse order of submission, with the outcome that `score` gives."""
+    """Finishes packs in reverse order of submission, with the outcome that `score` gives."""
 
     num_free = 1
 
-    def __init__(self, score: Callable[[Run], float | None], slots: int = 2) -> None:
+    def __init__(
+        self, score: Callable[[Run], float | None], slots: int = 2, pack_size: int = 1
+    ) -> None:
         self._score = score
         self._slots = slots
-        self._open: list[Run] = []
-        self.trained: list[str] = []
+        self.pack_size = pack_size
+        self._open: list[Pack] = []
+        self.packs: list[Pack] = []
         self.closed = False
+
+    @property
+    def trained(self) -> list[str]:
+        return [run.id for pack in self.packs for run in pack]
 
     @property
     def num_open(self) -> int:
         return len(self._open)
 
-    def submit(self, run: Run) -> None:
-        self._open.append(run)
+    def submit(self, pack: Pack) -> None:
+        self._open.append(pack)
         self.num_free = self._slots - len(self._open)
 
     def work(self, handle: Handle) -> None:
-        run = self._open.pop()
+        pack = self._open.pop()
         self.num_free = self._slots - len(self._open)
-        self.trained.append(run.id)
-        value = self._score(run)
-        state = RunState.FAILED if value is None else RunState.COMPLETE
-        handle(Started(run.id, "here"))
-        handle(Finished(run.id, Outcome(state, pearson=value)))
+        self.packs.append(pack)
+        for run in pack:
+            value = self._score(run)
+            state = RunState.FAILED if value is None else RunState.COMPLETE
+            handle(Started(run.id, "here"))
+            handle(Finished(run.id, Outcome(state, pearson=value)))
 
     def close(self) -> None:
         self.closed = True
@@ -116,6 +124,7 @@ def sweep_of(
         records=records,
         watchers=[BrokenWatcher()],
         expand=expand,
+        pack_key=lambda recipe: str(recipe.seed),
         seeds=seeds,
     )
 
@@ -161,3 +170,23 @@ def test_same_config_drawn_twice_at_once_is_trained_once() -> None:
     sweep_of(search, executor, Memory(), [0]).run()
     assert len(executor.trained) == 1
     assert search.told == {0: 0.7, 1: 0.7, 2: 0.7}
+
+
+def test_waiting_runs_of_one_key_share_packs_and_every_worker_gets_one() -> None:
+    search = ListedSearch([{"r": r} for r in range(1, 11)])
+    executor = InstantExecutor(lambda run: 0.5, slots=2, pack_size=3)
+    executor.num_free = 2
+    sweep_of(search, executor, Memory(), [0, 1]).run()
+    assert len(search.told) == 10
+    assert len(executor.trained) == len(set(executor.trained)) == 20
+    for pack in executor.packs:
+        assert len({run.recipe.seed for run in pack}) == 1
+        assert len(pack) <= 3
+    assert max(len(pack) for pack in executor.packs) == 3
+
+
+def test_few_runs_are_shared_out_rather_than_packed_for_one_worker() -> None:
+    executor = InstantExecutor(lambda run: 0.5, slots=2, pack_size=8)
+    executor.num_free = 2
+    sweep_of(ListedSearch([{"r": r} for r in range(1, 5)]), executor, Memory(), [0]).run()
+    assert sorted(len(pack) for pack in executor.packs) == [2, 2]

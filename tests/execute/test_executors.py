@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -11,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from sweep.core.errors import RunFailed
-from sweep.core.ports import Executor, Handle, TrainFn
+from sweep.core.ports import Executor, Handle, Pack, TrainFn
 from sweep.core.recipe import Lora, Recipe
 from sweep.core.trial import Event, Finished, Outcome, Progress, Run, RunState, Started
+from sweep.execute.cores import physical_cores
 from sweep.execute.in_process import InProcess
 from sweep.execute.processes import Processes
 
@@ -32,35 +34,50 @@ def run_of(r: int) -> Run:
     return Run(0, {}, Recipe(lora=Lora(r=r)))
 
 
-def train_by_rank(run: Run, folder: Path, handle: Handle) -> Outcome:
+def scored(run: Run) -> Finished:
+    return Finished(run.id, Outcome(RunState.COMPLETE, pearson=run.recipe.lora.r / 100))
+
+
+def train_by_rank(pack: Pack, runs_dir: Path, handle: Handle) -> None:
     """Rank 1 fails with a reason, 2 with a bug, 3 runs out of memory; others score."""
-    handle(Progress(run.id, 1, 2))
-    rank = run.recipe.lora.r
-    if rank == 1:
-        raise RunFailed("diverged")
-    if rank == 2:
-        raise KeyError("eval_pearson")
-    if rank == 3:
-        raise MemoryError
-    (folder / "adapter").mkdir()
-    print(f"threads {os.environ.get('OMP_NUM_THREADS')}")
-    return Outcome(RunState.COMPLETE, pearson=rank / 100)
+    for run in pack:
+        handle(Progress(run.id, 1, 2))
+        rank = run.recipe.lora.r
+        if rank == 1:
+            raise RunFailed("diverged")
+        if rank == 2:
+            raise KeyError("eval_pearson")
+        if rank == 3:
+            raise MemoryError
+        (runs_dir / run.id / "adapter").mkdir()
+        print(f"threads {os.environ.get('OMP_NUM_THREADS')}")
+        print(f"cores {sorted(os.sched_getaffinity(0))}")
+        handle(scored(run))
 
 
-def train_dying(run: Run, folder: Path, handle: Handle) -> Outcome:
+def train_dying(pack: Pack, runs_dir: Path, handle: Handle) -> None:
     """Rank 1 kills its worker every time, rank 2 the first time only."""
-    rank = run.recipe.lora.r
-    mark = folder / "died-before"
-    if rank == 1 or (rank == 2 and not mark.exists()):
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return Outcome(RunState.COMPLETE, pearson=rank / 100)
+    for run in pack:
+        rank = run.recipe.lora.r
+        mark = runs_dir / run.id / "died-before"
+        if rank == 1 or (rank == 2 and not mark.exists()):
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        handle(scored(run))
 
 
-def train_slowly(run: Run, folder: Path, handle: Handle) -> Outcome:
-    handle(Progress(run.id, 1, 2))
+def train_two_at_once(pack: Pack, runs_dir: Path, handle: Handle) -> None:
+    """Memory is enough for two runs; says how many came."""
+    print(f"size {len(pack)}")
+    if len(pack) > 2:
+        raise MemoryError
+    for run in pack:
+        handle(scored(run))
+
+
+def train_slowly(pack: Pack, runs_dir: Path, handle: Handle) -> None:
+    handle(Progress(pack[0].id, 1, 2))
     time.sleep(60)
-    return Outcome(RunState.COMPLETE, pearson=0.5)
 
 
 def drain(executor: Executor) -> list[Event]:
@@ -86,7 +103,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Executor]
 def test_every_run_starts_reports_and_finishes_once(opened: Executor) -> None:
     runs = [run_of(r) for r in (8, 16, 32)]
     for run in runs:
-        opened.submit(run)
+        opened.submit((run,))
     assert opened.num_open == 3
     events = drain(opened)
     for run in runs:
@@ -98,7 +115,7 @@ def test_every_run_starts_reports_and_finishes_once(opened: Executor) -> None:
 def test_failures_stay_apart_and_stop_nothing(opened: Executor) -> None:
     runs = {r: run_of(r) for r in (1, 2, 3, 8)}
     for run in runs.values():
-        opened.submit(run)
+        opened.submit((run,))
     found = outcomes(drain(opened))
     reasons = {r: found[run.id].reason for r, run in runs.items()}
     assert reasons[1] == "diverged"
@@ -115,14 +132,14 @@ def test_runs_have_a_folder_of_their_own_without_leftovers(
     run = run_of(8)
     leftover = tmp_path / "runs" / run.id / ".adapter.1234"
     leftover.mkdir(parents=True)
-    opened.submit(run)
+    opened.submit((run,))
     drain(opened)
     assert (tmp_path / "runs" / run.id / "adapter").is_dir()
     assert not leftover.exists()
 
 
 def test_closing_twice_and_early_is_fine(opened: Executor) -> None:
-    opened.submit(run_of(8))
+    opened.submit((run_of(8),))
     opened.close()
     opened.close()
     assert opened.num_open == 0
@@ -131,7 +148,7 @@ def test_closing_twice_and_early_is_fine(opened: Executor) -> None:
 def test_workers_share_no_cores_and_write_to_their_logs(tmp_path: Path) -> None:
     executor = open_processes(train_by_rank, tmp_path)
     for rank in (8, 16):
-        executor.submit(run_of(rank))
+        executor.submit((run_of(rank),))
     drain(executor)
     executor.close()
     logs = "".join(p.read_text() for p in (tmp_path / "logs").glob("worker-*.log"))
@@ -142,7 +159,7 @@ def test_run_whose_worker_died_is_put_back_once(tmp_path: Path) -> None:
     executor = open_processes(train_dying, tmp_path)
     unlucky, deadly, fine = run_of(2), run_of(1), run_of(8)
     for run in (unlucky, deadly, fine):
-        executor.submit(run)
+        executor.submit((run,))
     found = outcomes(drain(executor))
     executor.close()
     assert found[unlucky.id].pearson == 0.02
@@ -155,10 +172,80 @@ def test_workers_end_with_the_executor_in_the_middle_of_a_run(tmp_path: Path) ->
     executor = Processes(
         train_slowly, runs_dir=tmp_path / "runs", logs_dir=tmp_path / "logs", workers=1
     )
-    executor.submit(run_of(8))
+    executor.submit((run_of(8),))
     events: list[Event] = []
     while not events:
         executor.work(events.append)
     start = time.monotonic()
     executor.close()
     assert time.monotonic() - start < 10
+
+
+def test_bug_in_a_pack_fails_the_runs_that_had_not_finished(opened: Executor) -> None:
+    fine, broken, behind = run_of(8), run_of(2), run_of(16)
+    opened.submit((fine, broken, behind))
+    found = outcomes(drain(opened))
+    assert found[fine.id].pearson == 0.08
+    assert found[broken.id].reason == found[behind.id].reason == "KeyError: 'eval_pearson'"
+
+
+def test_pack_that_does_not_fit_is_halved_and_the_next_ones_are_cut(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    executor = InProcess(train_two_at_once, runs_dir=tmp_path / "runs", pack_size=8)
+    first, second = tuple(map(run_of, range(1, 9))), tuple(map(run_of, range(11, 15)))
+    executor.submit(first)
+    executor.submit(second)
+    found = outcomes(drain(executor))
+    assert {found[run.id].pearson for run in first + second} == {
+        run.recipe.lora.r / 100 for run in first + second
+    }
+    sizes = [int(line.split()[1]) for line in capfd.readouterr().out.splitlines()]
+    assert sizes == [8, 4, 2, 2, 2, 2, 2, 2]
+
+
+def test_death_in_a_pack_costs_the_others_nothing(tmp_path: Path) -> None:
+    # Nobody knows whose fault it was: the runs come back in halves, until one dies alone.
+    executor = open_processes(train_dying, tmp_path)
+    runs = tuple(map(run_of, (8, 4, 1, 16)))
+    executor.submit(runs)
+    found = outcomes(drain(executor))
+    executor.close()
+    assert {run.recipe.lora.r: found[run.id].pearson for run in runs} == {
+        8: 0.08,
+        4: 0.04,
+        1: None,
+        16: 0.16,
+    }
+    assert "died twice" in str(found[runs[2].id].reason)
+
+
+def test_pinned_workers_stay_on_cores_of_their_own(tmp_path: Path) -> None:
+    cores = physical_cores()
+    executor = Processes(
+        train_by_rank,
+        runs_dir=tmp_path / "runs",
+        logs_dir=tmp_path / "logs",
+        workers=len(cores),
+        cores=cores,
+    )
+    for rank in range(8, 8 + len(cores)):
+        executor.submit((run_of(rank),))
+    drain(executor)
+    executor.close()
+    logs = [p.read_text() for p in (tmp_path / "logs").glob("worker-*.log")]
+    assert sorted(re.findall(r"cores (.*)", "".join(logs))) == sorted(f"[{c}]" for c in cores)
+
+
+def test_threads_of_one_core_and_the_share_of_a_container_count_once(tmp_path: Path) -> None:
+    allowed = sorted(os.sched_getaffinity(0))
+    for cpu in allowed:
+        folder = tmp_path / f"cpu{cpu}/topology"
+        folder.mkdir(parents=True)
+        (folder / "thread_siblings_list").write_text(f"{allowed[0]}-{allowed[-1]}\n")
+    quota = tmp_path / "cpu.max"
+    assert physical_cores(tmp_path, quota) == [allowed[0]]
+    quota.write_text("max 100000\n")
+    assert physical_cores(tmp_path / "none", quota) == allowed
+    quota.write_text("150000 100000\n")
+    assert physical_cores(tmp_path / "none", quota) == allowed[:1]

@@ -1,7 +1,9 @@
-"""One run: equal to plain PEFT + Trainer, independent of its neighbours, honest when it fails."""
+"""Runs: equal to plain PEFT + Trainer, independent of one another, honest when they fail."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 from scipy.stats import pearsonr
 from transformers import (
+    AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     BertConfig,
@@ -24,6 +27,10 @@ from transformers import (
     DistilBertModel,
     ElectraConfig,
     ElectraModel,
+    LlamaConfig,
+    LlamaModel,
+    ModernBertConfig,
+    ModernBertModel,
     RobertaConfig,
     RobertaModel,
     TrainingArguments,
@@ -31,18 +38,40 @@ from transformers import (
 )
 from transformers import Trainer as HfTrainer
 
-from sweep.core.errors import RunFailed
+from sweep.config import load_settings
 from sweep.core.recipe import Model, Recipe
-from sweep.core.trial import Evaluated, Event, Outcome, Progress, Run, RunState
+from sweep.core.trial import Evaluated, Event, Finished, Outcome, Progress, Run, RunState
 from sweep.train.data import load_split, tokenized
-from sweep.train.model import targets_of
-from sweep.train.trainer import scores, train_run
+from sweep.train.keeper import scores
+from sweep.train.model import locate, targets_of
+from sweep.train.packable import pack_key, why_alone
+from sweep.train.rungs import read_rung
+from sweep.train.trainer import train_pack
 
 
-def train(recipe: Recipe, folder: Path, events: list[Event] | None = None) -> Outcome:
-    folder.mkdir(parents=True, exist_ok=True)
+def train_together(
+    recipes: Sequence[Recipe], runs_dir: Path, events: list[Event] | None = None
+) -> list[Outcome]:
+    """Train a pack; each run's folder is named by its id."""
     sink: list[Event] = [] if events is None else events
-    return train_run(Run(0, {}, recipe), folder, sink.append)
+    runs = tuple(Run(number, {}, recipe) for number, recipe in enumerate(recipes))
+    for run in runs:
+        (runs_dir / run.id).mkdir(parents=True, exist_ok=True)
+    train_pack(runs, runs_dir, sink.append)
+    outcomes = {e.run_id: e.outcome for e in sink if isinstance(e, Finished)}
+    return [outcomes[run.id] for run in runs]
+
+
+def train(recipe: Recipe, runs_dir: Path, events: list[Event] | None = None) -> Outcome:
+    return train_together([recipe], runs_dir, events)[0]
+
+
+def predictions_of(recipe: Recipe, runs_dir: Path) -> Any:
+    return np.load(runs_dir / recipe.run_id / "predictions.npy")
+
+
+def adapter_of(recipe: Recipe, runs_dir: Path) -> dict[str, torch.Tensor]:
+    return load_file(runs_dir / recipe.run_id / "adapter" / "adapter_model.safetensors")
 
 
 def test_run_reports_scores_costs_and_keeps_adapter_and_predictions(
@@ -63,7 +92,7 @@ def test_run_reports_scores_costs_and_keeps_adapter_and_predictions(
     steps = [(e.step, e.total_steps) for e in events if isinstance(e, Progress)]
     assert steps[-1] == (6, 6)
     labels = load_split(recipe.data, "dev").labels
-    predictions = np.load(tmp_path / "predictions.npy")
+    predictions = predictions_of(recipe, tmp_path)
     assert pearsonr(predictions, labels).statistic == pytest.approx(outcome.pearson, abs=1e-9)
 
 
@@ -79,7 +108,7 @@ def test_kept_adapter_is_that_of_the_best_evaluation(recipe: Recipe, tmp_path: P
     base = AutoModelForSequenceClassification.from_pretrained(
         recipe.model.path, num_labels=1, problem_type="regression"
     )
-    model = PeftModel.from_pretrained(base, str(tmp_path / "adapter")).eval()
+    model = PeftModel.from_pretrained(base, str(tmp_path / wild.run_id / "adapter")).eval()
     dev = load_split(recipe.data, "dev")
     tokenizer = AutoTokenizer.from_pretrained(recipe.model.path)
     batch = tokenizer(list(dev.text_a), list(dev.text_b), padding=True, return_tensors="pt")
@@ -96,7 +125,7 @@ def test_result_does_not_depend_on_what_ran_before(recipe: Recipe, tmp_path: Pat
     np.random.rand(5)
     after = train(recipe, tmp_path / "c")
     assert after.pearson == pytest.approx(alone.pearson, abs=1e-6)
-    first, second = (np.load(tmp_path / n / "predictions.npy") for n in ("a", "c"))
+    first, second = (predictions_of(recipe, tmp_path / n) for n in ("a", "c"))
     assert np.allclose(first, second, atol=1e-6)
 
 
@@ -107,9 +136,7 @@ def test_other_seed_is_another_result(recipe: Recipe, tmp_path: Path) -> None:
     )
 
 
-def plain_peft_and_trainer(
-    recipe: Recipe, folder: Path, targets: list[str]
-) -> tuple[dict[str, float], PeftModel]:
+def plain_peft_and_trainer(recipe: Recipe, folder: Path) -> tuple[Any, PeftModel]:
     """What a practitioner would write by hand for the same recipe."""
     tokenizer = AutoTokenizer.from_pretrained(recipe.model.path)
     splits = {s: load_split(recipe.data, s) for s in ("train", "dev")}  # type: ignore[arg-type]
@@ -124,7 +151,11 @@ def plain_peft_and_trainer(
         r=lora.r,
         lora_alpha=int(lora.lora_alpha),
         lora_dropout=lora.lora_dropout,
-        target_modules=targets,
+        target_modules=targets_of(recipe.model, lora).names,
+        use_rslora=lora.use_rslora,
+        use_dora=lora.use_dora,
+        bias=lora.bias,
+        init_lora_weights=lora.init_lora_weights,
         # Beside `classifier` and `score`, which PEFT takes unasked.
         modules_to_save=list(targets_of(recipe.model, recipe.lora).head),
     )
@@ -135,6 +166,8 @@ def plain_peft_and_trainer(
         max_steps=recipe.trainer.max_steps,
         per_device_train_batch_size=recipe.trainer.per_device_train_batch_size,
         weight_decay=recipe.trainer.weight_decay,
+        max_grad_norm=recipe.trainer.max_grad_norm,
+        gradient_accumulation_steps=recipe.trainer.gradient_accumulation_steps,
         warmup_steps=recipe.trainer.warmup_steps,
         optim="adamw_torch",
         seed=recipe.seed,
@@ -144,40 +177,37 @@ def plain_peft_and_trainer(
         dataloader_pin_memory=False,
     )
 
-    def metrics(prediction: Any) -> dict[str, float]:
-        return {"pearson": pearsonr(prediction.predictions.reshape(-1), prediction.label_ids)[0]}
-
     trainer = HfTrainer(
         model=model,
         args=args,
         train_dataset=data["train"],
         eval_dataset=data["dev"],
         data_collator=DataCollatorWithPadding(tokenizer),
-        compute_metrics=metrics,
     )
     trainer.train()
-    return trainer.evaluate(), model
+    return trainer.predict(data["dev"]), model
 
 
 OFF = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-#: Family -> (config class, model class, its own dropout switched off, its query and value).
-FAMILIES: dict[str, tuple[type, type, dict[str, Any], list[str]]] = {
-    "bert": (BertConfig, BertModel, OFF, ["query", "value"]),
-    "roberta": (RobertaConfig, RobertaModel, OFF, ["query", "value"]),
-    "electra": (ElectraConfig, ElectraModel, OFF, ["query", "value"]),
+#: Family -> (config class, model class, its own dropout switched off).
+FAMILIES: dict[str, tuple[type, type, dict[str, Any]]] = {
+    "bert": (BertConfig, BertModel, OFF),
+    "roberta": (RobertaConfig, RobertaModel, OFF),
+    "electra": (ElectraConfig, ElectraModel, OFF),
     "distilbert": (
         DistilBertConfig,
         DistilBertModel,
         {"dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0},
-        ["q_lin", "v_lin"],
     ),
-    "deberta-v2": (DebertaV2Config, DebertaV2Model, OFF, ["query_proj", "value_proj"]),
+    "deberta-v2": (DebertaV2Config, DebertaV2Model, OFF),
+    "llama": (LlamaConfig, LlamaModel, {}),
+    "modernbert": (ModernBertConfig, ModernBertModel, {}),
 }
 
 
 def without_dropout(family: str, tiny_model: Path, folder: Path) -> Model:
     """A tiny random model of a family whose own dropout is off, saved with the tokenizer."""
-    kind, model, off, _ = FAMILIES[family]
+    kind, model, off = FAMILIES[family]
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     sizes = {
         "hidden_size": 32,
@@ -203,27 +233,179 @@ def without_dropout(family: str, tiny_model: Path, folder: Path) -> Model:
     return Model(path=str(folder))
 
 
+def presets_of(recipe: Recipe) -> tuple[Any, Any, Any]:
+    """A part of the attention, all of it, everything. ModernBERT has one layer for q, k and v."""
+    if AutoConfig.from_pretrained(recipe.model.path).model_type == "modernbert":
+        return ("Wqkv",), ("Wqkv", "attn.Wo"), "all-linear"
+    return "qv", "attention", "all-linear"
+
+
+def unlike(recipe: Recipe) -> list[Recipe]:
+    """Four runs of one pack that differ in all that is a run's own; without LoRA dropout."""
+    qv, attention, everything = presets_of(recipe)
+    lora = replace(recipe.lora, lora_dropout=0.0)
+    trainer = replace(recipe.trainer, eval_steps=6)
+    configs = [
+        (replace(lora, r=2, target_modules=qv), replace(trainer, learning_rate=5e-3)),
+        (
+            replace(lora, r=4, target_modules=everything),
+            replace(trainer, learning_rate=2e-3, weight_decay=0.1, warmup_steps=3),
+        ),
+        (
+            replace(lora, r=8, target_modules=attention, use_rslora=True),
+            replace(trainer, learning_rate=1e-3, max_grad_norm=0.05),
+        ),
+        (
+            replace(lora, r=16, lora_alpha=4, target_modules=qv),
+            replace(trainer, learning_rate=1e-2, max_grad_norm=0),
+        ),
+    ]
+    return [replace(recipe, lora=one, trainer=other) for one, other in configs]
+
+
+def assert_equal_to_plain(recipe: Recipe, runs_dir: Path, folder: Path) -> None:
+    plain, model = plain_peft_and_trainer(recipe, folder)
+    low, high = recipe.data.label_range
+    expected = low + (high - low) * plain.predictions.reshape(-1).astype(float)
+    assert np.ptp(expected) > 1e-2, "equal predictions for all rows show nothing"
+    assert np.allclose(predictions_of(recipe, runs_dir), expected, atol=1e-5 * (high - low))
+    model.save_pretrained(str(folder / "saved"))
+    found = adapter_of(recipe, runs_dir)
+    weights = load_file(folder / "saved" / "adapter_model.safetensors")
+    assert found.keys() == weights.keys()
+    for name in found:
+        assert (found[name] - weights[name]).abs().max() < 1e-4, name
+
+
 @pytest.mark.parametrize("family", FAMILIES)
-def test_run_equals_plain_peft_and_trainer(
+def test_pack_of_unlike_runs_equals_plain_peft_and_trainer_run_by_run(
     family: str, recipe: Recipe, tiny_model: Path, tmp_path: Path
 ) -> None:
     # Dropout is off: its masks are our own. One evaluation, at the end: the kept adapter is then
     # the last one.
-    same = replace(
+    same = replace(recipe, model=without_dropout(family, tiny_model, tmp_path / "model"))
+    recipes = unlike(same)
+    outcomes = train_together(recipes, tmp_path / "ours")
+    assert [outcome.pack_size for outcome in outcomes] == [4] * 4
+    for number, one in enumerate(recipes):
+        assert_equal_to_plain(one, tmp_path / "ours", tmp_path / f"plain-{number}")
+
+
+def test_pack_on_minilm_equals_plain_peft_and_trainer_run_by_run(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    minilm = load_settings([])[0]
+    folder = tmp_path / "minilm"
+    located = locate(minilm.model.path)
+    config = AutoConfig.from_pretrained(located, **OFF)
+    BertModel.from_pretrained(located, config=config).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(located).save_pretrained(folder)
+    data = replace(minilm.data, max_train_rows=48, max_dev_rows=40)
+    same = replace(recipe, model=Model(path=str(folder)), data=data)
+    recipes = [
+        replace(one, trainer=replace(one.trainer, max_steps=4, eval_steps=4))
+        for one in unlike(same)
+    ]
+    train_together(recipes, tmp_path / "ours")
+    for number, one in enumerate(recipes):
+        assert_equal_to_plain(one, tmp_path / "ours", tmp_path / f"plain-{number}")
+
+
+def test_accumulated_steps_equal_plain_ones(
+    recipe: Recipe, tiny_model: Path, tmp_path: Path
+) -> None:
+    same = replace(recipe, model=without_dropout("bert", tiny_model, tmp_path / "model"))
+    recipes = [
+        replace(one, trainer=replace(one.trainer, gradient_accumulation_steps=2))
+        for one in unlike(same)[:2]
+    ]
+    train_together(recipes, tmp_path / "ours")
+    for number, one in enumerate(recipes):
+        assert_equal_to_plain(one, tmp_path / "ours", tmp_path / f"plain-{number}")
+
+
+ALONE: dict[str, dict[str, Any]] = {
+    "dora": {"use_dora": True},
+    "bias": {"bias": "lora_only"},
+    "pissa": {"init_lora_weights": "pissa"},
+}
+
+
+@pytest.mark.parametrize("kind", ALONE)
+def test_what_can_not_be_packed_trains_alone_as_in_plain_peft(
+    kind: str, recipe: Recipe, tiny_model: Path, tmp_path: Path
+) -> None:
+    plain = replace(
         recipe,
-        model=without_dropout(family, tiny_model, tmp_path / "model"),
+        model=without_dropout("bert", tiny_model, tmp_path / "model"),
         lora=replace(recipe.lora, lora_dropout=0.0),
         trainer=replace(recipe.trainer, eval_steps=6),
     )
-    ours = train(same, tmp_path / "ours")
-    metrics, model = plain_peft_and_trainer(same, tmp_path / "plain", FAMILIES[family][3])
-    assert ours.pearson == pytest.approx(metrics["eval_pearson"], abs=1e-5)
-    model.save_pretrained(str(tmp_path / "saved"))
-    kept = load_file(tmp_path / "ours" / "adapter" / "adapter_model.safetensors")
-    plain = load_file(tmp_path / "saved" / "adapter_model.safetensors")
-    assert kept.keys() == plain.keys()
-    for name in kept:
-        assert torch.allclose(kept[name], plain[name], atol=1e-5), name
+    lone = replace(plain, lora=replace(plain.lora, **ALONE[kind]))
+    assert why_alone(lone) is not None
+    assert pack_key(lone) != pack_key(plain)
+    train(lone, tmp_path / "ours")
+    assert_equal_to_plain(lone, tmp_path / "ours", tmp_path / "plain-lone")
+    # The base that it was lent is as it was.
+    train(plain, tmp_path / "ours")
+    assert_equal_to_plain(plain, tmp_path / "ours", tmp_path / "plain")
+
+
+def companions(recipe: Recipe) -> list[Recipe]:
+    """Eight runs with all kinds of dropout on."""
+    shapes = [(2, 0.1), (4, 0.0), (8, 0.3), (16, 0.1), (3, 0.5), (4, 0.2), (1, 0.1), (6, 0.0)]
+    presets = presets_of(recipe)
+    return [
+        replace(
+            recipe,
+            lora=replace(recipe.lora, r=r, lora_dropout=p, target_modules=presets[i % 3]),
+            trainer=replace(recipe.trainer, learning_rate=1e-3 * (i + 1)),
+        )
+        for i, (r, p) in enumerate(shapes)
+    ]
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "deberta-v2", "modernbert"])
+def test_company_and_place_in_a_pack_change_nothing(
+    family: str, recipe: Recipe, tiny_model: Path, tmp_path: Path
+) -> None:
+    model = without_dropout(family, tiny_model, tmp_path / "model")
+    config = AutoConfig.from_pretrained(model.path)
+    for name in vars(config):
+        if "dropout" in name and isinstance(getattr(config, name), float):
+            setattr(config, name, 0.2)
+    config.save_pretrained(model.path)
+    runs = companions(replace(recipe, model=model))
+    watched = runs[0]
+    packs = {
+        "alone": [watched],
+        "two": [runs[1], watched],
+        "eight": [*runs[1:5], watched, *runs[5:]],
+    }
+    for name, pack in packs.items():
+        train_together(pack, tmp_path / name)
+    expected = predictions_of(watched, tmp_path / "alone")
+    assert np.ptp(expected) > 1e-2
+    for name in ("two", "eight"):
+        assert np.allclose(predictions_of(watched, tmp_path / name), expected, atol=1e-4), name
+
+
+def test_run_that_fails_leaves_its_pack_and_the_others_unchanged(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    longer = replace(recipe, trainer=replace(recipe.trainer, max_steps=20, eval_steps=10))
+    runs = companions(longer)[:3]
+    wild = replace(runs[1], trainer=replace(runs[1].trainer, learning_rate=1e30))
+    events: list[Event] = []
+    failed = train_together([runs[0], wild, runs[2]], tmp_path / "a", events)[1]
+    assert failed.state is RunState.FAILED
+    assert "at step 10" in str(failed.reason)
+    assert failed.train_seconds is not None
+    assert not (tmp_path / "a" / wild.run_id / "adapter").exists()
+    train_together([runs[0], runs[2]], tmp_path / "b")
+    for one in (runs[0], runs[2]):
+        found, expected = (predictions_of(one, tmp_path / name) for name in "ab")
+        assert np.allclose(found, expected, atol=1e-5)
 
 
 def test_dropout_changes_what_is_learned(recipe: Recipe, tmp_path: Path) -> None:
@@ -253,9 +435,11 @@ def test_last_step_is_always_evaluated(recipe: Recipe, tmp_path: Path) -> None:
 
 def test_diverged_run_fails_with_a_reason(recipe: Recipe, tmp_path: Path) -> None:
     trainer = replace(recipe.trainer, learning_rate=1e30, max_steps=20, eval_steps=20)
-    with pytest.raises(RunFailed, match=r"diverged|undefined"):
-        train(replace(recipe, trainer=trainer), tmp_path)
-    assert not (tmp_path / "adapter").exists()
+    wild = replace(recipe, trainer=trainer)
+    outcome = train(wild, tmp_path)
+    assert outcome.state is RunState.FAILED
+    assert re.search("diverged|undefined", str(outcome.reason))
+    assert not (tmp_path / wild.run_id / "adapter").exists()
 
 
 def test_undefined_correlation_is_nan_and_never_zero() -> None:
@@ -269,3 +453,71 @@ def test_undefined_correlation_is_nan_and_never_zero() -> None:
 def test_scores_refuse_shapes_that_would_broadcast() -> None:
     with pytest.raises(ValueError, match="shapes differ"):
         scores(np.zeros((3, 1)), np.zeros(3))
+
+
+class Killed(BaseException):
+    """As sudden as a signal: no code of ours may catch it."""
+
+
+def killed_at(step: int, times: int = 1) -> Callable[[Event], None]:
+    """A handler that ends the process, so to speak, once a run has gone beyond `step`."""
+    left = [times]
+
+    def handle(event: Event) -> None:
+        if isinstance(event, Evaluated) and event.evaluation.step > step and left[0]:
+            left[0] -= 1
+            raise Killed
+
+    return handle
+
+
+@pytest.mark.parametrize("epochs", [False, True], ids=["steps", "epochs"])
+def test_interrupted_pack_goes_on_from_its_rung_to_the_unbroken_result(
+    epochs: bool, recipe: Recipe, tmp_path: Path
+) -> None:
+    # 12 steps an epoch; evaluations in the middle of epochs and at their ends.
+    changes: dict[str, Any] = {"max_steps": 20, "eval_steps": 4}
+    if epochs:
+        changes = {"max_steps": -1, "num_train_epochs": 3, "eval_strategy": "epoch"}
+    longer = replace(recipe, trainer=replace(recipe.trainer, **changes))
+    pack = tuple(Run(i, {}, one) for i, one in enumerate(companions(longer)[:3]))
+    recipes = [run.recipe for run in pack]
+    whole = train_together(recipes, tmp_path / "whole")
+    for run in pack:
+        (tmp_path / "broken" / run.id).mkdir(parents=True)
+    for step in (4, 12):
+        with pytest.raises(Killed):
+            train_pack(pack, tmp_path / "broken", killed_at(step))
+    events: list[Event] = []
+    resumed = train_together(recipes, tmp_path / "broken", events)
+    steps = [e.step for e in events if isinstance(e, Progress)]
+    assert min(steps) > 4, "it started over"
+    for one, expected, found in zip(recipes, whole, resumed, strict=True):
+        assert [e.step for e in found.evaluations] == [e.step for e in expected.evaluations]
+        assert found.pearson == pytest.approx(expected.pearson, abs=1e-6)
+        assert found.steps == expected.steps
+        assert found.best_step == expected.best_step
+        for name, weights in adapter_of(one, tmp_path / "whole").items():
+            assert torch.allclose(adapter_of(one, tmp_path / "broken")[name], weights, atol=1e-6)
+        assert np.allclose(*(predictions_of(one, tmp_path / f) for f in ("whole", "broken")))
+        reported = [e.evaluation for e in events if isinstance(e, Evaluated)]
+        assert all(reported.count(evaluation) == 1 for evaluation in found.evaluations)
+        assert not (tmp_path / "broken" / one.run_id / "rung.pt").exists()
+
+
+def test_rung_that_can_not_be_gone_on_from_starts_over(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = train(recipe, tmp_path / "whole").pearson
+    run = Run(0, {}, recipe)
+    rung = tmp_path / "runs" / run.id / "rung.pt"
+    rung.parent.mkdir(parents=True)
+    with pytest.raises(Killed):
+        train_pack((run,), tmp_path / "runs", killed_at(3))
+    whole = rung.read_bytes()
+    for content in (b"", whole[: len(whole) // 2]):
+        rung.write_bytes(content)
+        assert train(recipe, tmp_path / "runs").pearson == pytest.approx(expected, abs=1e-9)
+    rung.write_bytes(whole)
+    monkeypatch.setattr("sweep.train.rungs.version", lambda name: "0.0")
+    assert read_rung(rung.parent) is None

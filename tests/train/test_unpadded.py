@@ -20,7 +20,7 @@ from transformers import (
 
 from sweep.train.batches import Collator
 from sweep.train.draws import Noise
-from sweep.train.unpadded import Layout, unpadded_encoder
+from sweep.train.unpadded import Layout, UnpaddedEncoder, can_unpad
 
 CONFIGS = {
     "bert": BertConfig,
@@ -62,8 +62,8 @@ def test_logits_and_gradients_equal_those_with_padding(family: str, tiny_model: 
     results = []
     for unpadded in (False, True):
         if unpadded:
-            encoder = unpadded_encoder(model, Noise(), tokenizer)
-            assert encoder is not None
+            assert can_unpad(model, tokenizer)
+            encoder = UnpaddedEncoder(model, Noise(), shared_embeddings=True)
             encoder.layout = Layout(batch["tokens"], batch["first"], batch["attention_mask"])
         model.zero_grad()
         logits = model(**inputs).logits
@@ -92,6 +92,6 @@ def test_other_families_and_left_padding_keep_their_own_encoder(tiny_model: Path
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     model = tiny("bert", tokenizer)
     model.config.model_type = "modernbert"
-    assert unpadded_encoder(model, Noise(), tokenizer) is None
+    assert not can_unpad(model, tokenizer)
     tokenizer.padding_side = "left"
-    assert unpadded_encoder(tiny("bert", tokenizer), Noise(), tokenizer) is None
+    assert not can_unpad(tiny("bert", tokenizer), tokenizer)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
+from sweep.core.packing import make_packs
 from sweep.core.ports import Executor, Records, Search, Totals, Watcher
 from sweep.core.recipe import Recipe
 from sweep.core.space import Params
@@ -19,6 +20,7 @@ class Sweep:
 
     Args:
         expand: Turns a point of the space and a seed into a recipe.
+        pack_key: Runs with equal keys may be trained together.
         seeds: Seeds that every config is trained with; a trial's value is the mean over them.
     """
 
@@ -31,6 +33,7 @@ class Sweep:
         records: Records,
         watchers: Sequence[Watcher],
         expand: Callable[[Params, int], Recipe],
+        pack_key: Callable[[Recipe], str],
         seeds: Sequence[int],
     ) -> None:
         self._study = study
@@ -39,7 +42,9 @@ class Sweep:
         self._records = records
         self._watchers = watchers
         self._expand = expand
+        self._pack_key = pack_key
         self._seeds = seeds
+        self._waiting: list[Run] = []
         self._in_flight: dict[str, Run] = {}
         self._open: dict[int, dict[str, Outcome | None]] = {}
 
@@ -59,12 +64,24 @@ class Sweep:
 
     def _fill(self) -> bool:
         """Submit until every worker is busy; False when nothing is left to wait for."""
-        while self._executor.num_free > 0:
+        free = self._executor.num_free
+        if free > 0:
+            self._ask_for(free * self._executor.pack_size)
+            packs = make_packs(
+                self._waiting, self._pack_key, most=self._executor.pack_size, workers=free
+            )
+            for pack in packs[:free]:
+                self._executor.submit(pack)
+            self._waiting = [run for pack in packs[free:] for run in pack]
+        return self._executor.num_open > 0
+
+    def _ask_for(self, runs: int) -> None:
+        """Ask for configs until so many runs wait, or the search has no more."""
+        while len(self._waiting) < runs:
             trial = self._search.ask()
             if trial is None:
-                break
+                return
             self._start(trial)
-        return self._executor.num_open > 0
 
     def _start(self, trial: Trial) -> None:
         runs = [Run(trial.number, trial.params, self._expand(trial.params, s)) for s in self._seeds]
@@ -74,7 +91,7 @@ class Sweep:
             if self._open[trial.number][run.id] is None and run.id not in self._in_flight:
                 self._in_flight[run.id] = run
                 self._records.add(run)
-                self._executor.submit(run)
+                self._waiting.append(run)
         self._tell_when_complete(trial.number)
 
     def _reuse(self, run: Run, outcome: Outcome) -> None:

@@ -12,9 +12,13 @@ from sweep.core.trial import Event, Outcome, Run, Trial
 #: Takes an event; called in the loop's own process and thread.
 Handle = Callable[[Event], None]
 
-#: Trains one run, may write into the folder, tells its progress. Raises instead of returning
-#: a failed outcome: only the executor turns an exception into `Finished`.
-TrainFn = Callable[[Run, Path, Handle], Outcome]
+#: Runs that are trained together.
+Pack = tuple[Run, ...]
+
+#: Trains a pack, may write into the folders of its runs below the one given, tells its progress
+#: and one `Finished` per run. It may also raise: the executor makes failures of it for the runs
+#: that had not finished.
+TrainFn = Callable[[Pack, Path, Handle], None]
 
 
 class Search(Protocol):
@@ -35,15 +39,19 @@ class Executor(Protocol):
     """Trains runs somewhere and reports from there."""
 
     @property
+    def pack_size(self) -> int:
+        """Most runs of a pack."""
+
+    @property
     def num_free(self) -> int:
-        """Runs that could start at once."""
+        """Packs that could start at once."""
 
     @property
     def num_open(self) -> int:
-        """Runs that were submitted and have not finished."""
+        """Packs that were submitted and have not finished."""
 
-    def submit(self, run: Run) -> None:
-        """Queue a run; returns at once."""
+    def submit(self, pack: Pack) -> None:
+        """Queue a pack; returns at once."""
 
     def work(self, handle: Handle) -> None:
         """Go on until something has happened; `handle` sees it in this thread."""

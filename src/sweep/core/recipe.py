@@ -105,7 +105,7 @@ class Lora:
 
 @dataclass(frozen=True)
 class Trainer:
-    """Training settings, named as in `transformers.TrainingArguments`."""
+    """Training settings, named as in `transformers.TrainingArguments`; `precision` is our own."""
 
     learning_rate: float = 1e-3
     num_train_epochs: float = 3.0
@@ -128,8 +128,9 @@ class Trainer:
     eval_steps: float | None = None
     #: `group_by_length` draws batches of like lengths: less padding, another order.
     train_sampling_strategy: Literal["random", "sequential", "group_by_length"] = "random"
-    bf16: bool = False
-    fp16: bool = False
+    #: What the frozen base is kept and computed in; adapters and head are always float32.
+    #: `auto`: bf16 where the device multiplies it in silicon, decided once for the whole sweep.
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     activation_checkpointing: bool = False
     dataloader_num_workers: int = 0
     use_cpu: bool = False
@@ -221,6 +222,10 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "trainer.weight_decay": (lambda x: 0 <= x < math.inf, "must be at least 0"),
     "trainer.max_grad_norm": (lambda x: 0 <= x < math.inf, "must be at least 0 (0: no clipping)"),
     "trainer.warmup_steps": (lambda x: 0 <= x < math.inf, "must be at least 0"),
+    "trainer.lr_scheduler_type": (
+        lambda name: name not in ("reduce_lr_on_plateau", "greedy"),
+        "must depend on the step alone, not on the evaluations",
+    ),
     "trainer.eval_steps": (lambda x: x is None or x > 0, "must be above 0"),
 }
 

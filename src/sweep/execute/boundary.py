@@ -8,23 +8,63 @@ from dataclasses import replace
 from pathlib import Path
 
 from sweep.core.errors import RunFailed, UserMistake
-from sweep.core.ports import Handle, TrainFn
-from sweep.core.trial import Finished, Outcome, Run, RunState, Started
+from sweep.core.ports import Handle, Pack, TrainFn
+from sweep.core.trial import Event, Finished, Outcome, RunState, Started
 
 
-def attempt(train: TrainFn, run: Run, folder: Path, handle: Handle, *, worker: str) -> None:
-    """Train a run and report `Started`, what `train` reports, and exactly one `Finished`.
+class Boundary:
+    """Trains packs and lets no exception out.
 
-    Only text of an exception is kept: a kept traceback object would keep the model alive.
+    A pack that does not fit into memory is trained in halves, and later packs are cut to what
+    did fit.
+
+    Args:
+        train: Trains a pack.
+        runs_dir: Holds a folder per run.
+        worker: Name of this worker, for the table.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    _clear_leftovers(folder)
-    handle(Started(run.id, worker))
-    try:
-        outcome = train(run, folder, handle)
-    except Exception as error:
-        outcome = Outcome(RunState.FAILED, reason=_reason(error), error=traceback.format_exc())
-    handle(Finished(run.id, replace(outcome, worker=worker)))
+
+    def __init__(self, train: TrainFn, *, runs_dir: Path, worker: str) -> None:
+        self._train = train
+        self._runs_dir = runs_dir
+        self._worker = worker
+        self._most: int | None = None
+
+    def attempt(self, pack: Pack, handle: Handle) -> None:
+        """Report `Started`, what the training reports, and exactly one `Finished`, for each run."""
+        waiting = [pack]
+        while waiting:
+            runs = waiting.pop(0)
+            size = self._most or len(runs)
+            waiting[:0] = [runs[i : i + size] for i in range(size, len(runs), size)]
+            waiting[:0] = self._attempt(runs[:size], handle)
+
+    def _attempt(self, runs: Pack, handle: Handle) -> list[Pack]:
+        """Packs to train instead, where this one was too large."""
+        open_runs = {run.id: run for run in runs}
+
+        def listen(event: Event) -> None:
+            if isinstance(event, Finished):
+                del open_runs[event.run_id]
+                event = replace(event, outcome=replace(event.outcome, worker=self._worker))
+            handle(event)
+
+        for run in runs:
+            folder = self._runs_dir / run.id
+            folder.mkdir(parents=True, exist_ok=True)
+            _clear_leftovers(folder)
+            handle(Started(run.id, self._worker))
+        try:
+            self._train(runs, self._runs_dir, listen)
+        except Exception as error:
+            # Only text of it is kept: a kept traceback object would keep the model alive.
+            if _out_of_memory(error) and len(open_runs) > 1:
+                self._most = len(runs) // 2
+                return [tuple(open_runs.values())]
+            outcome = Outcome(RunState.FAILED, reason=_reason(error), error=traceback.format_exc())
+            for run_id in list(open_runs):
+                listen(Finished(run_id, outcome))
+        return []
 
 
 def _reason(error: Exception) -> str:
@@ -33,11 +73,15 @@ def _reason(error: Exception) -> str:
         return str(error)
     if isinstance(error, UserMistake):
         return " ".join(str(error).split())
-    # By name: the library that defines it need not be imported here.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if _out_of_memory(error):
         return "out of memory; try a smaller trainer.per_device_train_batch_size"
     first = str(error).strip().splitlines()[:1]
     return ": ".join([type(error).__name__, *first])
+
+
+def _out_of_memory(error: Exception) -> bool:
+    # By name: the library that defines it need not be imported here.
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def _clear_leftovers(folder: Path) -> None:

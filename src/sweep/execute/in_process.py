@@ -1,27 +1,31 @@
-"""Trains in the driver itself, one run after the other: for debugging and small machines."""
+"""Trains in the driver itself, one pack after the other: for debugging and small machines."""
 
 from __future__ import annotations
 
 from collections import deque
 from pathlib import Path
 
-from sweep.core.ports import Handle, TrainFn
-from sweep.core.trial import Run
-from sweep.execute.boundary import attempt
+from sweep.core.ports import Handle, Pack, TrainFn
+from sweep.execute.boundary import Boundary
 
 
 class InProcess:
     """An `Executor` without any process.
 
     Args:
-        train: Trains one run.
+        train: Trains a pack.
         runs_dir: Holds a folder per run.
+        pack_size: Most runs of a pack.
     """
 
-    def __init__(self, train: TrainFn, *, runs_dir: Path) -> None:
-        self._train = train
-        self._runs_dir = runs_dir
-        self._queue: deque[Run] = deque()
+    def __init__(self, train: TrainFn, *, runs_dir: Path, pack_size: int = 1) -> None:
+        self._boundary = Boundary(train, runs_dir=runs_dir, worker="driver")
+        self._pack_size = pack_size
+        self._queue: deque[Pack] = deque()
+
+    @property
+    def pack_size(self) -> int:
+        return self._pack_size
 
     @property
     def num_free(self) -> int:
@@ -31,13 +35,12 @@ class InProcess:
     def num_open(self) -> int:
         return len(self._queue)
 
-    def submit(self, run: Run) -> None:
-        self._queue.append(run)
+    def submit(self, pack: Pack) -> None:
+        self._queue.append(pack)
 
     def work(self, handle: Handle) -> None:
-        """Train the next run to its end."""
-        run = self._queue.popleft()
-        attempt(self._train, run, self._runs_dir / run.id, handle, worker="driver")
+        """Train the next pack to its end."""
+        self._boundary.attempt(self._queue.popleft(), handle)
 
     def close(self) -> None:
         self._queue.clear()

@@ -1,4 +1,4 @@
-"""A worker process: waits for runs, trains them, sends events back. Touches nothing else."""
+"""A worker process: waits for packs, trains them, sends events back. Touches nothing else."""
 
 from __future__ import annotations
 
@@ -10,22 +10,37 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from sweep.core.ports import TrainFn
-from sweep.execute.boundary import attempt
+from sweep.execute.boundary import Boundary
 
 
-def serve(connection: Connection, train: TrainFn, *, name: str, runs_dir: Path, log: Path) -> None:
-    """Train what arrives until the driver hangs up. Everything printed goes to `log`."""
+def serve(
+    connection: Connection,
+    train: TrainFn,
+    *,
+    name: str,
+    runs_dir: Path,
+    log: Path,
+    core: int | None = None,
+) -> None:
+    """Train what arrives until the driver hangs up. Everything printed goes to `log`.
+
+    Args:
+        core: CPU to stay on; None leaves it to the system.
+    """
+    if core is not None:
+        os.sched_setaffinity(0, {core})
     # Ctrl-C reaches the whole process group; the driver decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _print_to(log)
     _die_with_parent()
+    boundary = Boundary(train, runs_dir=runs_dir, worker=name)
     while True:
         try:
-            run = connection.recv()
+            pack = connection.recv()
         except EOFError:
             return
-        print(f"== {run.id} {run.name}", flush=True)
-        attempt(train, run, runs_dir / run.id, connection.send, worker=name)
+        print(*(f"== {run.id} {run.name}" for run in pack), sep="\n", flush=True)
+        boundary.attempt(pack, connection.send)
 
 
 def _print_to(log: Path) -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from torch import Tensor, nn
 
 #: Draws are 15-bit integers: a dropout probability is kept to 1 in 32,768.
 _LEVELS = 1 << 15
+#: The lower 15 bits of each of the four draws in a 64-bit word.
+_LOW_BITS = np.uint64(0x7FFF_7FFF_7FFF_7FFF)
 _BITS = {torch.float32: torch.int32, torch.bfloat16: torch.int16, torch.float16: torch.int16}
 
 
@@ -33,6 +36,7 @@ class Noise:
     """
 
     def __init__(self, seed: int = 0, *, repeats: bool = False) -> None:
+        self._uses: dict[str, int] = {}
         self.reset(seed, repeats=repeats)
 
     def reset(self, seed: int, *, repeats: bool = False) -> None:
@@ -42,10 +46,18 @@ class Noise:
         self.runs = 1
         self.at_step(0)
 
+    @contextmanager
+    def single_run(self) -> Iterator[None]:
+        """Inputs are those of one run; the next run will see the same draws."""
+        runs, uses = self.runs, dict(self._uses)
+        self.runs = 1
+        yield
+        self.runs, self._uses = runs, uses
+
     def at_step(self, step: int) -> None:
         """Enter a forward pass; `step` counts micro-batches from the start of the training."""
         self._step = step
-        self._uses: dict[str, int] = {}
+        self._uses = {}
 
     def key(self, place: str) -> list[int]:
         """What the draws at a place depend on."""
@@ -63,20 +75,42 @@ class Noise:
         Returns:
             `[S, *shape]`, dtype and device of `like`; S is 1 where all rates are equal.
         """
+        kept, scales = self.kept(place, shape, rates, like)
+        return kept.bitwise_and_(scales.view(kept.dtype)).view(like.dtype)
+
+    def kept(
+        self, place: str, shape: Sequence[int], rates: Sequence[float], like: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The same as bits, for `drop`: all set with probability `1 - p`, else none.
+
+        Returns:
+            Integers `[S, *shape]` as wide as `like`, and scales `1 / (1 - p)`
+            `[S, *(1 for each axis of shape)]` of its dtype.
+        """
         draws = _draw(self.key(place), shape, like.device)
         distinct = rates[:1] if len(set(rates)) == 1 else rates
-        factors = [_factors(draws, rate, like.dtype) for rate in distinct]
-        return factors[0].unsqueeze(0) if len(factors) == 1 else torch.stack(factors)
+        kept = [_kept(draws, rate) for rate in distinct]
+        stacked = kept[0].unsqueeze(0) if len(kept) == 1 else torch.stack(kept)
+        scales = like.new_tensor([1 / (1 - rate) for rate in distinct])
+        return stacked.to(_BITS[like.dtype]), scales.view(-1, *(1 for _ in shape))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Noise:
         return self
 
 
+def drop(x: Tensor, kept: Tensor) -> Tensor:
+    """`x` where the bits of `kept` are set, else 0; not scaled. On plain tensors, no autograd."""
+    return (x.view(kept.dtype) & kept).view(x.dtype)
+
+
 class KeyedDropout(nn.Dropout):
     """`nn.Dropout` whose mask is drawn once for the batch and repeated for all runs.
 
-    Input `[K * B, ...]`, the K runs one after the other; K is `noise.runs`.
+    Input `[K * B, ...]`, the K runs one after the other; K is `noise.runs`. Where `shared` is
+    set, the input is `[B, ...]`, the same for all runs.
     """
+
+    shared = False
 
     def __init__(self, p: float, noise: Noise, place: str) -> None:
         super().__init__(p)
@@ -86,9 +120,10 @@ class KeyedDropout(nn.Dropout):
     def forward(self, input: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return input
-        rows = input.shape[0] // self.noise.runs
+        runs = 1 if self.shared else self.noise.runs
+        rows = input.shape[0] // runs
         mask = self.noise.mask(self.place, (rows, *input.shape[1:]), [self.p], input)
-        by_run = input.reshape(self.noise.runs, rows, *input.shape[1:])
+        by_run = input.reshape(runs, rows, *input.shape[1:])
         return (by_run * mask).reshape(input.shape)
 
 
@@ -105,9 +140,9 @@ def _draw(key: list[int], shape: Sequence[int], device: torch.device) -> Tensor:
     count = math.prod(shape)
     if device.type == "cpu":
         # Four draws of each 64-bit word: `torch.rand` takes 6 times as long.
-        words = np.random.SFC64(key).random_raw(-(-count // 4))
-        draws = torch.from_numpy(np.atleast_1d(words).view(np.int16)[:count])
-        return draws.bitwise_and_(_LEVELS - 1).view(*shape)
+        words = np.atleast_1d(np.random.SFC64(key).random_raw(-(-count // 4)))
+        np.bitwise_and(words, _LOW_BITS, out=words)
+        return torch.from_numpy(words.view(np.int16)[:count]).view(*shape)
     generator = torch.Generator(device)
     generator.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]))
     return torch.randint(
@@ -115,14 +150,12 @@ def _draw(key: list[int], shape: Sequence[int], device: torch.device) -> Tensor:
     )
 
 
-def _factors(draws: Tensor, rate: float, dtype: torch.dtype) -> Tensor:
-    """Where a draw is at least `rate` the scale, else 0; `rate` is below 1.
+def _kept(draws: Tensor, rate: float) -> Tensor:
+    """-1 (all bits) where a draw is at least `rate`, else 0; `rate` is below 1.
 
-    By bits: a product of a number and a truth value is several times slower than one of like
-    types on a CPU.
+    Adding what is missing to 32,768 sets the sign of those draws. By bits: a product of a number
+    and a truth value is several times slower on a CPU than one of like types.
     """
     threshold = min(round(rate * _LEVELS), _LEVELS - 1)
-    bits = _BITS[dtype]
-    kept = ((threshold - 1) - draws).bitwise_right_shift_(15)  # -1, all bits set, or 0
-    scale = torch.tensor(1 / (1 - rate), dtype=dtype, device=draws.device).view(bits)
-    return kept.to(bits).bitwise_and_(scale).view(dtype)
+    missing = _LEVELS - threshold
+    return draws.add(missing if missing < _LEVELS else -_LEVELS).bitwise_right_shift_(15)

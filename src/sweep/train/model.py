@@ -1,4 +1,4 @@
-"""The base model with one LoRA adapter: found, checked, built."""
+"""The base model and what LoRA adapts in it: found, checked, loaded."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import functools
 import hashlib
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from peft import LoraConfig, TaskType
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -22,7 +21,7 @@ from transformers import (
 from transformers.utils import logging as hf_logging
 
 from sweep.core.errors import ModelError
-from sweep.core.recipe import Lora, Model
+from sweep.core.recipe import Lora, Model, Recipe
 from sweep.train.targets import ResolvedTargets, outline, resolve_targets
 
 # A bar per loaded model would fill the workers' logs and break the live view.
@@ -132,46 +131,40 @@ def _targets(model: Model, target_modules: str | tuple[str, ...]) -> ResolvedTar
     return resolve_targets(outline(load_config(model)), target_modules)
 
 
-def build(model: Model, lora: Lora, tokenizer: PreTrainedTokenizerBase) -> PeftModel:
-    """Base, head and adapter, in float32, for training. The caller has seeded torch."""
-    base = load_base(model, tokenizer)
-    targets = targets_of(model, lora)
-    config = LoraConfig(
+def lora_config(recipe: Recipe) -> LoraConfig:
+    """What PEFT is told about a run: full paths of its layers, and its head."""
+    targets = targets_of(recipe.model, recipe.lora)
+    fields = dataclasses.asdict(recipe.lora)
+    layers = fields["layers_to_transform"]
+    fields["layers_to_transform"] = list(layers) if isinstance(layers, tuple) else layers
+    return LoraConfig(
         task_type=TaskType.SEQ_CLS,
         modules_to_save=list(targets.head),
         fan_in_fan_out=targets.fan_in_fan_out,
-        **{**_lora_arguments(lora), "target_modules": targets.names},
+        **{**fields, "target_modules": targets.names},
     )
-    wrapped = get_peft_model(base, config)
-    assert isinstance(wrapped, PeftModel)
-    # Where the adapter says its base is: a name that others can load, not a path of this machine.
-    name = model.hub_name or model.path
-    wrapped.peft_config["default"].base_model_name_or_path = name
-    return wrapped
 
 
-def load_base(model: Model, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """The pretrained base with a new head for one number, in float32."""
+def load_base(
+    model: Model, tokenizer: PreTrainedTokenizerBase
+) -> tuple[PreTrainedModel, frozenset[str]]:
+    """The pretrained base with a new head for one number, in float32.
+
+    Returns:
+        The model, and the names of the weights that are not pretrained.
+    """
     config = load_config(model)
     if config.pad_token_id is None:
         config.pad_token_id = tokenizer.pad_token_id
-    loaded = AutoModelForSequenceClassification.from_pretrained(
-        locate(model.path), revision=model.revision or "main", config=config, dtype=torch.float32
+    loaded, info = AutoModelForSequenceClassification.from_pretrained(
+        locate(model.path),
+        revision=model.revision or "main",
+        config=config,
+        dtype=torch.float32,
+        output_loading_info=True,
     )
     assert isinstance(loaded, PreTrainedModel)
-    return loaded
-
-
-def count_lora_params(model: PeftModel) -> int:
-    """Trainable numbers in the adapters, without the head."""
-    return sum(p.numel() for name, p in model.named_parameters() if "lora_" in name)
-
-
-def _lora_arguments(lora: Lora) -> dict[str, Any]:
-    fields = dataclasses.asdict(lora)
-    layers = fields["layers_to_transform"]
-    fields["layers_to_transform"] = list(layers) if isinstance(layers, tuple) else layers
-    return fields
+    return loaded, frozenset(info["missing_keys"])
 
 
 def _inside_package(path: str) -> Path:

@@ -1,283 +1,398 @@
-"""One run: a recipe trained by the Hugging Face `Trainer`, its best adapter kept."""
+"""Training: a pack of 1 to K runs through the Hugging Face `Trainer`. There is no other way."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import gc
+import json
 import math
-import os
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy as np
 import torch
-from peft import PeftModel
-from scipy.stats import pearsonr, spearmanr
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
 from transformers import (
-    EvalPrediction,
-    PreTrainedModel,
     PreTrainedTokenizerBase,
     PrinterCallback,
     ProgressCallback,
-    TrainerCallback,
     TrainingArguments,
-    set_seed,
 )
 from transformers import Trainer as HfTrainer
-from transformers.trainer_callback import TrainerControl, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
 
 from sweep.core.errors import RunFailed
-from sweep.core.files import replacing_file, replacing_folder
 from sweep.core.ports import Handle
-from sweep.core.recipe import Data, Model, Recipe, Trainer
+from sweep.core.recipe import Data, Model, Trainer
 from sweep.core.statistics import Floats
-from sweep.core.trial import Evaluated, Evaluation, Outcome, Progress, Run, RunState
-from sweep.train.attention import use_keyed_attention
-from sweep.train.batches import Collator
-from sweep.train.data import in_label_units, load_split, tokenized
-from sweep.train.draws import Noise, use_keyed_dropout
+from sweep.core.trial import Evaluated, Finished, Outcome, Progress, Run, RunState
+from sweep.train.batches import Batch, Collator, GroupedByLength, Rows, batches_by_tokens
+from sweep.train.data import load_split, tokenized
+from sweep.train.keeper import Keeper
 from sweep.train.memory import PeakMemory
-from sweep.train.model import build, count_lora_params, load_tokenizer, targets_of
-from sweep.train.unpadded import Layout, UnpaddedEncoder, unpadded_encoder
+from sweep.train.model import load_tokenizer
+from sweep.train.optimizers import PackOptimizer, PackSchedule, RunOptimizer
+from sweep.train.pack import Base, Pack
+from sweep.train.packable import pack_key
+from sweep.train.precision import dtype_of, resolve_precision
+from sweep.train.rungs import Rung, read_rung, remove_rung, write_rung
 
-#: Steps between looks at the training loss, to stop a run that has diverged.
+#: Steps between looks at the training losses, to stop a run that has diverged.
 _LOGGING_STEPS = 10
 #: Seconds between two progress events.
 _PROGRESS_SECONDS = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
-class Prepared:
-    """What all runs of one model and data set share, loaded once per process."""
+class Splits:
+    """What all runs on one data set share, loaded once per process."""
 
     tokenizer: PreTrainedTokenizerBase
-    train: datasets.Dataset
-    dev: datasets.Dataset
+    train: Rows
+    dev: Rows
 
 
 @functools.lru_cache(maxsize=4)
-def prepared(model: Model, data: Data) -> Prepared:
-    """Tokenizer and tokenised splits."""
+def splits(model: Model, data: Data) -> Splits:
+    """Tokenizer and tokenised pairs."""
     tokenizer = load_tokenizer(model)
-    train, dev = (tokenized(load_split(data, split), tokenizer, data) for split in ("train", "dev"))
-    return Prepared(tokenizer, train, dev)
+    train, dev = (
+        Rows(tokenized(load_split(data, split), tokenizer, data)) for split in ("train", "dev")
+    )
+    return Splits(tokenizer, train, dev)
 
 
-def train_run(run: Run, folder: Path, handle: Handle) -> Outcome:
-    """Train one recipe and keep the adapter of its best dev evaluation in `folder`.
+@functools.lru_cache(maxsize=1)
+def base(model: Model, device: torch.device, dtype: torch.dtype) -> Base:
+    """The frozen base that this process trains on; one at a time."""
+    return Base(model, load_tokenizer(model), device=device, dtype=dtype)
 
-    Writes `adapter/` and `predictions.npy` (dev predictions at the best step, `[N]`, in the
-    units of the labels).
 
-    Raises:
-        RunFailed: the loss diverged or the dev correlation is undefined.
+def train_pack(runs: Sequence[Run], runs_dir: Path, handle: Handle) -> None:
+    """Train runs of one `pack_key`; of each, keep the adapter of its best dev evaluation.
+
+    Writes `adapter/` and `predictions.npy` into the folder of each run, and reports `Progress`,
+    `Evaluated` and one `Finished` for each. A run that fails leaves the others as they are; one
+    that was interrupted goes on from its last rung, after reporting its evaluations again.
     """
-    shared = prepared(run.recipe.model, run.recipe.data)
-    # Head and adapter are random: everything is seeded before the model is built, so that a
-    # result does not depend on what the process has done before.
-    set_seed(run.recipe.seed)
-    model = build(run.recipe.model, run.recipe.lora, shared.tokenizer)
-    watch = _DevWatch(run, folder, handle, model)
+    if len({pack_key(run.recipe) for run in runs}) > 1:
+        raise ValueError("the runs of a pack must have one pack_key")
+    recipe = runs[0].recipe
+    with tempfile.TemporaryDirectory(prefix="sweep-run-") as scratch:
+        device = training_arguments(recipe.trainer, seed=recipe.seed, scratch=scratch).device
+        precision = resolve_precision(recipe.trainer.precision, use_cpu=recipe.trainer.use_cpu)
+        lent = base(recipe.model, device, dtype_of(precision))
+        keepers = [Keeper(run, runs_dir / run.id, read_rung(runs_dir / run.id)) for run in runs]
+        for pack in [[k] for k in keepers] if lent.draws_by_itself else _by_step(keepers):
+            _train_together(pack, lent, handle, scratch=scratch)
+
+
+def _by_step(keepers: Sequence[Keeper]) -> list[list[Keeper]]:
+    """Runs that go on from different steps see different batches: one pack for each step."""
+    steps: dict[int, list[Keeper]] = {}
+    for keeper in keepers:
+        steps.setdefault(keeper.rung.step if keeper.rung else 0, []).append(keeper)
+    return list(steps.values())
+
+
+def _train_together(runs: Sequence[Keeper], lent: Base, handle: Handle, *, scratch: str) -> None:
+    recipe = runs[0].run.recipe
+    keepers = {keeper.run.id: keeper for keeper in runs}
+    for keeper in runs:
+        for evaluation in keeper.evaluations:
+            handle(Evaluated(keeper.run.id, evaluation))
     try:
-        with tempfile.TemporaryDirectory(prefix="sweep-run-") as scratch, PeakMemory() as memory:
-            trainer = _trainer(run.recipe, model, shared, watch, Path(scratch))
-            start = time.perf_counter()
-            trainer.train()
-            if watch.last_step != trainer.state.global_step:
-                trainer.evaluate()
-            seconds = time.perf_counter() - start
-        return _outcome(run, model, watch, trainer.state, seconds, memory.peak_mb)
+        with Pack(lent, [keeper.run for keeper in runs]) as pack:
+            with PeakMemory() as memory:
+                shared = splits(recipe.model, recipe.data)
+                trainer = PackTrainer(pack, keepers, shared, handle, scratch=scratch)
+                trainer.train_to_the_end()
+            for run in pack.runs:
+                outcome = keepers[run.id].outcome(
+                    pack,
+                    steps=trainer.state.global_step,
+                    tokens=trainer.tokens,
+                    pack_size=len(runs),
+                    peak_mb=memory.peak_mb,
+                )
+                handle(Finished(run.id, outcome))
+                remove_rung(keepers[run.id].folder)
     finally:
         # The trainer, its optimizer and the callbacks refer to each other in circles.
         gc.collect()
 
 
-def _trainer(
-    recipe: Recipe, model: PeftModel, shared: Prepared, watch: _DevWatch, scratch: Path
-) -> HfTrainer:
-    noise = Noise(recipe.seed, repeats=recipe.trainer.activation_checkpointing)
-    base = model.get_base_model()
-    assert isinstance(base, PreTrainedModel)
-    use_keyed_dropout(base, noise)
-    use_keyed_attention(base, noise)
-    # Checkpointing wraps transformers' own encoder, which then does the work.
-    checkpointing = recipe.trainer.activation_checkpointing
-    trainer = _KeyedTrainer(
-        noise,
-        None if checkpointing else unpadded_encoder(base, noise, shared.tokenizer),
-        model=model,
-        args=training_arguments(recipe.trainer, seed=recipe.seed, scratch=scratch),
-        train_dataset=shared.train,
-        eval_dataset=shared.dev,
-        data_collator=Collator(shared.tokenizer),
-        compute_metrics=watch.compute_metrics,
-        callbacks=[watch],
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.remove_callback(ProgressCallback)
-    return trainer
-
-
-class _KeyedTrainer(HfTrainer):
-    """The Trainer, with keyed random draws and, where the model allows it, without padding."""
-
-    def __init__(self, noise: Noise, encoder: UnpaddedEncoder | None, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self._noise = noise
-        self._encoder = encoder
-        self._batches = 0
-
-    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        self._noise.at_step(self._batches)
-        self._batches += 1
-        return super().training_step(*args, **kwargs)
-
-    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """The inputs that the model knows; how they lie goes to the encoder."""
-        prepared = dict(super()._prepare_inputs(inputs))
-        tokens, first = prepared.pop("tokens"), prepared.pop("first")
-        if self._encoder is not None:
-            self._encoder.layout = Layout(tokens, first, prepared["attention_mask"])
-        return prepared
-
-
-def training_arguments(trainer: Trainer, *, seed: int, scratch: Path) -> TrainingArguments:
+def training_arguments(trainer: Trainer, *, seed: int, scratch: str) -> TrainingArguments:
     """The recipe's settings and those that a sweep decides itself."""
+    settings = dataclasses.asdict(trainer)
+    # The base is kept in its precision: autocast would cast frozen weights at every step.
+    del settings["precision"]
     return TrainingArguments(
-        **dataclasses.asdict(trainer),
-        output_dir=str(scratch),
+        **settings,
+        output_dir=scratch,
         seed=seed,
         data_seed=seed,
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,
         logging_steps=_LOGGING_STEPS,
-        # The filter would show a NaN loss as the mean of the finite ones.
+        # The filter would look at the loss, and wait for it, at every step.
         logging_nan_inf_filter=False,
-        # A PEFT wrapper hides the signature that the Trainer would look at.
-        label_names=["labels"],
-        include_num_input_tokens_seen="non_padding",
+        remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
     )
 
 
-def scores(predictions: Floats, labels: Floats) -> tuple[float, float]:
-    """Pearson and Spearman; NaN where one side has no variance. Shapes `[N]` and `[N]`."""
-    if predictions.shape != labels.shape:
-        raise ValueError(f"shapes differ: {predictions.shape} and {labels.shape}")
-    if not np.isfinite(predictions).all() or np.ptp(predictions) == 0 or np.ptp(labels) == 0:
-        return math.nan, math.nan
-    pearson, spearman = pearsonr(predictions, labels), spearmanr(predictions, labels)
-    return float(pearson.statistic), float(spearman.statistic)
+class PackTrainer(HfTrainer):
+    """The `Trainer` for a pack: the sum of the runs' losses, and everything else for each run.
 
+    Args:
+        keepers: By run id.
+        handle: Told of progress and evaluations, and of runs that failed.
+    """
 
-class _DevWatch(TrainerCallback):
-    """Follows one run: reports steps and evaluations, keeps the best adapter, stops divergence."""
-
-    def __init__(self, run: Run, folder: Path, handle: Handle, model: PeftModel) -> None:
-        self.evaluations: list[Evaluation] = []
-        self._run_id = run.id
-        self._data = run.recipe.data
-        self._folder = folder
-        self._handle = handle
-        self._model = model
-        self._predictions: Floats = np.empty(0)
-        self._next_progress = 0.0
-
-    @property
-    def best(self) -> Evaluation:
-        """The first evaluation with the highest Pearson: it is the one whose adapter was kept."""
-        return max(self.evaluations, key=lambda e: e.pearson)
-
-    @property
-    def last_step(self) -> int | None:
-        return self.evaluations[-1].step if self.evaluations else None
-
-    def compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
-        predictions = np.asarray(prediction.predictions, dtype=np.float64).reshape(-1)
-        labels = np.asarray(prediction.label_ids, dtype=np.float64).reshape(-1)
-        self._predictions = in_label_units(predictions, self._data)
-        pearson, spearman = scores(predictions, labels)
-        return {"pearson": pearson, "spearman": spearman}
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        now = time.monotonic()
-        if now >= self._next_progress or state.global_step == state.max_steps:
-            self._next_progress = now + _PROGRESS_SECONDS
-            self._handle(Progress(self._run_id, state.global_step, state.max_steps))
-
-    def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        loss = state.log_history[-1].get("loss")
-        if loss is not None and not math.isfinite(loss):
-            raise RunFailed(f"diverged: the training loss is {loss} at step {state.global_step}")
-
-    def on_evaluate(
+    def __init__(
         self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,
+        pack: Pack,
+        keepers: dict[str, Keeper],
+        shared: Splits,
+        handle: Handle,
+        *,
+        scratch: str,
     ) -> None:
-        metrics: dict[str, float] = kwargs["metrics"]
-        if "eval_pearson" not in metrics:
-            raise RunFailed(f"no dev Pearson was measured, only {', '.join(sorted(metrics))}")
-        evaluation = Evaluation(
-            step=state.global_step,
-            epoch=float(state.epoch or 0.0),
-            pearson=metrics["eval_pearson"],
-            spearman=metrics["eval_spearman"],
-            loss=metrics["eval_loss"],
+        self._pack = pack
+        self._keepers = keepers
+        self._handle = handle
+        self._run_args = {
+            run.id: training_arguments(run.recipe.trainer, seed=run.recipe.seed, scratch=scratch)
+            for run in pack.runs
+        }
+        # Each run clips its own gradients.
+        args = dataclasses.replace(self._run_args[pack.runs[0].id], max_grad_norm=0.0)
+        collator = Collator(shared.tokenizer)
+        super().__init__(
+            model=pack.model,
+            args=args,
+            train_dataset=shared.train,
+            eval_dataset=shared.dev,
+            data_collator=collator,
         )
-        if not math.isfinite(evaluation.pearson):
-            raise RunFailed(
-                f"dev Pearson is undefined at step {evaluation.step}: "
-                "the predictions are constant or not finite"
+        self.remove_callback(PrinterCallback)
+        self.remove_callback(ProgressCallback)
+        self._rows = shared.train
+        self._dev = _DevSet(shared.dev, collator, args.per_device_eval_batch_size)
+        self._members: dict[str, RunOptimizer] = {}
+        rung = next(iter(keepers.values())).rung
+        self._scratch = Path(scratch)
+        self._micro_batches = rung.micro_batches if rung else 0
+        self._tokens = torch.tensor(rung.tokens if rung else 0, device=args.device)
+        self._losses = torch.zeros(len(pack), device=args.device)
+        self._evaluated_step = rung.step if rung else -1
+        self._next_progress = 0.0
+        self._clock = time.perf_counter()
+
+    @property
+    def tokens(self) -> int:
+        """That each run was trained on, without padding."""
+        return int(self._tokens)
+
+    def train_to_the_end(self) -> None:
+        """Train, and evaluate the last step if its turn has not come."""
+        self._clock = time.perf_counter()
+        rung = next(iter(self._keepers.values())).rung
+        self.train(resume_from_checkpoint=str(self._checkpoint(rung)) if rung else None)
+        if self._pack.runs and self._evaluated_step != self.state.global_step:
+            self.evaluate()
+        self._share_time()
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """The runs' own optimizers, whose schedules need the number of steps, come later."""
+        optimizer: Any = PackOptimizer(self._pack, self._members)
+        self.optimizer = optimizer
+        return optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        decayed = set(self.get_decay_parameter_names(self._pack.model))
+        for run_id, args in self._run_args.items():
+            parameters = self._pack.run_parameters(run_id)
+            self._members[run_id] = RunOptimizer.of(
+                args, parameters, decayed=decayed, steps=num_training_steps
             )
-        self.evaluations.append(evaluation)
-        if self.best is evaluation:
-            self._keep()
-        self._handle(Evaluated(self._run_id, evaluation))
+        schedule: Any = PackSchedule(self._members)
+        self.lr_scheduler = schedule
+        return schedule
 
-    def _keep(self) -> None:
-        with replacing_folder(self._folder / "adapter") as adapter:
-            self._model.save_pretrained(str(adapter), save_embedding_layers=False)
-            # PEFT writes a model card that describes nothing; the export writes a real one.
-            (adapter / "README.md").unlink(missing_ok=True)
-        with replacing_file(self._folder / "predictions.npy") as path:
-            np.save(path, self._predictions)
+    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+        self._pack.noise.at_step(self._micro_batches)
+        self._micro_batches += 1
+        return super().training_step(*args, **kwargs)
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: Batch,
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor:
+        """The sum over the runs of their mean squared errors: no run's gradient sees another's."""
+        predictions = self._pack.forward(inputs)
+        losses = (predictions - inputs["labels"]).square().mean(1)
+        self._losses += losses.detach()
+        self._tokens += inputs["num_tokens"]
+        return losses.sum()
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Not counted: the Trainer would go through all parameters at every step."""
+        return 0
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Score all runs on dev in one pass; a run without a correlation leaves the pack."""
+        step, epoch = self.state.global_step, float(self.state.epoch or 0.0)
+        self._evaluated_step = step
+        predictions = self._dev.predictions(self._pack, self.args.device)
+        for run, row in zip(list(self._pack.runs), predictions, strict=True):
+            keeper = self._keepers[run.id]
+            try:
+                evaluation = keeper.evaluate(step, epoch, row, self._dev.labels, self._pack)
+            except RunFailed as failure:
+                self._drop(run, str(failure))
+            else:
+                self._handle(Evaluated(run.id, evaluation))
+        self._share_time()
+        if not self._at_the_end():
+            for run in self._pack.runs:
+                write_rung(self._keepers[run.id].folder, self._rung_of(run))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, {})
+        return {}
+
+    def _checkpoint(self, rung: Rung) -> Path:
+        """The Trainer's own notes of where it was; the rest of a checkpoint is in the rungs."""
+        folder = self._scratch / f"checkpoint-{rung.step}"
+        folder.mkdir(exist_ok=True)
+        (folder / TRAINER_STATE_NAME).write_text(rung.trainer_state, encoding="utf-8")
+        return folder
+
+    def _rung_of(self, run: Run) -> Rung:
+        member, keeper = self._members[run.id], self._keepers[run.id]
+        parameters = self._pack.run_parameters(run.id)
+        return Rung(
+            step=self.state.global_step,
+            trainer_state=json.dumps(dataclasses.asdict(self.state)),
+            micro_batches=self._micro_batches,
+            tokens=self.tokens,
+            seconds=keeper.seconds,
+            evaluations=tuple(keeper.evaluations),
+            # Copies: a view would bring its whole stack along.
+            weights={name: p.detach().cpu().clone() for name, p in parameters.items()},
+            optimizer=member.optimizer.state_dict(),
+            schedule=member.schedule.state_dict(),
+            random_state=torch.get_rng_state(),
+        )
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        for run in self._pack.runs:
+            rung = self._keepers[run.id].rung
+            assert rung is not None
+            for name, parameter in self._pack.run_parameters(run.id).items():
+                parameter.data.copy_(rung.weights[name])
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        for run_id, member in self._members.items():
+            rung = self._keepers[run_id].rung
+            if checkpoint is not None and rung is not None:
+                member.optimizer.load_state_dict(rung.optimizer)
+                member.schedule.load_state_dict(rung.schedule)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        rung = next(iter(self._keepers.values())).rung
+        if checkpoint is not None and rung is not None:
+            torch.set_rng_state(rung.random_state)
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> None:
+        """Not measured over the pack, whose gradients belong to different runs."""
+
+    def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int] | None:
+        if self.args.train_sampling_strategy == "group_by_length":
+            size = self.args.train_batch_size * self.args.gradient_accumulation_steps
+            return GroupedByLength(self._rows.lengths, size, self.args.seed)
+        sampler: Sampler[int] | None = super()._get_train_sampler(train_dataset)
+        return sampler
+
+    def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
+        """After a step: stop what has diverged, then as the Trainer does."""
+        self._tell_progress()
+        if self.state.global_step % _LOGGING_STEPS == 0 or self._at_the_end():
+            self._drop_diverged()
+        if self._pack.runs:
+            super()._maybe_log_save_evaluate(*args, **kwargs)
+        if not self._pack.runs:
+            self.control.should_training_stop = True
+
+    def _at_the_end(self) -> bool:
+        return self.state.global_step >= self.state.max_steps
+
+    def _tell_progress(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_progress or self._at_the_end():
+            self._next_progress = now + _PROGRESS_SECONDS
+            for run in self._pack.runs:
+                self._handle(Progress(run.id, self.state.global_step, self.state.max_steps))
+
+    def _drop_diverged(self) -> None:
+        sums = self._losses.tolist()
+        for run, total in zip(list(self._pack.runs), sums, strict=True):
+            if not math.isfinite(total):
+                step = self.state.global_step
+                self._drop(run, f"diverged: the training loss is {total} at step {step}")
+        self._losses = self._losses.new_zeros(len(self._pack))
+
+    def _drop(self, run: Run, reason: str) -> None:
+        """A run fails; what it held is freed, the others go on."""
+        self._share_time()
+        del self._members[run.id]
+        self._pack.drop(run.id)
+        self._losses = self._losses.new_zeros(len(self._pack))
+        seconds = round(self._keepers[run.id].seconds, 2)
+        outcome = Outcome(RunState.FAILED, reason=reason, train_seconds=seconds)
+        self._handle(Finished(run.id, outcome))
+
+    def _share_time(self) -> None:
+        """Add the time since the last call to the runs that were there."""
+        now = time.perf_counter()
+        for run in self._pack.runs:
+            self._keepers[run.id].seconds += (now - self._clock) / len(self._pack)
+        self._clock = now
 
 
-def _outcome(
-    run: Run,
-    model: PeftModel,
-    watch: _DevWatch,
-    state: TrainerState,
-    seconds: float,
-    peak_memory_mb: float | None,
-) -> Outcome:
-    best = watch.best
-    targets = targets_of(run.recipe.model, run.recipe.lora)
-    return Outcome(
-        state=RunState.COMPLETE,
-        pearson=best.pearson,
-        pearson_last=watch.evaluations[-1].pearson,
-        best_step=best.step,
-        spearman=best.spearman,
-        evaluations=tuple(watch.evaluations),
-        adapted_modules=len(targets.layers),
-        lora_params=count_lora_params(model),
-        head_params=targets.head_params,
-        train_seconds=round(seconds, 2),
-        steps=state.global_step,
-        tokens_per_second=round(int(state.num_input_tokens_seen) / seconds, 1),
-        peak_memory_mb=peak_memory_mb,
-        worker=f"pid {os.getpid()}",
-    )
+class _DevSet:
+    """Dev in batches of like lengths, collated once: evaluations repeat them.
+
+    Args:
+        batch_size: Rows of a batch of average length.
+    """
+
+    def __init__(self, rows: Rows, collator: Collator, batch_size: int) -> None:
+        self.labels = rows.labels
+        tokens = math.ceil(batch_size * float(rows.lengths.mean()))
+        self._order = batches_by_tokens(rows.lengths, tokens)
+        self._batches = [collator([rows[i] for i in batch]) for batch in self._order]
+
+    @torch.no_grad()
+    def predictions(self, pack: Pack, device: torch.device) -> Floats:
+        """`[K, N]`, in the order of the rows."""
+        pack.model.eval()
+        found = np.empty((len(pack), len(self.labels)))
+        outs = [pack.forward(batch) for batch in self._on(device)]
+        # All at once at the end: a GPU need not wait for each batch.
+        for places, out in zip(self._order, outs, strict=True):
+            found[:, places] = out.double().cpu().numpy()
+        return found
+
+    def _on(self, device: torch.device) -> Iterator[Batch]:
+        for batch in self._batches:
+            yield {name: t.to(device, non_blocking=True) for name, t in batch.items()}

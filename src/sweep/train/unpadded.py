@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 from sweep.train.attention import attend
-from sweep.train.draws import Noise
+from sweep.train.draws import KeyedDropout, Noise
 
 #: Families whose classifier reads nothing but the first token of the encoder's output.
 _FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
@@ -39,34 +39,52 @@ class Layout:
 
 
 class UnpaddedEncoder:
-    """Takes the place of an encoder's `forward`. `layout` is set before each pass.
+    """Takes the place of an encoder's `forward` until it is removed.
+
+    `layout` is set before each pass.
 
     Args:
-        encoder: transformers' encoder: a module with a list `layer`.
-        path: Its path in the model, from which the places of its draws are named.
+        model: One of the families that `can_unpad`.
+        shared_embeddings: Whether the embeddings `[B, T, D]` are computed once for all K runs, or
+            for each of them, `[K * B, T, D]`.
     """
 
-    layout: Layout | None = None
+    layout: Layout
 
-    def __init__(self, encoder: nn.Module, noise: Noise, path: str) -> None:
-        self._layers: Any = encoder.layer
+    def __init__(self, model: PreTrainedModel, noise: Noise, *, shared_embeddings: bool) -> None:
+        self._path = f"{model.base_model_prefix}.encoder"
+        self._encoder = model.get_submodule(self._path)
+        self._layers: Any = self._encoder.layer
         self._noise = noise
-        self._path = path
-        self._padded_forward = encoder.forward
+        self.shared_embeddings = shared_embeddings
+        self._embeddings = model.get_submodule(f"{model.base_model_prefix}.embeddings")
+        self._share_dropout(shared_embeddings)
+        self._encoder.forward = self
+
+    def remove(self) -> None:
+        """Give the encoder its own forward back."""
+        self._share_dropout(False)
+        del self._encoder.forward
 
     def __call__(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """Embeddings `[B, T, D]` to hidden states of the first tokens `[K * B, 1, D]`."""
-        layout = self.layout
-        if layout is None:
-            return self._padded_forward(hidden_states, *args, **kwargs)
-        tokens = hidden_states.flatten(0, 1)[layout.tokens]
-        hidden = tokens.expand(self._noise.runs, *tokens.shape)
-        bias = _bias(layout.mask, self._noise.runs, hidden.dtype)
+        """Embeddings to hidden states of the first tokens, `[K * B, 1, D]`."""
+        layout, runs = self.layout, self._noise.runs
+        if self.shared_embeddings:
+            tokens = hidden_states.flatten(0, 1)[layout.tokens]
+            hidden = tokens.expand(runs, *tokens.shape)
+        else:
+            hidden = hidden_states.view(runs, -1, hidden_states.shape[-1])[:, layout.tokens]
+        bias = _bias(layout.mask, self._noise.runs, torch.float32)
         last = len(self._layers) - 1
         for number, layer in enumerate(self._layers):
             hidden = self._layer(layer, hidden, layout, bias, number, first_only=number == last)
         first = hidden.flatten(0, 1).unsqueeze(1)
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=first)
+
+    def _share_dropout(self, shared: bool) -> None:
+        for module in self._embeddings.modules():
+            if isinstance(module, KeyedDropout):
+                module.shared = shared
 
     def _layer(
         self, layer: Any, x: Tensor, layout: Layout, bias: Tensor, number: int, *, first_only: bool
@@ -95,21 +113,13 @@ class UnpaddedEncoder:
         return out
 
 
-def unpadded_encoder(
-    model: PreTrainedModel, noise: Noise, tokenizer: PreTrainedTokenizerBase
-) -> UnpaddedEncoder | None:
-    """Have a model's encoder work without padding, or None where its family is another.
+def can_unpad(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether a model's classifier reads the first token alone, and that is at the front.
 
-    A first token is at the front of its row only where padding is on the right.
+    Padding on the left would put it elsewhere.
     """
     known = model.config.model_type in _FAMILIES and not getattr(model.config, "is_decoder", False)
-    if not known or tokenizer.padding_side != "right":
-        return None
-    path = f"{model.base_model_prefix}.encoder"
-    encoder = model.get_submodule(path)
-    unpadded = UnpaddedEncoder(encoder, noise, path)
-    encoder.forward = unpadded
-    return unpadded
+    return known and tokenizer.padding_side == "right"
 
 
 def _bias(mask: Tensor, runs: int, dtype: torch.dtype) -> Tensor:

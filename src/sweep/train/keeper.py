@@ -1,0 +1,109 @@
+"""One run inside a pack: what its evaluations gave, and the adapter of the best of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import pearsonr, spearmanr
+
+from sweep.core.errors import RunFailed
+from sweep.core.files import replacing_file, replacing_folder
+from sweep.core.statistics import Floats
+from sweep.core.trial import Evaluation, Outcome, Run, RunState
+from sweep.train.data import in_label_units
+from sweep.train.model import targets_of
+from sweep.train.pack import Pack
+from sweep.train.rungs import Rung
+
+
+@dataclass
+class Keeper:
+    """Follows a run; keeps `adapter/` and `predictions.npy` of its best dev evaluation.
+
+    `predictions.npy` is `[N]`, in the units of the labels. `seconds` is the run's share of the
+    time that its pack has taken.
+    """
+
+    run: Run
+    folder: Path
+    #: Where the run goes on; None starts it.
+    rung: Rung | None = None
+    evaluations: list[Evaluation] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.rung is not None:
+            self.evaluations = list(self.rung.evaluations)
+            self.seconds = self.rung.seconds
+
+    @property
+    def best(self) -> Evaluation:
+        """The first evaluation with the highest Pearson: it is the one whose adapter was kept."""
+        return max(self.evaluations, key=lambda e: e.pearson)
+
+    def evaluate(
+        self, step: int, epoch: float, predictions: Floats, labels: Floats, pack: Pack
+    ) -> Evaluation:
+        """Score predictions `[N]` against labels `[N]`, both as the model is trained on them.
+
+        Raises:
+            RunFailed: there is no correlation.
+        """
+        pearson, spearman = scores(predictions, labels)
+        if not math.isfinite(pearson):
+            raise RunFailed(
+                f"dev Pearson is undefined at step {step}: "
+                "the predictions are constant or not finite"
+            )
+        loss = float(np.mean((predictions - labels) ** 2))
+        evaluation = Evaluation(step, epoch, pearson, spearman, loss)
+        self.evaluations.append(evaluation)
+        if self.best is evaluation:
+            self._keep(predictions, pack)
+        return evaluation
+
+    def outcome(
+        self, pack: Pack, *, steps: int, tokens: int, pack_size: int, peak_mb: float | None
+    ) -> Outcome:
+        """What a run that has come to its end leaves.
+
+        Args:
+            tokens: That it was trained on, without padding.
+            pack_size: Runs that the pack began with.
+        """
+        targets = targets_of(self.run.recipe.model, self.run.recipe.lora)
+        return Outcome(
+            state=RunState.COMPLETE,
+            pearson=self.best.pearson,
+            pearson_last=self.evaluations[-1].pearson,
+            best_step=self.best.step,
+            spearman=self.best.spearman,
+            evaluations=tuple(self.evaluations),
+            adapted_modules=len(targets.layers),
+            lora_params=pack.count_lora_params(self.run.id),
+            head_params=targets.head_params,
+            train_seconds=round(self.seconds, 2),
+            steps=steps,
+            tokens_per_second=round(tokens / self.seconds, 1),
+            peak_memory_mb=peak_mb,
+            pack_size=pack_size,
+        )
+
+    def _keep(self, predictions: Floats, pack: Pack) -> None:
+        with replacing_folder(self.folder / "adapter") as adapter:
+            pack.save(self.run.id, adapter)
+        with replacing_file(self.folder / "predictions.npy") as path:
+            np.save(path, in_label_units(predictions, self.run.recipe.data))
+
+
+def scores(predictions: Floats, labels: Floats) -> tuple[float, float]:
+    """Pearson and Spearman; NaN where one side has no variance. Shapes `[N]` and `[N]`."""
+    if predictions.shape != labels.shape:
+        raise ValueError(f"shapes differ: {predictions.shape} and {labels.shape}")
+    if not np.isfinite(predictions).all() or np.ptp(predictions) == 0 or np.ptp(labels) == 0:
+        return math.nan, math.nan
+    pearson, spearman = pearsonr(predictions, labels), spearmanr(predictions, labels)
+    return float(pearson.statistic), float(spearman.statistic)

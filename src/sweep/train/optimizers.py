@@ -1,0 +1,99 @@
+"""One optimizer and one schedule for each run of a pack, behind the Trainer's one of each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from transformers import Trainer, TrainingArguments, get_scheduler
+
+from sweep.train.pack import Pack
+
+
+@dataclass
+class RunOptimizer:
+    """What updates one run: its optimizer, its schedule, its limit on the gradient's norm."""
+
+    parameters: list[nn.Parameter]
+    optimizer: Optimizer
+    schedule: LRScheduler
+    max_grad_norm: float
+
+    @classmethod
+    def of(
+        cls,
+        args: TrainingArguments,
+        parameters: Mapping[str, nn.Parameter],
+        *,
+        decayed: Collection[str],
+        steps: int,
+    ) -> RunOptimizer:
+        """As the Trainer would build them for a model with these parameters alone.
+
+        Args:
+            decayed: Names of parameters that weight decay applies to.
+            steps: Length of the schedule, in optimizer steps.
+        """
+        kind, arguments = Trainer.get_optimizer_cls_and_kwargs(args)
+        with_decay = [p for name, p in parameters.items() if name in decayed]
+        without = [p for name, p in parameters.items() if name not in decayed]
+        groups = [
+            {"params": with_decay, "weight_decay": args.weight_decay},
+            {"params": without, "weight_decay": 0.0},
+        ]
+        if kind in (torch.optim.Adam, torch.optim.AdamW):
+            # The same update in one pass over each parameter; without it, in a dozen.
+            arguments = {**arguments, "fused": True}
+        optimizer = kind([group for group in groups if group["params"]], **arguments)
+        schedule = get_scheduler(
+            args.lr_scheduler_type,
+            optimizer=optimizer,
+            num_warmup_steps=args.get_warmup_steps(steps),
+            num_training_steps=steps,
+            scheduler_specific_kwargs=cast(dict[str, Any], args.lr_scheduler_kwargs),
+        )
+        return cls(list(parameters.values()), optimizer, schedule, args.max_grad_norm)
+
+    def step(self) -> None:
+        if self.max_grad_norm > 0:
+            nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
+        self.optimizer.step()
+
+
+class PackOptimizer:
+    """Stands where the Trainer has its optimizer; updates every run and clears the gradients.
+
+    Args:
+        members: By run id. A run that leaves the pack is taken out of it.
+    """
+
+    def __init__(self, pack: Pack, members: dict[str, RunOptimizer]) -> None:
+        self._pack = pack
+        self._members = members
+
+    def step(self) -> None:
+        self._pack.hand_out_gradients()
+        for member in self._members.values():
+            member.step()
+        self._pack.zero_gradients()
+
+
+class PackSchedule:
+    """Stands where the Trainer has its schedule; moves that of every run on."""
+
+    def __init__(self, members: dict[str, RunOptimizer]) -> None:
+        self._members = members
+
+    def step(self) -> None:
+        for member in self._members.values():
+            member.schedule.step()
+
+    def get_last_lr(self) -> list[float]:
+        """Learning rates of the first run; the Trainer logs the first of them."""
+        first = next(iter(self._members.values()), None)
+        return [0.0] if first is None else [float(lr) for lr in first.schedule.get_last_lr()]

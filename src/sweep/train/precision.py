@@ -1,0 +1,31 @@
+"""What numbers a device computes in: float32, or bfloat16 where the hardware has it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+Precision = Literal["fp32", "bf16"]
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def resolve_precision(asked: str, *, use_cpu: bool = False) -> Precision:
+    """`auto` becomes bf16 where the device multiplies it in silicon, else fp32.
+
+    On a CPU that is AVX-512 BF16 or AMX, on a GPU NVIDIA's Ampere or later (or ROCm).
+    Emulated bfloat16 is slower than float32.
+    """
+    if asked == "fp32":
+        return "fp32"
+    if asked == "bf16":
+        return "bf16"
+    if torch.cuda.is_available() and not use_cpu:
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    found = torch.cpu.get_capabilities()
+    return "bf16" if found.get("avx512_bf16") or found.get("amx_bf16") else "fp32"
+
+
+def dtype_of(precision: str) -> torch.dtype:
+    """The type in which the frozen base is kept and computes."""
+    return _DTYPES[precision]

@@ -1,0 +1,89 @@
+"""Rungs: where a run was at its last evaluation, on disk, so that an interrupted run goes on there.
+
+A few MB a run: adapter, head, optimizer, schedule, random state. Going on from a rung gives the
+same result as never having been interrupted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import pickle
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sweep.core.files import replacing_file
+from sweep.core.trial import Evaluation
+
+logger = logging.getLogger(__name__)
+
+_NAME = "rung.pt"
+#: Another of these may compute something else: the run then starts over.
+_LIBRARIES = ("torch", "transformers", "peft", "sweep")
+
+
+@dataclass(frozen=True)
+class Rung:
+    """The state of one run after `step` optimizer steps.
+
+    Args:
+        trainer_state: transformers' `TrainerState`, as JSON.
+        micro_batches: Batches seen; keys the random draws.
+        tokens: Trained on, without padding.
+        seconds: The run's share of the time so far.
+        weights: What the run trains, by parameter name.
+        random_state: torch's generator, for models that draw by themselves.
+    """
+
+    step: int
+    trainer_state: str
+    micro_batches: int
+    tokens: int
+    seconds: float
+    evaluations: tuple[Evaluation, ...]
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    schedule: dict[str, Any]
+    random_state: Tensor
+
+
+def write_rung(folder: Path, rung: Rung) -> None:
+    """Replace the rung of a run's folder in one move."""
+    content = {field.name: getattr(rung, field.name) for field in dataclasses.fields(rung)}
+    content["evaluations"] = [dataclasses.asdict(e) for e in rung.evaluations]
+    with replacing_file(folder / _NAME) as path:
+        torch.save({"made_by": _made_by(), **content}, path)
+
+
+def read_rung(folder: Path) -> Rung | None:
+    """The rung of a run's folder; None where there is none that this program can go on from."""
+    path = folder / _NAME
+    if not path.is_file():
+        return None
+    try:
+        content = torch.load(path, weights_only=True)
+        made_by = content.pop("made_by")
+        evaluations = tuple(Evaluation(**fields) for fields in content.pop("evaluations"))
+        rung = Rung(**content, evaluations=evaluations)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError) as error:
+        logger.warning("%s can't be read (%s); the run starts over.", path, error)
+        return None
+    if made_by != _made_by():
+        logger.warning("%s is of %s; the run starts over.", path, made_by)
+        return None
+    return rung
+
+
+def remove_rung(folder: Path) -> None:
+    """A finished run needs none."""
+    (folder / _NAME).unlink(missing_ok=True)
+
+
+def _made_by() -> dict[str, str]:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return {"device": device, **{name: version(name) for name in _LIBRARIES}}

@@ -1,0 +1,152 @@
+"""A pack: gradients stay apart, masks are common, the base comes back as it was lent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from transformers import AutoTokenizer
+
+from sweep.core.recipe import Lora, Recipe
+from sweep.core.trial import Run
+from sweep.train.batches import Batch, Collator
+from sweep.train.model import load_tokenizer
+from sweep.train.pack import Base, Pack
+from sweep.train.packable import pack_key, why_alone
+
+TEXTS = ["고양이 책", "cat dog train sea 나무 바다 책", "dog", "아이 선생님 기차"]
+
+loras = st.builds(
+    Lora,
+    r=st.integers(1, 16),
+    lora_alpha=st.integers(1, 64),
+    lora_dropout=st.sampled_from([0.0, 0.1, 0.5]),
+    target_modules=st.sampled_from(["qv", "attention", "mlp", "all-linear", ("query",)]),
+    use_rslora=st.booleans(),
+    init_lora_weights=st.sampled_from(["gaussian", False]),
+)
+
+
+@pytest.fixture(scope="module")
+def base(tiny_model: Path) -> Base:
+    from sweep.core.recipe import Model
+
+    model = Model(path=str(tiny_model))
+    return Base(model, load_tokenizer(model), device=torch.device("cpu"), dtype=torch.float32)
+
+
+@pytest.fixture(scope="module")
+def batch(tiny_model: Path) -> Batch:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    return Collator(tokenizer)([{**tokenizer(t), "labels": i / 4} for i, t in enumerate(TEXTS)])
+
+
+def runs_of(recipe: Recipe, configs: Sequence[Lora]) -> list[Run]:
+    """Distinct runs: equal configs would be one run."""
+    recipes = [
+        replace(recipe, lora=lora, trainer=replace(recipe.trainer, learning_rate=1e-3 * (i + 1)))
+        for i, lora in enumerate(configs)
+    ]
+    return [Run(i, {}, one) for i, one in enumerate(recipes)]
+
+
+def gradients(pack: Pack, run: Run, batch: Batch, *, weights: Tensor) -> dict[str, Tensor]:
+    """Of one run, after a backward pass of the weighted sum of losses; names without the run."""
+    pack.model.train()
+    pack.noise.at_step(3)
+    pack.zero_gradients()
+    losses = (pack.forward(batch) - batch["labels"]).square().mean(1)
+    (losses * weights).sum().backward()
+    pack.hand_out_gradients()
+    return {
+        name.replace(run.id, "RUN"): parameter.grad.clone()
+        for name, parameter in pack.run_parameters(run.id).items()
+        if parameter.grad is not None
+    }
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data())
+def test_gradients_of_a_run_do_not_depend_on_the_others(
+    data: Any, base: Base, batch: Batch, recipe: Recipe
+) -> None:
+    configs = data.draw(st.lists(loras, min_size=1, max_size=5))
+    watched = data.draw(st.integers(0, len(configs) - 1))
+    runs = runs_of(recipe, configs)
+    # What the others' losses weigh, and whether there are others at all, is not seen.
+    others = torch.tensor([data.draw(st.sampled_from([0.0, 1.0, 1e6])) for _ in runs])
+    others[watched] = 1
+    with Pack(base, runs) as pack:
+        together = gradients(pack, runs[watched], batch, weights=others)
+    with Pack(base, [runs[watched]]) as pack:
+        alone = gradients(pack, runs[watched], batch, weights=torch.ones(1))
+    assert together.keys() == alone.keys()
+    assert any(g.abs().max() > 0 for g in alone.values())
+    for name, gradient in alone.items():
+        scale = 1 + gradient.abs().max()
+        assert (together[name] - gradient).abs().max() < 1e-5 * scale, name
+
+
+def test_base_comes_back_as_it_was_lent(base: Base, batch: Batch, recipe: Recipe) -> None:
+    before = {name: t.clone() for name, t in base.net.state_dict().items()}
+    modules = [(path, type(module)) for path, module in base.net.named_modules()]
+    configs = [Lora(r=2, target_modules="all-linear"), Lora(r=4), Lora(r=4, use_dora=True)]
+    for runs in ([0, 1], [2]):
+        with Pack(base, [runs_of(recipe, configs)[i] for i in runs]) as pack:
+            gradients(pack, pack.runs[0], batch, weights=torch.ones(len(runs)))
+    assert [(path, type(module)) for path, module in base.net.named_modules()] == modules
+    after = base.net.state_dict()
+    assert after.keys() == before.keys()
+    # The head is drawn anew for every pack.
+    pretrained = [name for name in before if not name.startswith("classifier")]
+    assert all(torch.equal(after[name], before[name]) for name in pretrained)
+
+
+def test_dropping_a_run_leaves_predictions_of_the_others(
+    base: Base, batch: Batch, recipe: Recipe
+) -> None:
+    runs = runs_of(recipe, [Lora(r=2), Lora(r=16, target_modules="all-linear"), Lora(r=4)])
+    with Pack(base, runs) as pack, torch.no_grad():
+        for parameter in pack.model.parameters():
+            parameter.data += 0.01
+        pack.model.eval()
+        before = pack.forward(batch)
+        pack.drop(runs[1].id)
+        assert torch.allclose(pack.forward(batch), before[[0, 2]], atol=1e-6)
+        assert not any(runs[1].id in name for name, _ in pack.model.named_parameters())
+
+
+def test_configs_share_a_pack_unless_they_differ_in_what_is_common(recipe: Recipe) -> None:
+    own = [
+        replace(recipe, lora=replace(recipe.lora, r=16, lora_dropout=0.3, use_rslora=True)),
+        replace(recipe, trainer=replace(recipe.trainer, learning_rate=1.0, weight_decay=0.5)),
+    ]
+    common = [
+        replace(recipe, seed=1),
+        replace(recipe, data=replace(recipe.data, max_length=16)),
+        replace(recipe, trainer=replace(recipe.trainer, per_device_train_batch_size=4)),
+        replace(recipe, trainer=replace(recipe.trainer, max_steps=7)),
+        replace(recipe, trainer=replace(recipe.trainer, precision="bf16")),
+    ]
+    assert {pack_key(one) for one in own} == {pack_key(recipe)}
+    assert len({pack_key(one) for one in common} | {pack_key(recipe)}) == 6
+
+
+def test_what_trains_alone_says_why(recipe: Recipe) -> None:
+    assert why_alone(recipe) is None
+    reasons = [
+        why_alone(replace(recipe, lora=replace(recipe.lora, **changes)))  # type: ignore[arg-type]
+        for changes in ({"use_dora": True}, {"bias": "all"}, {"init_lora_weights": "olora"})
+    ]
+    assert reasons == ["DoRA", "lora.bias=all", "lora.init_lora_weights=olora"]
