@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 # Before torch is imported anywhere: spinning thread pools make tiny trainings crawl.
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_variable] = "1"
 os.environ.update(
     HF_HUB_OFFLINE="1",
+    HF_DATASETS_CACHE=tempfile.mkdtemp(prefix="sweep-datasets-"),
     TOKENIZERS_PARALLELISM="false",
     TRANSFORMERS_VERBOSITY="error",
     COLUMNS="80",

@@ -15,6 +15,7 @@ from sweep.train.model import load_tokenizer, targets_of, weights_digest
 from sweep.train.packable import why_alone
 from sweep.train.precision import resolve_precision
 from sweep.train.targets import check_rank
+from sweep.train.tokens import cached_tokens
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,10 @@ def preflight(settings: Settings) -> Preflight:
         UserMistake: the first thing that would have stopped the sweep later.
     """
     weights = weights_digest(settings.model)
-    load_tokenizer(settings.model)
+    tokenizer = load_tokenizer(settings.model)
     train, dev = (load_split(settings.data, split) for split in ("train", "dev"))
+    for pairs in (train, dev):
+        cached_tokens(pairs, tokenizer, settings.data)
     verified = f", SHA-256 {weights[:12]}… verified" if settings.model.sha256 else ""
     recipes = _recipes(settings)
     counts = sorted({_check_config(recipe) for recipe in recipes})

@@ -17,9 +17,11 @@ from transformers import AutoTokenizer
 from sweep.core.recipe import Lora, Recipe
 from sweep.core.trial import Run
 from sweep.train.batches import Batch, Collator
+from sweep.train.keeper import Keeper
 from sweep.train.model import load_tokenizer
 from sweep.train.pack import Base, Pack
 from sweep.train.packable import pack_key, why_alone
+from sweep.train.trainer import PackTrainer, splits
 
 TEXTS = ["고양이 책", "cat dog train sea 나무 바다 책", "dog", "아이 선생님 기차"]
 
@@ -125,6 +127,22 @@ def test_dropping_a_run_leaves_predictions_of_the_others(
         pack.drop(runs[1].id)
         assert torch.allclose(pack.forward(batch), before[[0, 2]], atol=1e-6)
         assert not any(runs[1].id in name for name, _ in pack.model.named_parameters())
+
+
+def test_probe_of_the_longest_batch_changes_nothing(
+    base: Base, recipe: Recipe, tmp_path: Path
+) -> None:
+    found = []
+    for probes in (0, 2):
+        with Pack(base, runs_of(recipe, [Lora(r=2), Lora(r=4, lora_dropout=0.2)])) as pack:
+            keepers = {run.id: Keeper(run, tmp_path / f"{probes}" / run.id) for run in pack.runs}
+            shared = splits(recipe.model, recipe.data)
+            trainer = PackTrainer(pack, keepers, shared, lambda event: None, scratch=str(tmp_path))
+            for _ in range(probes):
+                trainer.probe()
+            trainer.train_to_the_end()
+            found.append([keeper.best.pearson for keeper in keepers.values()])
+    assert found[0] == pytest.approx(found[1], abs=1e-9)
 
 
 def test_configs_share_a_pack_unless_they_differ_in_what_is_common(recipe: Recipe) -> None:

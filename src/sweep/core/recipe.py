@@ -14,6 +14,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, cast
 
 from sweep.core.errors import ConfigError
@@ -146,14 +147,14 @@ class Recipe:
     trainer: Trainer = field(default_factory=Trainer)
     seed: int = 0
 
-    @property
+    @cached_property
     def config_id(self) -> str:
         """Hash of the recipe without its seed: equal for the runs of one config."""
         content = dataclasses.asdict(self)
         del content["seed"]
         return fingerprint(content)
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """`<config_id>-s<seed>`: the name of the run's folder."""
         return f"{self.config_id}-s{self.seed}"

@@ -32,7 +32,7 @@ from sweep.core.recipe import Data, Model, Trainer
 from sweep.core.statistics import Floats
 from sweep.core.trial import Evaluated, Finished, Outcome, Progress, Run, RunState
 from sweep.train.batches import Batch, Collator, GroupedByLength, Rows, batches_by_tokens
-from sweep.train.data import load_split, tokenized
+from sweep.train.data import load_split
 from sweep.train.keeper import Keeper
 from sweep.train.memory import PeakMemory
 from sweep.train.model import load_tokenizer
@@ -41,6 +41,7 @@ from sweep.train.pack import Base, Pack
 from sweep.train.packable import pack_key
 from sweep.train.precision import dtype_of, resolve_precision
 from sweep.train.rungs import Rung, read_rung, remove_rung, write_rung
+from sweep.train.tokens import cached_tokens
 
 #: Steps between looks at the training losses, to stop a run that has diverged.
 _LOGGING_STEPS = 10
@@ -62,7 +63,7 @@ def splits(model: Model, data: Data) -> Splits:
     """Tokenizer and tokenised pairs."""
     tokenizer = load_tokenizer(model)
     train, dev = (
-        Rows(tokenized(load_split(data, split), tokenizer, data)) for split in ("train", "dev")
+        Rows(cached_tokens(load_split(data, split), tokenizer, data)) for split in ("train", "dev")
     )
     return Splits(tokenizer, train, dev)
 
@@ -184,7 +185,7 @@ class PackTrainer(HfTrainer):
         )
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
-        self._rows = shared.train
+        self._rows, self._collate = shared.train, collator
         self._dev = _DevSet(shared.dev, collator, args.per_device_eval_batch_size)
         self._members: dict[str, RunOptimizer] = {}
         rung = next(iter(keepers.values())).rung
@@ -204,11 +205,26 @@ class PackTrainer(HfTrainer):
     def train_to_the_end(self) -> None:
         """Train, and evaluate the last step if its turn has not come."""
         self._clock = time.perf_counter()
+        if self.args.device.type == "cuda":
+            self.probe()
         rung = next(iter(self._keepers.values())).rung
         self.train(resume_from_checkpoint=str(self._checkpoint(rung)) if rung else None)
         if self._pack.runs and self._evaluated_step != self.state.global_step:
             self.evaluate()
         self._share_time()
+
+    def probe(self) -> None:
+        """One pass over the longest batch there can be, and nothing kept of it.
+
+        A pack that does not fit is found out at once, not in the middle of the training.
+        """
+        longest = np.argsort(-self._rows.lengths)[: self.args.train_batch_size]
+        batch = self._prepare_inputs(self._collate([self._rows[int(i)] for i in longest]))
+        self._pack.model.train()
+        self._pack.noise.at_step(0)
+        self._pack.forward(batch).sum().backward()  # type: ignore[no-untyped-call]
+        self._pack.zero_gradients()
+        self._pack.model.zero_grad()
 
     def create_optimizer(self, model: Any = None) -> Any:
         """The runs' own optimizers, whose schedules need the number of steps, come later."""

@@ -1,0 +1,143 @@
+"""A whole search by this program, and by `Trainer.hyperparameter_search` over the same space.
+
+    python benchmarks/versus_hf.py grid_demo
+    python benchmarks/versus_hf.py grid_stsb --files FOLDER   # with sts-train.csv and sts-dev.csv
+
+Both may use the whole machine, take turns, and start as a process of their own: wall time counts
+imports, loading, and for this program the export with its verification. `hf_search.py` is the
+competitor's program.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+from common import summary, write
+from rich.progress import track
+
+HERE = Path(__file__).resolve().parent
+_POLL_SECONDS = 0.25
+
+
+def overrides(case: str, files: Path | None, steps: int) -> list[str]:
+    search, data = case.split("_")
+    common = [
+        "+experiment=" + {"grid": "lora_grid", "tpe": "lora_tpe"}[search],
+        f"trainer.max_steps={steps}",
+        f"trainer.eval_steps={steps // 2}",
+    ]
+    if data == "demo":
+        return common
+    if files is None:
+        raise SystemExit("error: grid_stsb and tpe_stsb need --files FOLDER")
+    return [
+        *common,
+        "data=files",
+        f"data.train={files / 'sts-train.csv'}",
+        f"data.dev={files / 'sts-dev.csv'}",
+        *("data.text_a=5", "data.text_b=6", "data.label=4"),
+        # A part of dev, so that evaluation takes the share of the time that it has in practice.
+        "data.max_dev_rows=500",
+    ]
+
+
+class PeakMemory(threading.Thread):
+    """Largest sum of the resident memory of a process and its children, in MB."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        super().__init__(daemon=True)
+        self._process = process
+        self.peak_mb = 0.0
+
+    def run(self) -> None:
+        while self._process.is_running():
+            try:
+                family = [self._process, *self._process.children(recursive=True)]
+                total = sum(p.memory_info().rss for p in family) / 1e6
+            except psutil.Error:
+                continue
+            self.peak_mb = max(self.peak_mb, total)
+            time.sleep(_POLL_SECONDS)
+
+
+def run(command: list[str]) -> tuple[float, float, str]:
+    """Wall seconds, peak memory in MB, and what was printed."""
+    start = time.perf_counter()
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = psutil.Popen(command, stdout=out, stderr=err, env=environment)
+        memory = PeakMemory(process)
+        memory.start()
+        code = process.wait()
+        seconds = time.perf_counter() - start
+        if code != 0:
+            err.seek(0)
+            raise SystemExit(f"error: {' '.join(command)} ended with {code}:\n{err.read()[-2000:]}")
+        out.seek(0)
+        return seconds, memory.peak_mb, out.read()
+
+
+def by_sweep(arguments: list[str]) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.time()
+        command = [sys.executable, "-m", "sweep", *arguments, "tracking=disabled", "name=study"]
+        seconds, memory, _ = run([*command, f"results_dir={folder}"])
+        study = Path(folder) / "study"
+        table = pd.read_csv(study / "table.csv")
+        done = {p.parent.name: p.stat().st_mtime - began for p in study.glob("runs/*/run.json")}
+        best = table.loc[table["pearson"].idxmax()]
+        return {
+            "seconds": seconds,
+            "seconds_to_first": min(done.values()),
+            "seconds_to_best": done[f"{best['config_id']}-s{best['seed']}"],
+            "trials": len(table),
+            "best_pearson": float(best["pearson"]),
+            "peak_memory_mb": memory,
+            "precision": table["precision"].iloc[0],
+            "train_seconds": float(table["train_seconds"].sum()),
+        }
+
+
+def by_trainer(arguments: list[str]) -> dict[str, Any]:
+    seconds, memory, out = run([sys.executable, str(HERE / "hf_search.py"), *arguments])
+    return {**json.loads(out.splitlines()[-1]), "seconds": seconds, "peak_memory_mb": memory}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("case", choices=["grid_demo", "grid_stsb", "tpe_demo", "tpe_stsb"])
+    parser.add_argument("--files", type=Path, help="folder of the STS benchmark's files")
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=5)
+    asked = parser.parse_args()
+    arguments = overrides(asked.case, asked.files, asked.steps)
+    raw: dict[str, list[dict[str, Any]]] = {"sweep": [], "trainer": []}
+    for _ in track(range(asked.repeats), description=asked.case):
+        raw["sweep"].append(by_sweep(arguments))
+        raw["trainer"].append(by_trainer(arguments))
+    pairs = list(zip(raw["sweep"], raw["trainer"], strict=True))
+    keys = ("seconds", "seconds_to_first", "seconds_to_best", "peak_memory_mb", "best_pearson")
+    content = {
+        "settings": {"case": asked.case, "steps": asked.steps, "experiment": arguments[0]},
+        "threads": {"sweep": "one worker per core, one thread each", "trainer": "torch's default"},
+        "raw": raw,
+        "summary": {who: {k: summary([r[k] for r in rs]) for k in keys} for who, rs in raw.items()},
+        "times_as_fast": summary([theirs["seconds"] / ours["seconds"] for ours, theirs in pairs]),
+    }
+    path = write(f"versus_hf_{asked.case}", content)
+    print(json.dumps({"times_as_fast": content["times_as_fast"], **content["summary"]}, indent=2))
+    print(path)
+
+
+if __name__ == "__main__":
+    main()
