@@ -171,3 +171,17 @@ def test_reason_of_a_failure_is_kept_in_the_study(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path / 'study.db'}"
     kept = optuna.load_study(study_name="s", storage=storage).trials[0]
     assert kept.user_attrs["reason"].startswith("diverged")
+
+
+def test_dear_cells_of_a_grid_come_first(tmp_path: Path) -> None:
+    space = parse_space({"lora.r": [4, 16, 8]}, valid_keys=SEARCHABLE_KEYS)
+    search = OptunaSearch(
+        tmp_path / "study.db",
+        name="s",
+        space=space,
+        sampler="grid",
+        num_trials=0,
+        cost=lambda params: float(params["lora.r"]),
+    )
+    trials = [search.ask() for _ in range(3)]
+    assert [trial.params["lora.r"] for trial in trials if trial] == ["16", "8", "4"]

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from sweep import __version__
 from sweep.core.errors import Interrupted, SweepError, UserMistake
+from sweep.execute.processes import warm_up
 
 EXIT_DONE = 0
 EXIT_UNEXPECTED = 1
@@ -123,6 +124,8 @@ def _run(args: argparse.Namespace) -> int:
         return EXIT_DONE
     settings, notices = load_settings(args.overrides, config_dir=args.config_dir)
     _notice(notices)
+    if settings.executor.kind != "in_process":
+        warm_up("sweep.train.trainer")
     from sweep.start import run_sweep
 
     return run_sweep(settings, console=console, command=_command_to_go_on(args))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,6 +47,7 @@ class OptunaSearch:
         num_trials: Scored configs in total, over all starts; ignored by a grid.
         seeds: Seeds that a trial's value is the mean over; other seeds are other values.
         sampler_seed: Seed of the sampler.
+        cost: Of a point; the cells of a grid are queued dearest first.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class OptunaSearch:
         num_trials: int,
         seeds: Sequence[int] = (0,),
         sampler_seed: int = 0,
+        cost: Callable[[Params], float] = lambda params: 0.0,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._distributions = {d.name: _distribution(d) for d in space.dimensions}
@@ -67,8 +69,9 @@ class OptunaSearch:
         # A fixed seed would replay its draws after a restart: the number of trials moves it on.
         self._study.sampler = _sampler(sampler, seed=sampler_seed + len(trials))
         self._adopted = deque(self._adopt(trials))
-        self._enqueue(space.grid() if sampler == "grid" else _failed_points(trials))
-        self._budget = len(space.grid()) if sampler == "grid" else num_trials
+        grid = sorted(space.grid(), key=cost, reverse=True) if sampler == "grid" else None
+        self._enqueue(_failed_points(trials) if grid is None else grid)
+        self._budget = num_trials if grid is None else len(grid)
         self._asked = self._num_complete()
 
     @property

@@ -28,6 +28,7 @@ from sweep.preflight import Preflight, preflight, with_settled_precision
 from sweep.results import Record, Results
 from sweep.search import OptunaSearch
 from sweep.study import locked, open_folder, versions
+from sweep.train.cost import relative_cost
 from sweep.train.packable import pack_key
 from sweep.train.trainer import train_pack
 from sweep.watch.console import ConsoleWatcher, ranked_table
@@ -105,6 +106,7 @@ def _sweep(settings: Settings, results: Results, watchers: Sequence[Watcher]) ->
         num_trials=settings.search.n_trials,
         seeds=settings.search.seeds,
         sampler_seed=settings.search.sampler_seed,
+        cost=lambda params: relative_cost(settings.expand(params, settings.search.seeds[0])),
     )
     return Sweep(
         study=settings.name,

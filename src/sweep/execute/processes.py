@@ -8,20 +8,27 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_all_start_methods, get_context
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any, Literal
 
 from sweep.core.ports import Handle, Pack, TrainFn
 from sweep.core.trial import Event, Finished, Outcome, Run, RunState
 from sweep.execute.worker import serve
 
-#: Variables of the thread pools that numerical libraries open when they are imported.
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-#: Memory of one training step is kept for the next, in large pages: glibc would give it back
-#: to the system and clear it anew, which costs a twentieth of the time. Others ignore these.
-_ALLOCATOR = {
+_METHOD: Literal["forkserver", "spawn"] = (
+    "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
+)
+#: What workers start with; libraries read it when they are loaded.
+_VARIABLES = {
+    # Pools that numerical libraries open; a worker that may have more threads says so later.
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    # Memory of one training step is kept for the next, in large pages: glibc would give it back
+    # to the system and clear it anew, which costs a twentieth of the time. Others ignore these.
     "MALLOC_MMAP_THRESHOLD_": str(1 << 32),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 33),
     "MALLOC_TOP_PAD_": str(1 << 26),
@@ -32,12 +39,23 @@ _WAIT_SECONDS = 1.0
 _CLOSE_SECONDS = 5.0
 
 
+def warm_up(trainer: str) -> None:
+    """Have the module `trainer` imported in the background, for the workers to come.
+
+    Importing torch, transformers and PEFT takes seconds, which the driver needs as well.
+    """
+    if _METHOD == "forkserver":
+        get_context(_METHOD).set_forkserver_preload([trainer])
+        with _environment(_VARIABLES):
+            forkserver.ensure_running()
+
+
 @dataclass
 class _Worker:
     """A process, the line to it, and the runs that it has taken up and not finished."""
 
     name: str
-    process: SpawnProcess
+    process: BaseProcess
     connection: Connection
     runs: list[Run] = field(default_factory=list)
 
@@ -45,7 +63,8 @@ class _Worker:
 class Processes:
     """An `Executor` with one process per worker.
 
-    A fresh interpreter each (spawn): a forked one would inherit thread pools that hang. A run
+    They are forked from a server without threads that has imported the trainer once (Python's
+    forkserver), or, where there is none, spawned. A run
     whose worker dies is put back; a second death is its failure. Whose fault the death of a
     pack was, nobody knows: its runs are put back in halves, and fail when they die alone.
 
@@ -109,7 +128,8 @@ class Processes:
     def close(self) -> None:
         for worker in self._workers:
             worker.connection.close()
-            worker.process.terminate()
+            if worker.runs:
+                worker.process.terminate()
         for worker in self._workers:
             worker.process.join(_CLOSE_SECONDS)
             if worker.process.is_alive():
@@ -160,12 +180,14 @@ class Processes:
                     continue
 
     def _start(self, name: str) -> _Worker:
-        context = get_context("spawn")
+        context: Any = get_context(_METHOD)
         here, there = context.Pipe()
         process = context.Process(
             target=serve,
             args=(there, self._train),
             kwargs={
+                "variables": self._variables(name),
+                "threads": self._threads,
                 "name": name,
                 "runs_dir": self._runs_dir,
                 "log": self._log(name),
@@ -174,7 +196,8 @@ class Processes:
             name=name,
             daemon=True,
         )
-        with _environment(self._variables(name)):
+        # A spawned interpreter reads its variables before any code of ours runs there.
+        with _environment(_VARIABLES):
             process.start()
         there.close()
         return _Worker(name, process, here)
@@ -183,11 +206,7 @@ class Processes:
         return self._logs_dir / f"{name}.log"
 
     def _variables(self, name: str) -> dict[str, str]:
-        variables = {variable: str(self._threads) for variable in _THREAD_VARIABLES}
-        variables |= {name: value for name, value in _ALLOCATOR.items() if name not in os.environ}
-        if self._gpus:
-            variables["CUDA_VISIBLE_DEVICES"] = self._device(_number(name))
-        return variables
+        return {"CUDA_VISIBLE_DEVICES": self._device(_number(name))} if self._gpus else {}
 
     def _core(self, name: str) -> int | None:
         return self._cores[_number(name) % len(self._cores)] if self._cores else None

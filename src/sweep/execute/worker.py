@@ -6,8 +6,10 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Mapping
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from types import MappingProxyType
 
 from sweep.core.ports import TrainFn
 from sweep.execute.boundary import Boundary
@@ -21,12 +23,21 @@ def serve(
     runs_dir: Path,
     log: Path,
     core: int | None = None,
+    threads: int = 1,
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Train what arrives until the driver hangs up. Everything printed goes to `log`.
 
     Args:
         core: CPU to stay on; None leaves it to the system.
+        threads: Of torch's pool.
+        variables: Environment that is this worker's own.
     """
+    os.environ.update(variables)
+    if threads > 1:
+        import torch
+
+        torch.set_num_threads(threads)
     if core is not None:
         os.sched_setaffinity(0, {core})
     # Ctrl-C reaches the whole process group; the driver decides what it means.

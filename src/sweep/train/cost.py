@@ -1,0 +1,24 @@
+"""What a training costs, as far as the recipe and the model's outline tell."""
+
+from __future__ import annotations
+
+from sweep.core.recipe import Lora, Recipe
+from sweep.train.model import targets_of
+
+
+def relative_cost(recipe: Recipe) -> float:
+    """Operations of one training up to a factor that all runs on one data set share.
+
+    Only good for comparing: dear runs are started first, so that the last ones to end are short.
+    """
+    trainer, lora = recipe.trainer, recipe.lora
+    everything = targets_of(recipe.model, Lora(target_modules="all-linear"))
+    base = sum(layer.in_features * layer.out_features for layer in everything.layers)
+    targets = targets_of(recipe.model, lora)
+    # Masks are drawn, kept and applied twice: as much as a product of some dozen ranks.
+    masks = sum(layer.in_features for layer in targets.layers) if lora.lora_dropout > 0 else 0
+    a_token = 4 * base + 6 * targets.lora_params(lora.r) + 400 * masks
+    epochs = 1 if trainer.max_steps > 0 else trainer.num_train_epochs
+    steps = max(trainer.max_steps, 1)
+    rows = trainer.per_device_train_batch_size * trainer.gradient_accumulation_steps
+    return a_token * epochs * steps * (rows if trainer.max_steps > 0 else 1)
