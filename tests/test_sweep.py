@@ -229,6 +229,19 @@ def test_several_seeds_are_runs_of_one_config(
     assert board["mean"].iloc[0] == pytest.approx(rows["pearson"].mean())
 
 
+def test_cells_that_are_the_same_training_are_trained_once(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments.remove(SPACE)
+    pair = "{lora.lora_alpha:8,lora.use_rslora:false},b:{lora.lora_alpha:4,lora.use_rslora:true}"
+    code, out, _ = run(*arguments, "lora.r=4", f"search.space={{x:{{a:{pair}}}}}", capfd=capfd)
+    assert code == 0
+    assert "1 config (grid), 1 seed each; 1 cell with the training of" in " ".join(out.split())
+    assert "1/1" in out
+    assert "folded: 1 with the training of an earlier trial (1)" in out
+    assert len(table(home / "results" / "작은_실험")) == 1
+
+
 def test_best_trains_again_to_the_same_score(
     home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:

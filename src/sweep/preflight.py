@@ -69,11 +69,29 @@ def preflight(settings: Settings) -> Preflight:
         f"model  {settings.model.path}{verified}",
         f"data   {len(train):,} train and {len(dev):,} dev pairs: {train.origin}, {dev.origin}",
         f"LoRA   {' / '.join(f'{n:,}' for n in counts)} parameters beside the head",
+        _size_in_words(settings, recipes),
         f"trains {_in_words(settings.trainer.precision)}{_alone_in_words(recipes)}",
     )
     fingerprints = {"weights": weights, "train": train.digest(), "dev": dev.digest()}
     assert dev.labels is not None
     return Preflight(dev.labels, fingerprints, facts)
+
+
+def _size_in_words(settings: Settings, recipes: Sequence[Recipe]) -> str:
+    """How many trainings there will be; cells that are the same training count once."""
+    seeds = len(settings.search.seeds)
+    if settings.search.sampler != "grid":
+        found, again = settings.search.n_trials, ""
+    else:
+        found = len({recipe.config_id for recipe in recipes})
+        folded = len(recipes) - found
+        again = f"; {_some(folded, 'cell')} with the training of another" if folded else ""
+    configs = f"{_some(found, 'config')} ({settings.search.sampler})"
+    return f"search {configs}, {_some(seeds, 'seed')} each{again}"
+
+
+def _some(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _in_words(precision: str) -> str:

@@ -63,12 +63,14 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
         results = _results(settings, checks)
         watchers = _watchers(settings, results, console, mode)
         try:
-            _sweep(settings, results, watchers).run()
+            sweep = _sweep(settings, results, watchers)
+            sweep.run()
             # A wandb address may have come in after the records were closed.
             results.write_tables()
         except Interrupted:
             _say(console, "Stopped. Finished runs are kept; to go on:", f"  {command}")
             raise
+        _say(console, *_folded_lines(sweep.folded, settings))
         return _sum_up(settings, results, console)
 
 
@@ -122,7 +124,16 @@ def _sweep(settings: Settings, results: Results, watchers: Sequence[Watcher]) ->
         expand=settings.expand,
         pack_key=pack_key,
         seeds=settings.search.seeds,
+        num_runs=_num_runs(settings),
     )
+
+
+def _num_runs(settings: Settings) -> int | None:
+    """Distinct runs of a grid; what a sampler will draw is not known."""
+    if settings.search.sampler != "grid":
+        return None
+    seeds = settings.search.seeds
+    return len({settings.expand(p, s).run_id for p in settings.space.grid() for s in seeds})
 
 
 def _executor(settings: ExecutorSettings, folder: Path, *, runs: int, most: int) -> Executor:
@@ -262,6 +273,17 @@ def _sum_up(settings: Settings, results: Results, console: Console) -> int:
         f"next     python -m sweep predict {folder / 'best'} pairs.csv",
     )
     return EXIT_SOME_FAILED if failed else EXIT_DONE
+
+
+def _folded_lines(folded: Sequence[int], settings: Settings) -> list[str]:
+    """Trials that cost nothing because their training was another's."""
+    if not folded:
+        return []
+    few = f"{', '.join(map(str, folded[:6]))}{', ...' * (len(folded) > 6)}"
+    lines = ["", f"folded: {len(folded)} with the training of an earlier trial ({few})"]
+    if settings.search.sampler != "grid":
+        lines.append("The space may be used up: more seeds (search.seeds) tell more than n_trials.")
+    return lines
 
 
 def _failure_lines(failed: Sequence[Record]) -> list[str]:

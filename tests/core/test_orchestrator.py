@@ -19,6 +19,7 @@ class ListedSearch:
         self._trials = deque(Trial(i, point) for i, point in enumerate(points))
         self.num_trials = len(points)
         self.told: dict[int, float | None] = {}
+        self.reasons: dict[int, str] = {}
 
     def ask(self) -> Trial | None:
         return self._trials.popleft() if self._trials else None
@@ -26,6 +27,8 @@ class ListedSearch:
     def tell(self, number: int, value: float | None, reason: str | None = None) -> None:
         assert number not in self.told
         self.told[number] = value
+        if reason:
+            self.reasons[number] = reason
 
 
 class InstantExecutor:
@@ -170,6 +173,7 @@ def test_same_config_drawn_twice_at_once_is_trained_once() -> None:
     sweep_of(search, executor, Memory(), [0]).run()
     assert len(executor.trained) == 1
     assert search.told == {0: 0.7, 1: 0.7, 2: 0.7}
+    assert search.reasons == {1: "the same training as trial 0", 2: "the same training as trial 0"}
 
 
 def test_waiting_runs_of_one_key_share_packs_and_every_worker_gets_one() -> None:

@@ -87,3 +87,11 @@ def test_evaluation_by_steps_needs_a_number_of_steps() -> None:
     )
     with pytest.raises(ConfigError, match="eval_steps"):
         check_ranges(recipe)
+
+
+def test_alpha_that_gives_the_same_scaling_with_rslora_is_the_same_config() -> None:
+    plain = Recipe(lora=Lora(r=16, lora_alpha=32))
+    same = Recipe(lora=Lora(r=16, lora_alpha=8, use_rslora=True))
+    other = Recipe(lora=Lora(r=16, lora_alpha=32, use_rslora=True))
+    assert plain.lora.scaling == same.lora.scaling
+    assert plain.config_id == same.config_id != other.config_id

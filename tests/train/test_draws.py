@@ -13,7 +13,7 @@ LIKE = torch.zeros(1)
 
 
 def mask(noise: Noise, place: str = "layer", rate: float = 0.5) -> torch.Tensor:
-    return noise.mask(place, (40, 50), [rate], LIKE)
+    return noise.mask(place, (40, 50), rate, LIKE)
 
 
 def test_mask_depends_on_seed_step_and_place_and_nothing_else() -> None:
@@ -37,7 +37,7 @@ def test_a_place_used_twice_draws_anew_unless_it_may_be_recomputed() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_mask_keeps_the_mean(rate: float, dtype: torch.dtype) -> None:
     like = LIKE.to(dtype)
-    factors = Noise(3).mask("layer", (400, 500), [rate], like)
+    factors = Noise(3).mask("layer", (400, 500), rate, like)
     assert factors.dtype == dtype
     scale = torch.tensor(1 / (1 - rate), dtype=dtype)
     assert set(factors.unique().tolist()) <= {0.0, scale.item()}
@@ -46,7 +46,7 @@ def test_mask_keeps_the_mean(rate: float, dtype: torch.dtype) -> None:
 
 
 def test_a_higher_rate_drops_what_a_lower_one_drops() -> None:
-    low, high = Noise(4).mask("layer", (40, 50), [0.1, 0.4], LIKE)
+    low, high = Noise(4).kept("layer", (40, 50), [0.1, 0.4], LIKE)
     assert ((low == 0) <= (high == 0)).all()
     assert (high == 0).sum() > (low == 0).sum()
 

@@ -22,6 +22,7 @@ class Sweep:
         expand: Turns a point of the space and a seed into a recipe.
         pack_key: Runs with equal keys may be trained together.
         seeds: Seeds that every config is trained with; a trial's value is the mean over them.
+        num_runs: Distinct runs in total, for people; None takes every trial for another config.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Sweep:
         expand: Callable[[Params, int], Recipe],
         pack_key: Callable[[Recipe], str],
         seeds: Sequence[int],
+        num_runs: int | None = None,
     ) -> None:
         self._study = study
         self._search = search
@@ -44,15 +46,23 @@ class Sweep:
         self._expand = expand
         self._pack_key = pack_key
         self._seeds = seeds
+        self._num_runs = num_runs or search.num_trials * len(seeds)
         self._waiting: list[Run] = []
         self._in_flight: dict[str, Run] = {}
+        #: The trial that trains, or has trained, a run.
+        self._trial_of: dict[str, int] = {}
         self._open: dict[int, dict[str, Outcome | None]] = {}
+        self._folded: dict[int, int] = {}
+
+    @property
+    def folded(self) -> list[int]:
+        """Trials of this start whose training is that of an earlier one."""
+        return sorted(self._folded)
 
     def run(self) -> None:
         """Train until the budget is spent. Whatever happens, everything is closed."""
-        total = self._search.num_trials * len(self._seeds)
         try:
-            self._watch(lambda w: w.opened(Totals(self._study, total)))
+            self._watch(lambda w: w.opened(Totals(self._study, self._num_runs)))
             for run, outcome in self._records.finished():
                 self._reuse(run, outcome)
             while self._fill():
@@ -86,8 +96,11 @@ class Sweep:
     def _start(self, trial: Trial) -> None:
         runs = [Run(trial.number, trial.params, self._expand(trial.params, s)) for s in self._seeds]
         self._open[trial.number] = {run.id: self._records.done(run.id) for run in runs}
+        first = self._trial_of.setdefault(runs[0].id, trial.number)
+        if first != trial.number:
+            self._folded[trial.number] = first
         for run in runs:
-            # A sampler may draw the config of a run that is under way: both trials wait for it.
+            # A run may be under way for another trial of the same config: both wait for it.
             if self._open[trial.number][run.id] is None and run.id not in self._in_flight:
                 self._in_flight[run.id] = run
                 self._records.add(run)
@@ -95,6 +108,7 @@ class Sweep:
         self._tell_when_complete(trial.number)
 
     def _reuse(self, run: Run, outcome: Outcome) -> None:
+        self._trial_of[run.id] = run.trial
         self._watch(lambda w: w.run_reused(run, outcome))
 
     def _handle(self, event: Event) -> None:
@@ -113,8 +127,10 @@ class Sweep:
             return
         finished = [outcome for outcome in outcomes if outcome is not None]
         scores = [o.pearson for o in finished if o.pearson is not None]
-        reasons = "; ".join(o.reason for o in finished if o.reason)
-        self._search.tell(number, fmean(scores) if scores else None, reasons or None)
+        reasons = [o.reason for o in finished if o.reason]
+        if number in self._folded:
+            reasons.append(f"the same training as trial {self._folded[number]}")
+        self._search.tell(number, fmean(scores) if scores else None, "; ".join(reasons) or None)
         del self._open[number]
 
     def _watch(self, call: Callable[[Watcher], None]) -> None:

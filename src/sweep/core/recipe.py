@@ -149,9 +149,16 @@ class Recipe:
 
     @cached_property
     def config_id(self) -> str:
-        """Hash of the recipe without its seed: equal for the runs of one config."""
+        """Hash of the recipe without its seed: equal for the runs of one config.
+
+        Equal as well where only the spelling differs: with rsLoRA another alpha gives the same
+        factor on B·A, hence the same training.
+        """
         content = dataclasses.asdict(self)
         del content["seed"]
+        if self.lora.use_rslora:
+            alpha = round(self.lora.scaling * self.lora.r, 9)
+            content["lora"] |= {"use_rslora": False, "lora_alpha": alpha}
         return fingerprint(content)
 
     @cached_property

@@ -107,7 +107,7 @@ def keyed_attention(
     groups = getattr(module, "num_key_value_groups", 1)
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
     rows = (query.shape[0] // noise.runs, *query.shape[1:-1], key.shape[-2])
-    keep = noise.mask(place, rows, [dropout], query)
+    keep = noise.mask(place, rows, dropout, query)
     bias = None if attention_mask is None else attention_mask[..., : key.shape[-2]]
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     return attend(query, key, value, bias, scale, keep).contiguous(), None

@@ -88,13 +88,14 @@ class BatchedLora:
             self._adapted = torch.tensor(places, device=base.weight.device)
         self._a = Stack([_weight(layer.lora_A[name]) for name in adapted])
         self._b = Stack([_weight(layer.lora_B[name]) for name in adapted], transposed=True)
-        self._scaling = self._b.tensor.new_tensor([layer.scaling[n] for n in adapted]).view(
-            -1, 1, 1
-        )
         self._rates = [_rate(layer.lora_dropout[name]) for name in adapted]
+        scaling = torch.tensor([layer.scaling[name] for name in adapted], dtype=torch.float32)
+        self._scaling = scaling.view(-1, 1, 1).to(base.weight.device)
+        # Dropout's own scale goes where LoRA's goes: both are one factor a run.
+        dropout = 1 / (1 - torch.tensor(self._rates))
+        self._train_scaling = self._scaling * dropout.view(-1, 1, 1).to(base.weight.device)
         self._noise = noise
         self._place = f"{place}.lora_dropout"
-
         layer.forward = self  # type: ignore[method-assign]
 
     @property
@@ -111,10 +112,8 @@ class BatchedLora:
         kept, scaling = None, self._scaling
         if self._layer.training and any(self._rates):
             rows = (x.shape[0] // self._num_runs, *x.shape[1:])
-            kept, scales = self._noise.kept(self._place, rows, self._rates, x)
-            kept = kept.flatten(1, -2)
-            # Dropout's own scale goes where LoRA's goes: both are one factor a run.
-            scaling = scaling * scales.view(-1, 1, 1)
+            kept = self._noise.kept(self._place, rows, self._rates, x).flatten(1, -2)
+            scaling = self._train_scaling
         out: Tensor = _LoraProduct.apply(  # type: ignore[no-untyped-call]
             by_run,
             self._base.weight,

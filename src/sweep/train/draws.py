@@ -8,6 +8,7 @@ compared on common random numbers.
 
 from __future__ import annotations
 
+import functools
 import math
 import zlib
 from collections.abc import Iterator, Sequence
@@ -65,34 +66,30 @@ class Noise:
         self._uses[place] = use + 1
         return [self._seed % (1 << 63), self._step, zlib.crc32(place.encode()), use]
 
-    def mask(
+    def mask(self, place: str, shape: Sequence[int], rate: float, like: Tensor) -> Tensor:
+        """Factors of inverted dropout: 0 with probability `rate`, else `1 / (1 - rate)`.
+
+        Returns:
+            `[1, *shape]`, dtype and device of `like`.
+        """
+        kept = self.kept(place, shape, [rate], like)
+        return kept.bitwise_and_(_bits_of(1 / (1 - rate), like.dtype)).view(like.dtype)
+
+    def kept(
         self, place: str, shape: Sequence[int], rates: Sequence[float], like: Tensor
     ) -> Tensor:
-        """Factors of inverted dropout: 0 with probability `p`, else `1 / (1 - p)`.
+        """The same without the scale, as bits for `drop`: all set, or none.
 
         One draw of `shape` is compared with each of the S `rates`.
 
         Returns:
-            `[S, *shape]`, dtype and device of `like`; S is 1 where all rates are equal.
-        """
-        kept, scales = self.kept(place, shape, rates, like)
-        return kept.bitwise_and_(scales.view(kept.dtype)).view(like.dtype)
-
-    def kept(
-        self, place: str, shape: Sequence[int], rates: Sequence[float], like: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The same as bits, for `drop`: all set with probability `1 - p`, else none.
-
-        Returns:
-            Integers `[S, *shape]` as wide as `like`, and scales `1 / (1 - p)`
-            `[S, *(1 for each axis of shape)]` of its dtype.
+            Integers `[S, *shape]` as wide as `like`; S is 1 where all rates are equal.
         """
         draws = _draw(self.key(place), shape, like.device)
         distinct = rates[:1] if len(set(rates)) == 1 else rates
         kept = [_kept(draws, rate) for rate in distinct]
         stacked = kept[0].unsqueeze(0) if len(kept) == 1 else torch.stack(kept)
-        scales = like.new_tensor([1 / (1 - rate) for rate in distinct])
-        return stacked.to(_BITS[like.dtype]), scales.view(-1, *(1 for _ in shape))
+        return stacked.to(_BITS[like.dtype])
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Noise:
         return self
@@ -122,7 +119,7 @@ class KeyedDropout(nn.Dropout):
             return input
         runs = 1 if self.shared else self.noise.runs
         rows = input.shape[0] // runs
-        mask = self.noise.mask(self.place, (rows, *input.shape[1:]), [self.p], input)
+        mask = self.noise.mask(self.place, (rows, *input.shape[1:]), self.p, input)
         by_run = input.reshape(runs, rows, *input.shape[1:])
         return (by_run * mask).reshape(input.shape)
 
@@ -159,3 +156,9 @@ def _kept(draws: Tensor, rate: float) -> Tensor:
     threshold = min(round(rate * _LEVELS), _LEVELS - 1)
     missing = _LEVELS - threshold
     return draws.add(missing if missing < _LEVELS else -_LEVELS).bitwise_right_shift_(15)
+
+
+@functools.cache
+def _bits_of(number: float, dtype: torch.dtype) -> int:
+    """The number's bits as an integer; a tensor of it on a GPU would have to be sent there."""
+    return int(torch.tensor(number, dtype=dtype).view(_BITS[dtype]))

@@ -103,7 +103,7 @@ class UnpaddedEncoder:
         if attention.training and rate > 0:
             rows = (layout.mask.shape[0], *query.shape[1:-1], key.shape[-2])
             place = f"{self._path}.layer.{number}.attention.self"
-            keep = self._noise.mask(place, rows, [rate], query)
+            keep = self._noise.mask(place, rows, rate, query)
         context = attend(query, key, value, bias, attention.scaling, keep).flatten(2)
         context = context.reshape(wanted.shape[0], -1, context.shape[-1])
         if not first_only:
