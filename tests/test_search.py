@@ -185,3 +185,58 @@ def test_dear_cells_of_a_grid_come_first(tmp_path: Path) -> None:
     )
     trials = [search.ask() for _ in range(3)]
     assert [trial.params["lora.r"] for trial in trials if trial] == ["16", "8", "4"]
+
+
+@pytest.mark.parametrize("pruner", ["median", "percentile", "halving", "hyperband"])
+def test_what_falls_behind_is_pruned_counts_as_tried_and_is_not_asked_again(
+    pruner: Any, tmp_path: Path
+) -> None:
+    space = parse_space({"lora.r": {"low": 1, "high": 64}}, valid_keys=SEARCHABLE_KEYS)
+
+    def opened() -> OptunaSearch:
+        return OptunaSearch(
+            tmp_path / "study.db",
+            name="s",
+            space=space,
+            sampler="random",
+            num_trials=16,
+            pruner=pruner,
+        )
+
+    cut = 0
+    for start in (0, 8):
+        # The second half is asked after a restart.
+        search = opened()
+        for place in range(start, start + 8):
+            trial = search.ask()
+            assert trial is not None
+            # The first ones are good, the later ones hopeless.
+            value = 0.9 if place < 6 else 0.1 - place / 1000
+            stopped = any(search.report(trial.number, step, value) for step in (1, 2, 4, 8))
+            cut += stopped
+            search.tell(trial.number, None if stopped else value, pruned=stopped)
+    assert cut >= 6
+    assert opened().ask() is None
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc", "tpe", "gp"])
+def test_sampler_goes_on_after_a_restart_without_repeating_itself(
+    sampler: Any, tmp_path: Path
+) -> None:
+    space = parse_space(
+        {"trainer.learning_rate": {"low": 1e-5, "high": 1e-2, "log": True}},
+        valid_keys=SEARCHABLE_KEYS,
+    )
+    drawn = []
+    for _ in range(3):
+        search = OptunaSearch(
+            tmp_path / "study.db", name="s", space=space, sampler=sampler, num_trials=12
+        )
+        for _ in range(4):
+            trial = search.ask()
+            assert trial is not None
+            drawn.append(trial.params["trainer.learning_rate"])
+            search.tell(trial.number, float(len(drawn)))
+    # A model of the scores may ask for an end of the range again.
+    assert len(set(drawn)) >= (10 if sampler == "gp" else 12)
+    assert search.ask() is None

@@ -229,6 +229,31 @@ def test_several_seeds_are_runs_of_one_config(
     assert board["mean"].iloc[0] == pytest.approx(rows["pearson"].mean())
 
 
+def test_pruned_sweep_says_what_was_saved_and_goes_on_without_training(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments.remove(SPACE)
+    options = [
+        *("search=random", "search.n_trials=12", "search.pruner=percentile"),
+        *("trainer.max_steps=12", "trainer.eval_steps=2"),
+        "search.space={lora.r:{low:1,high:16}}",
+    ]
+    code, out, _ = run(*arguments, *options, capfd=capfd)
+    assert code == 0
+    rows = table(home / "results" / "작은_실험")
+    pruned = rows[rows["state"] == "pruned"]
+    assert len(pruned) >= 2
+    assert pruned["pearson"].isna().all()
+    assert (pruned["steps"] < 12).all()
+    assert pruned["reason"].str.startswith("pruned at step").all()
+    assert f"pruned   {len(pruned)} of {len(rows)} runs" in out
+    assert "audit " in out
+    code, out, _ = run(*arguments, *options, capfd=capfd)
+    assert code == 0
+    assert "started" not in out
+    assert len(table(home / "results" / "작은_실험")) == len(rows)
+
+
 def test_cells_that_are_the_same_training_are_trained_once(
     home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -423,6 +448,35 @@ def test_killed_sweep_finishes_the_rest_to_the_unbroken_result(
     tables = [without_costs(table(f / "results" / "작은_실험")) for f in (broken, unbroken)]
     assert tables[0]["state"].tolist() == ["complete"] * 4
     pd.testing.assert_frame_equal(*tables, atol=1e-6, rtol=0)
+
+
+def test_status_and_stop_from_another_terminal(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    study = home / "results" / "작은_실험"
+    assert run("status", str(study), capfd=capfd)[0] == 2
+    arguments.remove("executor=in_process")
+    arguments += ["executor.workers=1", "trainer.max_steps=4000", "trainer.eval_steps=50"]
+    process = start(arguments, home)
+    wait_for(lambda: list(study.glob("runs/*/rung.pt")) != [], process)
+    wait_for(lambda: "running" in set(table(study)["state"]), process)
+    code, out, _ = run("status", str(study), capfd=capfd)
+    assert code == 0
+    assert "a driver is at work" in out
+    assert "1 running" in out
+    assert run("stop", str(study), "--run", "zz", capfd=capfd)[0] == 2
+    going = table(study)
+    config = going[going["state"] == "running"]["config_id"].iloc[0]
+    code, out, _ = run("stop", str(study), "--run", config[:8], capfd=capfd)
+    assert code == 0
+    wait_for(lambda: "pruned" in set(table(study)["state"]), process)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    rows = table(study)
+    stopped = rows[rows["config_id"] == config].iloc[0]
+    assert (stopped["state"], stopped["reason"]) == ("pruned", "stopped by hand")
+    assert "no driver is at work" in run("status", str(study), capfd=capfd)[1]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -32,6 +32,8 @@ Which LoRA setting is best for a task, how sure that is, and the adapter.
   python -m sweep predict results/NAME/best pairs.csv
   python -m sweep verify  results/NAME/best    reload the adapter and score dev again
   python -m sweep report  results/NAME         rebuild the HTML report
+  python -m sweep status  results/NAME         how far it is, from another terminal
+  python -m sweep stop    results/NAME --run ID    end a run that is not worth its time
   python -m sweep VERB --help                  flags of a verb
 """
 _RUN_HELP = """\
@@ -59,6 +61,8 @@ def run_command(argv: Sequence[str]) -> int:
         "predict": _predict,
         "verify": _verify,
         "report": _report,
+        "status": _status,
+        "stop": _stop,
     }
     known = (*verbs, "-h", "--help", "--version")
     args = _parser().parse_args(list(argv) if argv and argv[0] in known else ["run", *argv])
@@ -108,6 +112,13 @@ def _parser() -> argparse.ArgumentParser:
     verify = verbs.add_parser("verify", help="reload an exported adapter and score dev again")
     verify.add_argument("folder", type=Path)
     verify.add_argument("--json", action="store_true", help="print the two scores as JSON")
+
+    status = verbs.add_parser("status", help="runs by state and the ranking so far")
+    status.add_argument("study", type=Path)
+
+    stop = verbs.add_parser("stop", help="end one run of a sweep that is going on")
+    stop.add_argument("study", type=Path)
+    stop.add_argument("--run", required=True, help="a run id, or its beginning")
 
     report = verbs.add_parser("report", help="rebuild report.html of a study")
     report.add_argument("study", type=Path)
@@ -183,7 +194,10 @@ def _verify(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"measured": verified.measured, "reloaded": verified.reloaded}))
     else:
-        _say(f"dev Pearson {verified.reloaded:.6f}, as measured by the sweep: verified")
+        _say(
+            f"verified: dev Pearson {verified.reloaded:.6f} reloaded in float32, "
+            f"{verified.measured:.6f} in the sweep"
+        )
     return EXIT_DONE
 
 
@@ -191,6 +205,20 @@ def _report(args: argparse.Namespace) -> int:
     from sweep.start import rebuild_report
 
     _say(f"report: {rebuild_report(args.study)}")
+    return EXIT_DONE
+
+
+def _status(args: argparse.Namespace) -> int:
+    from sweep.steer import show_status
+
+    show_status(args.study, console)
+    return EXIT_DONE
+
+
+def _stop(args: argparse.Namespace) -> int:
+    from sweep.steer import stop_run
+
+    _say(f"{stop_run(args.study, args.run)} was asked to stop; it will count as pruned")
     return EXIT_DONE
 
 

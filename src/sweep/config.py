@@ -41,13 +41,17 @@ T = TypeVar("T")
 class Search:
     """How configs are chosen."""
 
-    #: `grid` trains every cell; `random` and `tpe` draw `n_trials` configs in total.
-    sampler: Literal["grid", "random", "tpe"] = "grid"
+    #: `grid` trains every cell; the others draw `n_trials` configs in total.
+    sampler: Literal["grid", "random", "qmc", "tpe", "gp"] = "grid"
     n_trials: int = 20
     #: Every config is trained with each of these; its score is their mean.
     seeds: tuple[int, ...] = (0,)
     #: Seed of the sampler, not of the training.
     sampler_seed: int = 0
+    #: Ends runs early whose dev scores fall behind, at their evaluations.
+    pruner: Literal["none", "median", "percentile", "halving", "hyperband"] = "none"
+    #: Share of the runs to be pruned that is trained on all the same, to see what pruning costs.
+    audit: float = 0.1
     #: Name or dotted key to choices or a range; see `docs/configuration.md`.
     space: dict[str, Any] = field(default_factory=dict)
 
@@ -263,6 +267,8 @@ def _check_search(search: Search) -> None:
         raise ConfigError(
             "`search.seeds` must list at least one seed, each once.", value=list(search.seeds)
         )
+    if not 0 <= search.audit <= 1:
+        raise ConfigError("`search.audit` must lie in [0, 1].", value=search.audit)
     if search.n_trials < 1:
         raise ConfigError("`search.n_trials` must be at least 1.", value=search.n_trials)
 

@@ -6,9 +6,8 @@ import dataclasses
 import json
 import math
 import shutil
-import subprocess
-import sys
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from transformers import (
     DataCollatorWithPadding,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging as hf_logging
 
 from sweep.card import model_card
 from sweep.core.errors import ExportError, VerificationError
@@ -56,8 +56,12 @@ def export_run(
     to: Path,
     merge: bool,
     versions: Mapping[str, str],
+    verifier: Callable[[Path], Verified],
 ) -> Verified:
     """Write config, adapter, tokenizer, metrics and card to `to`, after verifying them.
+
+    Args:
+        verifier: Calls `verify` where nothing of this process can help.
 
     Raises:
         ExportError: the run kept no adapter, or `to` holds something else.
@@ -84,7 +88,7 @@ def export_run(
             merged = _load(folder, run.recipe, tokenizer).merge_and_unload()
             merged.save_pretrained(str(folder / "merged"))
             tokenizer.save_pretrained(str(folder / "merged"))
-        return _verify_in_fresh_process(folder)
+        return verifier(folder)
 
 
 def experiment_file(recipe: Recipe, *, name: str) -> str:
@@ -123,6 +127,14 @@ def verify(folder: Path) -> Verified:
                 f"{measured:.6f}: they must agree within {tolerance:g}. Folder: {folder}"
             )
     return Verified(measured, reloaded)
+
+
+def verify_quietly(folder: Path, threads: int) -> Verified:
+    """`verify` for a process of its own: prints nothing, uses so many threads."""
+    hf_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(threads)
+    return verify(folder)
 
 
 def _tolerance(recipe: Recipe, pearson: float, *, rows: int) -> float:
@@ -195,15 +207,6 @@ def _predict(
     )
     logits = [model(**batch).logits.reshape(-1).double() for batch in batches]
     return in_label_units(np.asarray(torch.cat(logits).numpy(), dtype=np.float64), data)
-
-
-def _verify_in_fresh_process(folder: Path) -> Verified:
-    """Reload as a user would: nothing of this process may help."""
-    command = [sys.executable, "-m", "sweep", "verify", str(folder), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise VerificationError(f"The export could not be verified:\n{done.stderr.strip()}")
-    return Verified(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def _metrics(

@@ -86,7 +86,8 @@ class Results:
         return record.outcome if done and record is not None else None
 
     def finished(self) -> list[tuple[Run, Outcome]]:
-        done = [(r.run, r.outcome) for r in self._sorted() if r.state is RunState.COMPLETE]
+        ended = (RunState.COMPLETE, RunState.PRUNED)
+        done = [(r.run, r.outcome) for r in self._sorted() if r.state in ended]
         return [(run, outcome) for run, outcome in done if outcome is not None]
 
     def add(self, run: Run) -> None:

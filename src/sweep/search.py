@@ -9,6 +9,7 @@ nothing is tried twice.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,10 +31,13 @@ from sweep.core.trial import Trial
 
 logger = logging.getLogger(__name__)
 
-Sampler = Literal["grid", "random", "tpe"]
+Sampler = Literal["grid", "random", "qmc", "tpe", "gp"]
+Pruner = Literal["none", "median", "percentile", "halving", "hyperband"]
 
+#: Trials that the median and percentile pruners see to their end before they cut any.
+_FIRST_WHOLE = 4
 #: States that hold a point: it is scored, under way, or queued.
-_HELD = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.WAITING)
+_HELD = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
 
 
 class OptunaSearch:
@@ -47,6 +51,7 @@ class OptunaSearch:
         num_trials: Scored configs in total, over all starts; ignored by a grid.
         seeds: Seeds that a trial's value is the mean over; other seeds are other values.
         sampler_seed: Seed of the sampler.
+        pruner: Ends trials early on the strength of what `report` was told.
         cost: Of a point; the cells of a grid are queued dearest first.
     """
 
@@ -60,6 +65,7 @@ class OptunaSearch:
         num_trials: int,
         seeds: Sequence[int] = (0,),
         sampler_seed: int = 0,
+        pruner: Pruner = "none",
         cost: Callable[[Params], float] = lambda params: 0.0,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -67,7 +73,10 @@ class OptunaSearch:
         self._study = _open_study(path, name, self._distributions, seeds)
         trials = self._study.get_trials(deepcopy=False)
         # A fixed seed would replay its draws after a restart: the number of trials moves it on.
-        self._study.sampler = _sampler(sampler, seed=sampler_seed + len(trials))
+        # A quasi-random sequence keeps its own place in the study, under one seed.
+        moved = 0 if sampler == "qmc" else len(trials)
+        self._study.sampler = _sampler(sampler, seed=sampler_seed + moved)
+        self._study.pruner = _pruner(pruner)
         self._adopted = deque(self._adopt(trials))
         grid = sorted(space.grid(), key=cost, reverse=True) if sampler == "grid" else None
         self._enqueue(_failed_points(trials) if grid is None else grid)
@@ -87,11 +96,21 @@ class OptunaSearch:
         trial = self._study.ask(fixed_distributions=self._distributions)
         return Trial(trial.number, dict(trial.params))
 
-    def tell(self, number: int, value: float | None, reason: str | None = None) -> None:
+    def report(self, number: int, step: int, value: float) -> bool:
+        trial = self._trial(number)
+        known = self._study.get_trials(deepcopy=False)[number].intermediate_values
+        # A run that goes on from its rung reports its evaluations again.
+        if step not in known:
+            trial.report(value, step)
+        return trial.should_prune()
+
+    def tell(
+        self, number: int, value: float | None, reason: str | None = None, *, pruned: bool = False
+    ) -> None:
         if reason:
-            self._note(number, "reason", reason)
+            self._trial(number).set_user_attr("reason", reason)
         if value is None:
-            self._study.tell(number, state=TrialState.FAIL)
+            self._study.tell(number, state=TrialState.PRUNED if pruned else TrialState.FAIL)
         else:
             self._study.tell(number, value)
 
@@ -122,12 +141,13 @@ class OptunaSearch:
                 self._study.enqueue_trial(point)
 
     def _num_complete(self) -> int:
-        states = (TrialState.COMPLETE,)
+        states = (TrialState.COMPLETE, TrialState.PRUNED)
         return len(self._study.get_trials(deepcopy=False, states=states))
 
-    def _note(self, number: int, key: str, text: str) -> None:
+    def _trial(self, number: int) -> optuna.trial.Trial:
+        """Optuna's own trial, also of one that an earlier driver asked for."""
         trial_id = self._study.get_trials(deepcopy=False)[number]._trial_id
-        optuna.trial.Trial(self._study, trial_id).set_user_attr(key, text)
+        return optuna.trial.Trial(self._study, trial_id)
 
 
 def _suggest(trial: optuna.trial.Trial, name: str, distribution: BaseDistribution) -> None:
@@ -155,7 +175,30 @@ def _sampler(kind: Sampler, *, seed: int) -> optuna.samplers.BaseSampler:
     if kind == "tpe":
         # Several configs are asked for before the first is told (arXiv:2304.11127, section 4).
         return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+    if kind == "qmc":
+        with warnings.catch_warnings():
+            # That its interface may change is not the user's concern.
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.samplers.QMCSampler(
+                seed=seed, scramble=True, warn_independent_sampling=False
+            )
+    if kind == "gp":
+        return optuna.samplers.GPSampler(seed=seed)
     return optuna.samplers.RandomSampler(seed=seed)
+
+
+def _pruner(kind: Pruner) -> optuna.pruners.BasePruner:
+    """Optuna's own, with a few trials trained to the end before any is cut short."""
+    if kind == "median":
+        return optuna.pruners.MedianPruner(n_startup_trials=_FIRST_WHOLE)
+    if kind == "percentile":
+        return optuna.pruners.PercentilePruner(25.0, n_startup_trials=_FIRST_WHOLE)
+    if kind == "halving":
+        # Asynchronous successive halving, arXiv:1810.05934.
+        return optuna.pruners.SuccessiveHalvingPruner(reduction_factor=2)
+    if kind == "hyperband":
+        return optuna.pruners.HyperbandPruner()
+    return optuna.pruners.NopPruner()
 
 
 def _distribution(dimension: Dimension) -> BaseDistribution:

@@ -15,19 +15,20 @@ from rich.text import Text
 
 from sweep.config import Executor as ExecutorSettings
 from sweep.config import Settings
-from sweep.core.errors import ExportError, Interrupted, StudyError
+from sweep.core.errors import ExportError, Interrupted, StudyError, VerificationError
 from sweep.core.files import replacing_file
 from sweep.core.orchestrator import Sweep
 from sweep.core.ports import Executor, Watcher
 from sweep.core.trial import RunState
 from sweep.execute.cores import physical_cores
 from sweep.execute.in_process import InProcess
-from sweep.execute.processes import Processes
-from sweep.export import Verified, export_run
+from sweep.execute.processes import Processes, in_fresh_process
+from sweep.export import Verified, export_run, verify_quietly
 from sweep.preflight import Preflight, preflight, with_settled_precision
 from sweep.results import Record, Results
 from sweep.search import OptunaSearch
 from sweep.study import locked, open_folder, versions
+from sweep.summary import caveat, failure_lines, folded_lines, pruning_lines
 from sweep.train.cost import relative_cost
 from sweep.train.packable import pack_key
 from sweep.train.trainer import train_pack
@@ -70,7 +71,7 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
         except Interrupted:
             _say(console, "Stopped. Finished runs are kept; to go on:", f"  {command}")
             raise
-        _say(console, *_folded_lines(sweep.folded, settings))
+        _say(console, *folded_lines(sweep.folded, settings))
         return _sum_up(settings, results, console)
 
 
@@ -108,6 +109,7 @@ def _sweep(settings: Settings, results: Results, watchers: Sequence[Watcher]) ->
         num_trials=settings.search.n_trials,
         seeds=settings.search.seeds,
         sampler_seed=settings.search.sampler_seed,
+        pruner=settings.search.pruner,
         cost=lambda params: relative_cost(settings.expand(params, settings.search.seeds[0])),
     )
     return Sweep(
@@ -124,6 +126,7 @@ def _sweep(settings: Settings, results: Results, watchers: Sequence[Watcher]) ->
         expand=settings.expand,
         pack_key=pack_key,
         seeds=settings.search.seeds,
+        audit=settings.search.audit,
         num_runs=_num_runs(settings),
     )
 
@@ -170,7 +173,7 @@ def _executor(settings: ExecutorSettings, folder: Path, *, runs: int, most: int)
 def _largest_pack(settings: Settings) -> int:
     """A sampler that learns must see scores before it has drawn everything."""
     search = settings.search
-    learns = search.sampler == "tpe"
+    learns = search.sampler in ("tpe", "gp")
     return max(1, search.n_trials // 4) if learns else 1_000_000
 
 
@@ -245,7 +248,16 @@ def _export_record(record: Record, folder: Path, *, to: Path, merge: bool) -> Ve
         to=to,
         merge=merge,
         versions=versions(),
+        verifier=_verify_in_fresh_process,
     )
+
+
+def _verify_in_fresh_process(folder: Path) -> Verified:
+    """Reload as a user would: nothing of this process may help."""
+    try:
+        return in_fresh_process(verify_quietly, folder.resolve(), len(physical_cores()))
+    except ChildProcessError as death:
+        raise VerificationError(f"The process that verifies the export died: {death}") from None
 
 
 def _sum_up(settings: Settings, results: Results, console: Console) -> int:
@@ -257,11 +269,11 @@ def _sum_up(settings: Settings, results: Results, console: Console) -> int:
     if not board.empty:
         console.print()
         console.print(ranked_table(board.to_dict("records"), keys=list(settings.space.keys)))
-    _say(console, *_failure_lines(failed))
+    _say(console, *failure_lines(failed))
     if board.empty:
         _say(console, "No run finished.", f"logs: {folder / 'logs'}")
         return EXIT_NONE_FINISHED
-    _say(console, "", _caveat(settings))
+    _say(console, "", caveat(settings), *pruning_lines(results.records(), board))
     with console.status("Verifying the best adapter in a fresh process ..."):
         verified = _export_record(_pick(results, None), folder, to=folder / "best", merge=False)
     _say(
@@ -273,39 +285,6 @@ def _sum_up(settings: Settings, results: Results, console: Console) -> int:
         f"next     python -m sweep predict {folder / 'best'} pairs.csv",
     )
     return EXIT_SOME_FAILED if failed else EXIT_DONE
-
-
-def _folded_lines(folded: Sequence[int], settings: Settings) -> list[str]:
-    """Trials that cost nothing because their training was another's."""
-    if not folded:
-        return []
-    few = f"{', '.join(map(str, folded[:6]))}{', ...' * (len(folded) > 6)}"
-    lines = ["", f"folded: {len(folded)} with the training of an earlier trial ({few})"]
-    if settings.search.sampler != "grid":
-        lines.append("The space may be used up: more seeds (search.seeds) tell more than n_trials.")
-    return lines
-
-
-def _failure_lines(failed: Sequence[Record]) -> list[str]:
-    """Each distinct reason once, with the runs it stopped."""
-    by_reason: dict[str, list[str]] = {}
-    for record in failed:
-        reason = (record.outcome.reason if record.outcome else None) or "unknown"
-        by_reason.setdefault(reason, []).append(record.run.name)
-    lines = [
-        f"failed: {reason} ({', '.join(names[:4])}{', ...' * (len(names) > 4)})"
-        for reason, names in by_reason.items()
-    ]
-    return ["", *lines, "The same command tries them again."] if lines else []
-
-
-def _caveat(settings: Settings) -> str:
-    if len(settings.search.seeds) > 1:
-        return "Intervals and ties: bootstrap over the dev pairs, mean over the seeds."
-    return (
-        "Intervals and ties: bootstrap over the dev pairs. One seed each, so luck of the seed is "
-        "not in them: search.seeds=[0,1,2] resume=extend"
-    )
 
 
 def _say(console: Console, *lines: str) -> None:

@@ -59,6 +59,16 @@ def locked(folder: Path) -> Iterator[None]:
         ) from None
 
 
+def is_driven(folder: Path) -> bool:
+    """Whether a driver holds the study."""
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        with lock:
+            return False
+    except Timeout:
+        return True
+
+
 def open_folder(folder: Path, settings: Mapping[str, Any], *, resume: Resume) -> None:
     """Make the folder ready for these settings, or refuse.
 

@@ -9,7 +9,17 @@ from sweep.core.orchestrator import Sweep
 from sweep.core.ports import Handle, Pack, Totals
 from sweep.core.recipe import Recipe
 from sweep.core.space import Params
-from sweep.core.trial import Event, Finished, Outcome, Run, RunState, Started, Trial
+from sweep.core.trial import (
+    Evaluated,
+    Evaluation,
+    Event,
+    Finished,
+    Outcome,
+    Run,
+    RunState,
+    Started,
+    Trial,
+)
 
 
 class ListedSearch:
@@ -20,11 +30,22 @@ class ListedSearch:
         self.num_trials = len(points)
         self.told: dict[int, float | None] = {}
         self.reasons: dict[int, str] = {}
+        self.reported: list[tuple[int, int, float]] = []
+        self.prune_below = -1.0
+        self.pruned: list[int] = []
 
     def ask(self) -> Trial | None:
         return self._trials.popleft() if self._trials else None
 
-    def tell(self, number: int, value: float | None, reason: str | None = None) -> None:
+    def report(self, number: int, step: int, value: float) -> bool:
+        self.reported.append((number, step, value))
+        return value < self.prune_below
+
+    def tell(
+        self, number: int, value: float | None, reason: str | None = None, *, pruned: bool = False
+    ) -> None:
+        if pruned:
+            self.pruned.append(number)
         assert number not in self.told
         self.told[number] = value
         if reason:
@@ -44,6 +65,7 @@ class InstantExecutor:
         self.pack_size = pack_size
         self._open: list[Pack] = []
         self.packs: list[Pack] = []
+        self.stopped: dict[str, str] = {}
         self.closed = False
 
     @property
@@ -64,9 +86,18 @@ class InstantExecutor:
         self.packs.append(pack)
         for run in pack:
             value = self._score(run)
-            state = RunState.FAILED if value is None else RunState.COMPLETE
             handle(Started(run.id, "here"))
-            handle(Finished(run.id, Outcome(state, pearson=value)))
+            if value is not None:
+                handle(Evaluated(run.id, Evaluation(1, 0.5, value, value, 0.1)))
+            if run.id in self.stopped:
+                outcome = Outcome(RunState.PRUNED, reason=self.stopped[run.id])
+            else:
+                state = RunState.FAILED if value is None else RunState.COMPLETE
+                outcome = Outcome(state, pearson=value)
+            handle(Finished(run.id, outcome))
+
+    def stop(self, run_id: str, reason: str) -> None:
+        self.stopped[run_id] = reason
 
     def close(self) -> None:
         self.closed = True
@@ -118,7 +149,11 @@ def expand(params: Params, seed: int) -> Recipe:
 
 
 def sweep_of(
-    search: ListedSearch, executor: InstantExecutor, records: Memory, seeds: list[int]
+    search: ListedSearch,
+    executor: InstantExecutor,
+    records: Memory,
+    seeds: list[int],
+    audit: float = 0.0,
 ) -> Sweep:
     return Sweep(
         study="s",
@@ -129,6 +164,7 @@ def sweep_of(
         expand=expand,
         pack_key=lambda recipe: str(recipe.seed),
         seeds=seeds,
+        audit=audit,
     )
 
 
@@ -194,3 +230,34 @@ def test_few_runs_are_shared_out_rather_than_packed_for_one_worker() -> None:
     executor.num_free = 2
     sweep_of(ListedSearch([{"r": r} for r in range(1, 5)]), executor, Memory(), [0]).run()
     assert sorted(len(pack) for pack in executor.packs) == [2, 2]
+
+
+def test_trial_that_falls_behind_is_stopped_and_told_as_pruned() -> None:
+    search = ListedSearch([{"r": r} for r in (4, 1, 8, 2)])
+    search.prune_below = 3.0
+    executor = InstantExecutor(lambda run: float(run.recipe.lora.r), slots=1)
+    sweep_of(search, executor, Memory(), [0]).run()
+    assert search.told == {0: 4.0, 1: None, 2: 8.0, 3: None}
+    assert sorted(search.pruned) == [1, 3]
+    assert set(executor.stopped.values()) == {"pruned at step 1"}
+
+
+def test_rung_counts_when_all_seeds_have_reached_it() -> None:
+    search = ListedSearch([{"r": 4}])
+    executor = InstantExecutor(lambda run: run.recipe.lora.r + run.recipe.seed, slots=1)
+    sweep_of(search, executor, Memory(), [0, 1]).run()
+    assert search.reported == [(0, 1, 4.5)]
+
+
+def test_some_trials_to_be_pruned_are_trained_on_and_marked() -> None:
+    search = ListedSearch([{"r": r} for r in range(1, 41)])
+    search.prune_below = 1000.0
+    records = Memory()
+    executor = InstantExecutor(lambda run: float(run.recipe.lora.r), slots=1)
+    sweep_of(search, executor, records, [0], audit=0.2).run()
+    audited = [o for o in records.outcomes.values() if o.audited_step == 1]
+    assert all(o.state is RunState.COMPLETE for o in audited)
+    assert len(audited) + len(search.pruned) == 40
+    assert 1 < len(audited) < 20
+    # However rare, the first one is among them.
+    assert search.told[0] is not None

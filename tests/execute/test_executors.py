@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from sweep.core.errors import RunFailed
+from sweep.core.files import ask_to_stop, asked_to_stop
 from sweep.core.ports import Executor, Handle, Pack, TrainFn
 from sweep.core.recipe import Lora, Recipe
 from sweep.core.trial import Event, Finished, Outcome, Progress, Run, RunState, Started
 from sweep.execute.cores import physical_cores
 from sweep.execute.in_process import InProcess
-from sweep.execute.processes import Processes
+from sweep.execute.processes import Processes, in_fresh_process
 
 Open = Callable[[TrainFn, Path], Executor]
 
@@ -249,3 +250,50 @@ def test_threads_of_one_core_and_the_share_of_a_container_count_once(tmp_path: P
     assert physical_cores(tmp_path / "none", quota) == allowed
     quota.write_text("150000 100000\n")
     assert physical_cores(tmp_path / "none", quota) == allowed[:1]
+
+
+def train_until_asked_to_stop(pack: Pack, runs_dir: Path, handle: Handle) -> None:
+    for run in pack:
+        handle(Progress(run.id, 1, 2))
+        while (reason := asked_to_stop(runs_dir / run.id)) is None:
+            time.sleep(0.02)
+        handle(Finished(run.id, Outcome(RunState.PRUNED, reason=reason)))
+
+
+@pytest.mark.parametrize("open_executor", [open_in_process, open_processes])
+def test_stop_reaches_a_run_and_no_later_attempt(open_executor: Open, tmp_path: Path) -> None:
+    executor = open_executor(train_until_asked_to_stop, tmp_path)
+    run = run_of(8)
+    for reason in ("first", "second"):
+        # A note of before the start is for nobody.
+        ask_to_stop(tmp_path / "runs" / run.id, "stale")
+        executor.submit((run,))
+        events: list[Event] = []
+
+        def handle(event: Event, reason: str = reason, events: list[Event] = events) -> None:
+            events.append(event)
+            if isinstance(event, Progress):
+                executor.stop(run.id, reason)
+
+        while executor.num_open:
+            executor.work(handle)
+        assert outcomes(events)[run.id].reason == reason
+    executor.close()
+
+
+def name_or_raise(name: str | None) -> str:
+    if name is None:
+        raise RunFailed("no name")
+    if name == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return f"{name} {os.getpid()}"
+
+
+def test_fresh_process_answers_raises_or_is_missed() -> None:
+    name, process = in_fresh_process(name_or_raise, "이름").split()
+    assert name == "이름"
+    assert int(process) != os.getpid()
+    with pytest.raises(RunFailed, match="no name"):
+        in_fresh_process(name_or_raise, None)
+    with pytest.raises(ChildProcessError, match="SIGKILL"):
+        in_fresh_process(name_or_raise, "die")

@@ -39,6 +39,7 @@ from transformers import (
 from transformers import Trainer as HfTrainer
 
 from sweep.config import load_settings
+from sweep.core.files import ask_to_stop
 from sweep.core.recipe import Model, Recipe
 from sweep.core.trial import Evaluated, Event, Finished, Outcome, Progress, Run, RunState
 from sweep.train.data import load_split, tokenized
@@ -433,6 +434,21 @@ def test_last_step_is_always_evaluated(recipe: Recipe, tmp_path: Path) -> None:
     assert [e.step for e in outcome.evaluations] == [3, 5]
 
 
+def test_pack_that_breaks_half_way_leaves_nothing_to_the_next(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = train(recipe, tmp_path / "before").pearson
+    with monkeypatch.context() as patched:
+        patched.setattr(PeftModel, "add_adapter", raise_out_of_memory)
+        with pytest.raises(MemoryError):
+            train_together(companions(recipe)[:3], tmp_path / "broken")
+    assert train(recipe, tmp_path / "after").pearson == expected
+
+
+def raise_out_of_memory(*_: Any, **__: Any) -> None:
+    raise MemoryError
+
+
 def test_diverged_run_fails_with_a_reason(recipe: Recipe, tmp_path: Path) -> None:
     trainer = replace(recipe.trainer, learning_rate=1e30, max_steps=20, eval_steps=20)
     wild = replace(recipe, trainer=trainer)
@@ -453,6 +469,34 @@ def test_undefined_correlation_is_nan_and_never_zero() -> None:
 def test_scores_refuse_shapes_that_would_broadcast() -> None:
     with pytest.raises(ValueError, match="shapes differ"):
         scores(np.zeros((3, 1)), np.zeros(3))
+
+
+def test_run_that_is_stopped_leaves_its_pack_and_the_others_unchanged(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    longer = replace(recipe, trainer=replace(recipe.trainer, max_steps=20, eval_steps=5))
+    runs = tuple(Run(i, {}, one) for i, one in enumerate(companions(longer)[:3]))
+    for run in runs:
+        (tmp_path / "a" / run.id).mkdir(parents=True)
+    events: list[Event] = []
+
+    def handle(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, Evaluated) and event.run_id == runs[1].id:
+            ask_to_stop(tmp_path / "a" / event.run_id, "pruned at step 5")
+
+    train_pack(runs, tmp_path / "a", handle)
+    stopped = next(e.outcome for e in events if isinstance(e, Finished))
+    assert stopped.state is RunState.PRUNED
+    assert stopped.reason == "pruned at step 5"
+    assert stopped.pearson is None
+    assert [e.step for e in stopped.evaluations] == [5]
+    assert stopped.steps == 5
+    assert not (tmp_path / "a" / runs[1].id / "rung.pt").exists()
+    train_together([runs[0].recipe, runs[2].recipe], tmp_path / "b")
+    for run in (runs[0], runs[2]):
+        found, expected = (predictions_of(run.recipe, tmp_path / name) for name in "ab")
+        assert np.allclose(found, expected, atol=1e-5)
 
 
 class Killed(BaseException):

@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or a crash, never meets half of one."""
+"""Files that processes meet in: never half written, and one that asks a run to stop."""
 
 from __future__ import annotations
 
@@ -8,11 +8,31 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+_STOP = "stop"
+
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text to a temporary name beside `path`, then move it there."""
     with replacing_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def ask_to_stop(run_dir: Path, reason: str) -> None:
+    """Leave a note in a run's folder; whoever trains the run finds it."""
+    write_text(run_dir / _STOP, reason)
+
+
+def asked_to_stop(run_dir: Path) -> str | None:
+    """The reason, where somebody has asked."""
+    try:
+        return (run_dir / _STOP).read_text(encoding="utf-8")
+    except OSError:
+        return None
+
+
+def forget_to_stop(run_dir: Path) -> None:
+    """A new attempt does not obey a note for an earlier one."""
+    (run_dir / _STOP).unlink(missing_ok=True)
 
 
 @contextmanager

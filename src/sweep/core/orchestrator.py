@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from sweep.core.packing import make_packs
 from sweep.core.ports import Executor, Records, Search, Totals, Watcher
 from sweep.core.recipe import Recipe
 from sweep.core.space import Params
-from sweep.core.trial import Event, Finished, Outcome, Run, Trial
+from sweep.core.trial import (
+    Evaluated,
+    Evaluation,
+    Event,
+    Finished,
+    Outcome,
+    Run,
+    RunState,
+    Trial,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +33,7 @@ class Sweep:
         expand: Turns a point of the space and a seed into a recipe.
         pack_key: Runs with equal keys may be trained together.
         seeds: Seeds that every config is trained with; a trial's value is the mean over them.
+        audit: Share of the trials to be pruned that is trained on all the same; the first one is.
         num_runs: Distinct runs in total, for people; None takes every trial for another config.
     """
 
@@ -36,6 +48,7 @@ class Sweep:
         expand: Callable[[Params, int], Recipe],
         pack_key: Callable[[Recipe], str],
         seeds: Sequence[int],
+        audit: float = 0.0,
         num_runs: int | None = None,
     ) -> None:
         self._study = study
@@ -46,6 +59,11 @@ class Sweep:
         self._expand = expand
         self._pack_key = pack_key
         self._seeds = seeds
+        self._audit = audit
+        #: Step at which a trial was to be pruned, and whether it is trained on to the end.
+        self._cut: dict[int, tuple[int, bool]] = {}
+        #: Scores of a trial's runs by step.
+        self._rungs: dict[tuple[int, int], dict[str, float]] = {}
         self._num_runs = num_runs or search.num_trials * len(seeds)
         self._waiting: list[Run] = []
         self._in_flight: dict[str, Run] = {}
@@ -113,13 +131,46 @@ class Sweep:
 
     def _handle(self, event: Event) -> None:
         run = self._in_flight[event.run_id]
+        if isinstance(event, Finished):
+            event = self._with_audit(event)
         self._records.handle(event)
         self._watch(lambda w: w.run_event(run, event))
+        if isinstance(event, Evaluated):
+            self._report(run, event.evaluation)
         if isinstance(event, Finished):
             del self._in_flight[run.id]
             for number in [n for n, outcomes in self._open.items() if run.id in outcomes]:
                 self._open[number][run.id] = event.outcome
                 self._tell_when_complete(number)
+
+    def _report(self, run: Run, evaluation: Evaluation) -> None:
+        """Tell the search of a rung once all seeds are there, and cut the trial if it says so."""
+        for number, outcomes in self._open.items():
+            if run.id not in outcomes or number in self._cut:
+                continue
+            scores = self._rungs.setdefault((number, evaluation.step), {})
+            scores[run.id] = evaluation.pearson
+            if len(scores) == len(outcomes) and self._search.report(
+                number, evaluation.step, fmean(scores.values())
+            ):
+                self._prune(number, evaluation.step)
+
+    def _prune(self, number: int, step: int) -> None:
+        chosen = random.Random(f"audit {number}").random() < self._audit
+        audited = self._audit > 0 and (chosen or not self._cut)
+        self._cut[number] = (step, audited)
+        if not audited:
+            for run_id, outcome in self._open[number].items():
+                if outcome is None:
+                    self._executor.stop(run_id, f"pruned at step {step}")
+
+    def _with_audit(self, event: Finished) -> Finished:
+        """The outcome, with the step where the run was to be pruned and was not."""
+        for number, outcomes in self._open.items():
+            if event.run_id in outcomes and self._cut.get(number, (0, False))[1]:
+                outcome = replace(event.outcome, audited_step=self._cut[number][0])
+                return replace(event, outcome=outcome)
+        return event
 
     def _tell_when_complete(self, number: int) -> None:
         outcomes = self._open[number].values()
@@ -130,7 +181,9 @@ class Sweep:
         reasons = [o.reason for o in finished if o.reason]
         if number in self._folded:
             reasons.append(f"the same training as trial {self._folded[number]}")
-        self._search.tell(number, fmean(scores) if scores else None, "; ".join(reasons) or None)
+        value = fmean(scores) if scores else None
+        pruned = value is None and any(o.state is RunState.PRUNED for o in finished)
+        self._search.tell(number, value, "; ".join(reasons) or None, pruned=pruned)
         del self._open[number]
 
     def _watch(self, call: Callable[[Watcher], None]) -> None:

@@ -27,8 +27,13 @@ class Search(Protocol):
     def ask(self) -> Trial | None:
         """The next config, or None when the budget is used up."""
 
-    def tell(self, number: int, value: float | None, reason: str | None = None) -> None:
-        """Record a trial's value; None marks it as failed."""
+    def tell(
+        self, number: int, value: float | None, reason: str | None = None, *, pruned: bool = False
+    ) -> None:
+        """Record a trial's value; None marks it as failed, or as pruned."""
+
+    def report(self, number: int, step: int, value: float) -> bool:
+        """Note a trial's value at a rung; True where its training is not worth going on with."""
 
     @property
     def num_trials(self) -> int:
@@ -53,6 +58,9 @@ class Executor(Protocol):
     def submit(self, pack: Pack) -> None:
         """Queue a pack; returns at once."""
 
+    def stop(self, run_id: str, reason: str) -> None:
+        """Ask that a run ends soon, as pruned; one that is not under way is left alone."""
+
     def work(self, handle: Handle) -> None:
         """Go on until something has happened; `handle` sees it in this thread."""
 
@@ -67,7 +75,7 @@ class Records(Protocol):
         """The outcome of a run that need not be trained again, if there is one."""
 
     def finished(self) -> list[tuple[Run, Outcome]]:
-        """All runs with a score from earlier starts, in the order of their trials."""
+        """All complete and pruned runs of earlier starts, in the order of their trials."""
 
     def add(self, run: Run) -> None:
         """Take up a run that this sweep needs."""

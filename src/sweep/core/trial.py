@@ -84,6 +84,8 @@ class Outcome:
     peak_memory_mb: float | None = None
     pack_size: int = 1
     worker: str | None = None
+    #: Where the pruner wanted to end a run that was trained on, to find out what pruning costs.
+    audited_step: int | None = None
     #: Stack trace of a failure, for the log; never shown alone.
     error: str | None = None
 

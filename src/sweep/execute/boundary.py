@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sweep.core.errors import RunFailed, UserMistake
+from sweep.core.files import forget_to_stop
 from sweep.core.ports import Handle, Pack, TrainFn
 from sweep.core.trial import Event, Finished, Outcome, RunState, Started
 
@@ -53,6 +54,7 @@ class Boundary:
             folder = self._runs_dir / run.id
             folder.mkdir(parents=True, exist_ok=True)
             _clear_leftovers(folder)
+            forget_to_stop(folder)
             handle(Started(run.id, self._worker))
         try:
             self._train(runs, self._runs_dir, listen)

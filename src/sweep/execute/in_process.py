@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from pathlib import Path
 
+from sweep.core.files import ask_to_stop
 from sweep.core.ports import Handle, Pack, TrainFn
 from sweep.execute.boundary import Boundary
 
@@ -20,6 +21,7 @@ class InProcess:
 
     def __init__(self, train: TrainFn, *, runs_dir: Path, pack_size: int = 1) -> None:
         self._boundary = Boundary(train, runs_dir=runs_dir, worker="driver")
+        self._runs_dir = runs_dir
         self._pack_size = pack_size
         self._queue: deque[Pack] = deque()
 
@@ -37,6 +39,9 @@ class InProcess:
 
     def submit(self, pack: Pack) -> None:
         self._queue.append(pack)
+
+    def stop(self, run_id: str, reason: str) -> None:
+        ask_to_stop(self._runs_dir / run_id, reason)
 
     def work(self, handle: Handle) -> None:
         """Train the next pack to its end."""

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import forkserver, get_all_start_methods, get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 
+from sweep.core.files import ask_to_stop
 from sweep.core.ports import Handle, Pack, TrainFn
 from sweep.core.trial import Event, Finished, Outcome, Run, RunState
 from sweep.execute.worker import serve
+
+T = TypeVar("T")
 
 _METHOD: Literal["forkserver", "spawn"] = (
     "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
@@ -48,6 +52,45 @@ def warm_up(trainer: str) -> None:
         get_context(_METHOD).set_forkserver_preload([trainer])
         with _environment(_VARIABLES):
             forkserver.ensure_running()
+
+
+def in_fresh_process(function: Callable[..., T], *arguments: object) -> T:
+    """What a function returns in a new process, which has imported modules and done nothing else.
+
+    Args:
+        function: Importable; its result and its exceptions are pickled.
+
+    Raises:
+        ChildProcessError: the process died.
+        Exception: what the function raised.
+    """
+    warm_up(function.__module__)
+    context: Any = get_context(_METHOD)
+    here, there = context.Pipe()
+    process = context.Process(target=_answer, args=(there, function, arguments))
+    with _environment(_VARIABLES):
+        process.start()
+    there.close()
+    try:
+        answer = here.recv()
+    except EOFError:
+        process.join()
+        raise ChildProcessError(_cause(process.exitcode)) from None
+    process.join()
+    if isinstance(answer, Exception):
+        raise answer
+    return cast(T, answer)
+
+
+def _answer(connection: Connection, function: Callable[..., Any], arguments: Sequence[Any]) -> None:
+    try:
+        answer = function(*arguments)
+    except Exception as error:
+        answer = error
+    try:
+        connection.send(answer)
+    except (TypeError, AttributeError, pickle.PicklingError):
+        connection.send(RuntimeError(str(answer)))
 
 
 @dataclass
@@ -117,6 +160,9 @@ class Processes:
     def submit(self, pack: Pack) -> None:
         self._queue.append(pack)
         self._dispatch()
+
+    def stop(self, run_id: str, reason: str) -> None:
+        ask_to_stop(self._runs_dir / run_id, reason)
 
     def work(self, handle: Handle) -> None:
         by_line = {w.connection: w for w in self._workers}

@@ -31,7 +31,7 @@ class Stack:
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], *, transposed: bool = False) -> None:
-        self._parameters = parameters
+        self.parameters = parameters
         self._transposed = transposed
         shapes = [p.shape[::-1] if transposed else p.shape for p in parameters]
         largest = torch.tensor(shapes).amax(0).tolist()
@@ -49,12 +49,12 @@ class Stack:
         return self.tensor.grad
 
     def hand_out_gradients(self) -> None:
-        for place, parameter in zip(self.gradient, self._parameters, strict=True):
+        for place, parameter in zip(self.gradient, self.parameters, strict=True):
             parameter.grad = self._corner(place, parameter)
 
     def release(self) -> None:
         """Give every parameter memory of its own, so that the stack can go."""
-        for parameter in self._parameters:
+        for parameter in self.parameters:
             parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
             parameter.grad = None
 

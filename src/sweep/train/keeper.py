@@ -92,6 +92,21 @@ class Keeper:
             pack_size=pack_size,
         )
 
+    def cut_short(self, pack: Pack, state: RunState, reason: str, *, steps: int) -> Outcome:
+        """What a run that failed or was pruned leaves: no score, but what it cost and showed."""
+        targets = targets_of(self.run.recipe.model, self.run.recipe.lora)
+        return Outcome(
+            state=state,
+            reason=reason,
+            pearson_last=self.evaluations[-1].pearson if self.evaluations else None,
+            evaluations=tuple(self.evaluations),
+            adapted_modules=len(targets.layers),
+            lora_params=pack.count_lora_params(self.run.id),
+            head_params=targets.head_params,
+            train_seconds=round(self.seconds, 2),
+            steps=steps,
+        )
+
     def _keep(self, predictions: Floats, pack: Pack) -> None:
         with replacing_folder(self.folder / "adapter") as adapter:
             pack.save(self.run.id, adapter)

@@ -67,7 +67,11 @@ class Base:
 
     def copied(self) -> Base:
         """A base of its own, for a training that changes more than adapters and heads."""
-        return copy.deepcopy(self)
+        own = copy.deepcopy(self)
+        for parameter in own.net.parameters():
+            # A copy of a parameter forgets that transformers has loaded it.
+            parameter._is_hf_initialized = True  # type: ignore[attr-defined]
+        return own
 
     def draw_head(self, seed: int) -> None:
         """Initialise the head as loading the model after `set_seed(seed)` does.
@@ -104,12 +108,19 @@ class Pack:
         self._heads = {n: self._base.net.get_submodule(n) for n in _targets(runs[0]).head}
         self.model = self._add_adapters()
         self._layers: list[BatchedLora | BatchedHead] = []
+        #: Parameters that no stack holds: PEFT's own forward adds to their gradients.
+        self._unstacked: list[nn.Parameter] = []
         self._encoder: UnpaddedEncoder | None = None
         # Checkpointing wraps transformers' own encoder, which then does the work.
         if not checkpointing and can_unpad(self._base.net, base.tokenizer):
             shared = not any(_in_front(name) for run in runs for name in _targets(run).names)
             self._encoder = UnpaddedEncoder(self._base.net, self.noise, shared_embeddings=shared)
         self._lay_stacks()
+        # The Trainer calls both at every step, and both go through hundreds of modules. All of
+        # them are in one mode from here on.
+        self.model.eval()
+        self.model.train = self._train  # type: ignore[method-assign]
+        self.model.zero_grad = lambda set_to_none=True: None  # type: ignore[method-assign]
 
     def __enter__(self) -> Pack:
         return self
@@ -143,10 +154,12 @@ class Pack:
         return {name: p for name, p in parameters if run_id in name.split(".")}
 
     def zero_gradients(self) -> None:
-        """Clear what the next backward pass adds to."""
+        """Clear what the next backward pass adds to; `model.zero_grad` does nothing."""
         stacked = [stack.gradient for stack in self._stacks()]
         if stacked:
             torch._foreach_zero_(stacked)
+        for parameter in self._unstacked:
+            parameter.grad = None
 
     def hand_out_gradients(self) -> None:
         """Give every parameter its part of the stacked gradients."""
@@ -207,6 +220,7 @@ class Pack:
         for name in names:
             for parameter in self.run_parameters(name).values():
                 parameter.requires_grad_(True)
+        self._layers = []
         for path, module in list(self._base.net.named_modules()):
             if isinstance(module, ModulesToSaveWrapper):
                 self._layers.append(BatchedHead(module, names, self.noise))
@@ -214,6 +228,13 @@ class Pack:
                 _use_keyed_lora_dropout(module, self.noise, path)
             elif isinstance(module, LoraLinear) and module.lora_A:
                 self._layers.append(BatchedLora(module, names, self.noise, path))
+        stacked = {id(p) for stack in self._stacks() for p in stack.parameters}
+        trained = [p for name in names for p in self.run_parameters(name).values()]
+        self._unstacked = [p for p in trained if id(p) not in stacked]
+
+    def _train(self, mode: bool = True) -> PeftModel:
+        """`nn.Module.train`, where the mode changes."""
+        return PeftModel.train(self.model, mode) if self.model.training != mode else self.model
 
     def _release_stacks(self) -> None:
         for layer in self._layers:

@@ -27,10 +27,11 @@ from transformers import Trainer as HfTrainer
 from transformers.trainer import TRAINER_STATE_NAME
 
 from sweep.core.errors import RunFailed
+from sweep.core.files import asked_to_stop
 from sweep.core.ports import Handle
 from sweep.core.recipe import Data, Model, Trainer
 from sweep.core.statistics import Floats
-from sweep.core.trial import Evaluated, Finished, Outcome, Progress, Run, RunState
+from sweep.core.trial import Evaluated, Finished, Progress, Run, RunState
 from sweep.train.batches import Batch, Collator, GroupedByLength, Rows, batches_by_tokens
 from sweep.train.data import load_split
 from sweep.train.keeper import Keeper
@@ -88,6 +89,9 @@ def train_pack(runs: Sequence[Run], runs_dir: Path, handle: Handle) -> None:
         device = training_arguments(recipe.trainer, seed=recipe.seed, scratch=scratch).device
         precision = resolve_precision(recipe.trainer.precision, use_cpu=recipe.trainer.use_cpu)
         lent = base(recipe.model, device, dtype_of(precision))
+        splits(recipe.model, recipe.data)
+        # What stays for the whole sweep is not searched for garbage again: half a second a time.
+        gc.freeze()
         keepers = [Keeper(run, runs_dir / run.id, read_rung(runs_dir / run.id)) for run in runs]
         for pack in [[k] for k in keepers] if lent.draws_by_itself else _by_step(keepers):
             _train_together(pack, lent, handle, scratch=scratch)
@@ -123,6 +127,10 @@ def _train_together(runs: Sequence[Keeper], lent: Base, handle: Handle, *, scrat
                 )
                 handle(Finished(run.id, outcome))
                 remove_rung(keepers[run.id].folder)
+    except BaseException:
+        # Half an adapter may be left on it (out of memory): the next pack loads another.
+        base.cache_clear()
+        raise
     finally:
         # The trainer, its optimizer and the callbacks refer to each other in circles.
         gc.collect()
@@ -224,7 +232,6 @@ class PackTrainer(HfTrainer):
         self._pack.noise.at_step(0)
         self._pack.forward(batch).sum().backward()  # type: ignore[no-untyped-call]
         self._pack.zero_gradients()
-        self._pack.model.zero_grad()
 
     def create_optimizer(self, model: Any = None) -> Any:
         """The runs' own optimizers, whose schedules need the number of steps, come later."""
@@ -280,6 +287,8 @@ class PackTrainer(HfTrainer):
             else:
                 self._handle(Evaluated(run.id, evaluation))
         self._share_time()
+        # An answer to an evaluation is there at once where the driver is this process.
+        self._drop_stopped()
         if not self._at_the_end():
             for run in self._pack.runs:
                 write_rung(self._keepers[run.id].folder, self._rung_of(run))
@@ -341,7 +350,8 @@ class PackTrainer(HfTrainer):
 
     def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
         """After a step: stop what has diverged, then as the Trainer does."""
-        self._tell_progress()
+        if self._tell_progress():
+            self._drop_stopped()
         if self.state.global_step % _LOGGING_STEPS == 0 or self._at_the_end():
             self._drop_diverged()
         if self._pack.runs:
@@ -352,12 +362,24 @@ class PackTrainer(HfTrainer):
     def _at_the_end(self) -> bool:
         return self.state.global_step >= self.state.max_steps
 
-    def _tell_progress(self) -> None:
+    def _tell_progress(self) -> bool:
+        """Report where the runs are, now and then; whether it was time to."""
         now = time.monotonic()
-        if now >= self._next_progress or self._at_the_end():
-            self._next_progress = now + _PROGRESS_SECONDS
-            for run in self._pack.runs:
-                self._handle(Progress(run.id, self.state.global_step, self.state.max_steps))
+        if now < self._next_progress and not self._at_the_end():
+            return False
+        self._next_progress = now + _PROGRESS_SECONDS
+        for run in self._pack.runs:
+            self._handle(Progress(run.id, self.state.global_step, self.state.max_steps))
+        return True
+
+    def _drop_stopped(self) -> None:
+        """Let go of runs that somebody has asked to stop, unless they are as good as done."""
+        if self._at_the_end():
+            return
+        for run in list(self._pack.runs):
+            reason = asked_to_stop(self._keepers[run.id].folder)
+            if reason is not None:
+                self._drop(run, reason, RunState.PRUNED)
 
     def _drop_diverged(self) -> None:
         sums = self._losses.tolist()
@@ -367,15 +389,16 @@ class PackTrainer(HfTrainer):
                 self._drop(run, f"diverged: the training loss is {total} at step {step}")
         self._losses = self._losses.new_zeros(len(self._pack))
 
-    def _drop(self, run: Run, reason: str) -> None:
-        """A run fails; what it held is freed, the others go on."""
+    def _drop(self, run: Run, reason: str, state: RunState = RunState.FAILED) -> None:
+        """A run ends early; what it held is freed, the others go on."""
         self._share_time()
+        steps = self.state.global_step
+        outcome = self._keepers[run.id].cut_short(self._pack, state, reason, steps=steps)
         del self._members[run.id]
         self._pack.drop(run.id)
         self._losses = self._losses.new_zeros(len(self._pack))
-        seconds = round(self._keepers[run.id].seconds, 2)
-        outcome = Outcome(RunState.FAILED, reason=reason, train_seconds=seconds)
         self._handle(Finished(run.id, outcome))
+        remove_rung(self._keepers[run.id].folder)
 
     def _share_time(self) -> None:
         """Add the time since the last call to the runs that were there."""

@@ -1,0 +1,63 @@
+"""What is said at the end of a sweep, beside the ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from sweep.config import Settings
+from sweep.core.trial import RunState
+from sweep.results import Record
+
+
+def folded_lines(folded: Sequence[int], settings: Settings) -> list[str]:
+    """Trials that cost nothing because their training was another's."""
+    if not folded:
+        return []
+    few = f"{', '.join(map(str, folded[:6]))}{', ...' * (len(folded) > 6)}"
+    lines = ["", f"folded: {len(folded)} with the training of an earlier trial ({few})"]
+    if settings.search.sampler != "grid":
+        lines.append("The space may be used up: more seeds (search.seeds) tell more than n_trials.")
+    return lines
+
+
+def failure_lines(failed: Sequence[Record]) -> list[str]:
+    """Each distinct reason once, with the runs it stopped."""
+    by_reason: dict[str, list[str]] = {}
+    for record in failed:
+        reason = (record.outcome.reason if record.outcome else None) or "unknown"
+        by_reason.setdefault(reason, []).append(record.run.name)
+    lines = [
+        f"failed: {reason} ({', '.join(names[:4])}{', ...' * (len(names) > 4)})"
+        for reason, names in by_reason.items()
+    ]
+    return ["", *lines, "The same command tries them again."] if lines else []
+
+
+def pruning_lines(records: Sequence[Record], board: pd.DataFrame) -> list[str]:
+    """What pruning saved, and what the audit says that it cost."""
+    ended = [(r, r.outcome) for r in records if r.outcome is not None]
+    cut = [o.steps or 0 for _, o in ended if o.state is RunState.PRUNED]
+    if not cut:
+        return []
+    whole = max(o.steps or 0 for _, o in ended)
+    saved = sum(whole - steps for steps in cut) / (whole * len(ended))
+    lines = [f"pruned   {len(cut)} of {len(ended)} runs: {saved:.0%} of the steps were saved"]
+    audited = [r.run.recipe.config_id for r, o in ended if o.audited_step is not None]
+    if audited:
+        best = set(board.loc[board["tied_with_best"].fillna(False), "config_id"])
+        lines.append(
+            f"audit    {len(audited)} runs that were to be pruned were trained on; "
+            f"{len(best & set(audited))} of them ended among the best"
+        )
+    return lines
+
+
+def caveat(settings: Settings) -> str:
+    if len(settings.search.seeds) > 1:
+        return "Intervals and ties: bootstrap over the dev pairs, mean over the seeds."
+    return (
+        "Intervals and ties: bootstrap over the dev pairs. One seed each, so luck of the seed is "
+        "not in them: search.seeds=[0,1,2] resume=extend"
+    )
