@@ -108,6 +108,23 @@ def test_one_pack_in_bf16_fills_the_table_and_verifies_in_float32(
     assert rows["pack_size"].tolist() == [4] * 4
 
 
+def test_plan_shows_every_config_with_its_time_and_leaves_nothing(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(*arguments, "mode=plan", "executor.workers=2", capfd=capfd)
+    assert (code, err) == (0, "")
+    words = " ".join(out.split())
+    assert "4 configs (grid), 1 seed each" in words
+    assert words.count("all-linear") == 2
+    assert "plan 4 runs on 1 workers, about" in words
+    assert not (home / "results").exists()
+    # It is no setting of the study: the same command without it goes ahead, and again.
+    assert run(*arguments, capfd=capfd)[0] == 0
+    code, out, _ = run(*arguments, "mode=plan", "search=random", "search.n_trials=9", capfd=capfd)
+    assert code == 0
+    assert "plan 9 runs" in " ".join(out.split())
+
+
 def test_plan_says_what_trains_alone_and_a_sweep_never_mixes_precisions(
     home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -41,6 +41,7 @@ Arguments are Hydra overrides: +experiment=NAME (or a YAML file), group=option, 
 
   +experiment=lora_grid                        8 LoRA configs, offline
   +experiment=klue_lora_grid                   the same on KLUE-STS with klue/roberta-small
+  mode=plan                                    what would be trained and how long; trains nothing
   data=files data.train=a.csv data.dev=b.csv   your own sentence pairs
   lora.target_modules=all-linear               any key; all of them: --cfg
   resume=extend | resume=restart               grow a study | move it aside and begin anew
@@ -137,6 +138,11 @@ def _run(args: argparse.Namespace) -> int:
     _notice(notices)
     if settings.executor.kind != "in_process":
         warm_up("sweep.train.trainer")
+    if settings.mode == "plan":
+        from sweep.plan import show_plan
+
+        show_plan(settings, console)
+        return EXIT_DONE
     from sweep.start import run_sweep
 
     return run_sweep(settings, console=console, command=_command_to_go_on(args))

@@ -96,6 +96,8 @@ class Settings:
     tracking: Tracking
     results_dir: str = "results"
     resume: Literal["continue", "extend", "restart"] = "continue"
+    #: `plan` says what would be trained and how long it would take, and trains nothing.
+    mode: Literal["run", "plan"] = "run"
 
     @property
     def folder(self) -> Path:
@@ -124,7 +126,12 @@ _PARTS: dict[str, type] = {
     "executor": Executor,
     "tracking": Tracking,
 }
-_SCALARS: dict[str, Any] = {"name": None, "results_dir": "results", "resume": "continue"}
+_SCALARS: dict[str, Any] = {
+    "name": None,
+    "results_dir": "results",
+    "resume": "continue",
+    "mode": "run",
+}
 
 
 def assets() -> Path:

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 import shutil
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,6 @@ from transformers import (
     DataCollatorWithPadding,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging as hf_logging
 
 from sweep.card import model_card
 from sweep.core.errors import ExportError, VerificationError
@@ -129,10 +127,8 @@ def verify(folder: Path) -> Verified:
     return Verified(measured, reloaded)
 
 
-def verify_quietly(folder: Path, threads: int) -> Verified:
-    """`verify` for a process of its own: prints nothing, uses so many threads."""
-    hf_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    warnings.simplefilter("ignore")
+def verify_on(folder: Path, threads: int) -> Verified:
+    """`verify` on so many threads."""
     torch.set_num_threads(threads)
     return verify(folder)
 

@@ -23,7 +23,7 @@ from sweep.core.trial import RunState
 from sweep.execute.cores import physical_cores
 from sweep.execute.in_process import InProcess
 from sweep.execute.processes import Processes, in_fresh_process
-from sweep.export import Verified, export_run, verify_quietly
+from sweep.export import Verified, export_run, verify_on
 from sweep.preflight import Preflight, preflight, with_settled_precision
 from sweep.results import Record, Results
 from sweep.search import OptunaSearch
@@ -57,7 +57,7 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
     with locked(settings.folder):
         open_folder(
             settings.folder,
-            {**dataclasses.asdict(settings), "fingerprints": checks.fingerprints},
+            {**_recorded(settings), "fingerprints": checks.fingerprints},
             resume=settings.resume,
         )
         _say(console, f"study  {settings.folder}", *checks.facts, *([line] if line else []))
@@ -155,7 +155,7 @@ def _executor(settings: ExecutorSettings, folder: Path, *, runs: int, most: int)
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
         return InProcess(train_pack, runs_dir=runs_dir, pack_size=pack_size)
-    asked = settings.workers or gpus or len(cores)
+    asked = _asked_workers(settings)
     threads = settings.threads or max(1, len(cores) // asked)
     pinned = not gpus and threads == 1 and asked == len(cores) and hasattr(os, "sched_setaffinity")
     return Processes(
@@ -168,6 +168,24 @@ def _executor(settings: ExecutorSettings, folder: Path, *, runs: int, most: int)
         cores=cores if pinned else (),
         pack_size=pack_size,
     )
+
+
+def _recorded(settings: Settings) -> dict[str, Any]:
+    """What a study remembers of its settings."""
+    content = dataclasses.asdict(settings)
+    del content["mode"]
+    return content
+
+
+def num_workers(settings: Settings) -> int:
+    """Runs that train at the same time, packs apart."""
+    return 1 if settings.executor.kind == "in_process" else _asked_workers(settings.executor)
+
+
+def _asked_workers(settings: ExecutorSettings) -> int:
+    import torch
+
+    return settings.workers or torch.cuda.device_count() or len(physical_cores())
 
 
 def _largest_pack(settings: Settings) -> int:
@@ -255,7 +273,7 @@ def _export_record(record: Record, folder: Path, *, to: Path, merge: bool) -> Ve
 def _verify_in_fresh_process(folder: Path) -> Verified:
     """Reload as a user would: nothing of this process may help."""
     try:
-        return in_fresh_process(verify_quietly, folder.resolve(), len(physical_cores()))
+        return in_fresh_process(verify_on, folder.resolve(), len(physical_cores()))
     except ChildProcessError as death:
         raise VerificationError(f"The process that verifies the export died: {death}") from None
 

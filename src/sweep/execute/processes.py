@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar, cast
 from sweep.core.files import ask_to_stop
 from sweep.core.ports import Handle, Pack, TrainFn
 from sweep.core.trial import Event, Finished, Outcome, Run, RunState
-from sweep.execute.worker import serve
+from sweep.execute.worker import print_to, serve
 
 T = TypeVar("T")
 
@@ -83,6 +83,8 @@ def in_fresh_process(function: Callable[..., T], *arguments: object) -> T:
 
 
 def _answer(connection: Connection, function: Callable[..., Any], arguments: Sequence[Any]) -> None:
+    # What libraries have to say would stand between the lines of the driver.
+    print_to(Path(os.devnull))
     try:
         answer = function(*arguments)
     except Exception as error:

@@ -42,7 +42,7 @@ def serve(
         os.sched_setaffinity(0, {core})
     # Ctrl-C reaches the whole process group; the driver decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _print_to(log)
+    print_to(log)
     _die_with_parent()
     boundary = Boundary(train, runs_dir=runs_dir, worker=name)
     while True:
@@ -54,7 +54,8 @@ def serve(
         boundary.attempt(pack, connection.send)
 
 
-def _print_to(log: Path) -> None:
+def print_to(log: Path) -> None:
+    """Send what this process prints, libraries' C code included, to a file."""
     log.parent.mkdir(parents=True, exist_ok=True)
     target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(target, 1)

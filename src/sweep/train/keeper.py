@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -74,25 +74,18 @@ class Keeper:
             tokens: That it was trained on, without padding.
             pack_size: Runs that the pack began with.
         """
-        targets = targets_of(self.run.recipe.model, self.run.recipe.lora)
-        return Outcome(
-            state=RunState.COMPLETE,
+        ended = self.cut_short(pack, RunState.COMPLETE, None, steps=steps)
+        return replace(
+            ended,
             pearson=self.best.pearson,
-            pearson_last=self.evaluations[-1].pearson,
             best_step=self.best.step,
             spearman=self.best.spearman,
-            evaluations=tuple(self.evaluations),
-            adapted_modules=len(targets.layers),
-            lora_params=pack.count_lora_params(self.run.id),
-            head_params=targets.head_params,
-            train_seconds=round(self.seconds, 2),
-            steps=steps,
             tokens_per_second=round(tokens / self.seconds, 1),
             peak_memory_mb=peak_mb,
             pack_size=pack_size,
         )
 
-    def cut_short(self, pack: Pack, state: RunState, reason: str, *, steps: int) -> Outcome:
+    def cut_short(self, pack: Pack, state: RunState, reason: str | None, *, steps: int) -> Outcome:
         """What a run that failed or was pruned leaves: no score, but what it cost and showed."""
         targets = targets_of(self.run.recipe.model, self.run.recipe.lora)
         return Outcome(

@@ -204,6 +204,8 @@ class PackTrainer(HfTrainer):
         self._evaluated_step = rung.step if rung else -1
         self._next_progress = 0.0
         self._clock = time.perf_counter()
+        #: Of the last evaluation, with all that is kept of it.
+        self.eval_seconds = 0.0
 
     @property
     def tokens(self) -> int:
@@ -277,6 +279,7 @@ class PackTrainer(HfTrainer):
         """Score all runs on dev in one pass; a run without a correlation leaves the pack."""
         step, epoch = self.state.global_step, float(self.state.epoch or 0.0)
         self._evaluated_step = step
+        start = time.perf_counter()
         predictions = self._dev.predictions(self._pack, self.args.device)
         for run, row in zip(list(self._pack.runs), predictions, strict=True):
             keeper = self._keepers[run.id]
@@ -292,6 +295,7 @@ class PackTrainer(HfTrainer):
         if not self._at_the_end():
             for run in self._pack.runs:
                 write_rung(self._keepers[run.id].folder, self._rung_of(run))
+        self.eval_seconds = time.perf_counter() - start
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, {})
         return {}
 

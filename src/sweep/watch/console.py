@@ -138,7 +138,7 @@ def ranked_table(
     """The leaderboard for the terminal; `rows` are those of `leaderboard.csv`."""
     # Narrow on purpose: with four searched keys it fits 80 columns.
     table = Table(box=None, pad_edge=False, header_style="bold")
-    names = ["#", "Pearson", "95 % interval", "tied", *map(_short, keys), "LoRA", "s"]
+    names = ["#", "Pearson", "95 % interval", "tied", *map(short, keys), "LoRA", "s"]
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows[:limit]:
@@ -146,13 +146,13 @@ def ranked_table(
     return table
 
 
-def _short(key: str) -> str:
+def short(key: str) -> str:
     """`lora.target_modules` is `targets`, `trainer.learning_rate` is `learning_rate`."""
     name = key.rpartition(".")[2].removeprefix("lora_")
     return {"target_modules": "targets", "learning_rate": "lr"}.get(name, name)
 
 
-def _compact(number: float) -> str:
+def compact(number: float) -> str:
     """`73.7k`, `1.2M`."""
     if number < 1e4:
         return f"{number:.0f}"
@@ -178,7 +178,7 @@ def _cells(row: Mapping[Any, Any], keys: Sequence[str]) -> list[str]:
         f"{low:.3f} {high:.3f}" if known else "",
         "yes" if row.get("tied_with_best") is True else "",
         *(f"{row[key]:g}" if isinstance(row[key], float) else str(row[key]) for key in keys),
-        _compact(row["lora_params"]),
+        compact(row["lora_params"]),
         f"{row['train_seconds']:.0f}",
     ]
 
