@@ -33,7 +33,7 @@ def machine() -> dict[str, Any]:
         ),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
         "gpus": gpus,
-        "system": platform.platform(terse=True),
+        "system": platform.system(),
     }
 
 
