@@ -249,6 +249,19 @@ def test_rung_counts_when_all_seeds_have_reached_it() -> None:
     assert search.reported == [(0, 1, 4.5)]
 
 
+def test_folded_trial_never_stops_the_run_of_another() -> None:
+    search = ListedSearch([{"r": 4}, {"r": 4}, {"r": 8}])
+    search.prune_below = 5.0
+    executor = InstantExecutor(lambda run: float(run.recipe.lora.r), slots=3)
+    executor.num_free = 3
+    records = Memory()
+    # Trial 0 is the first to be pruned, so it is audited; trial 1 waits for the same run.
+    sweep_of(search, executor, records, [0], audit=0.01).run()
+    assert executor.stopped == {}
+    assert search.told == {0: 4.0, 1: 4.0, 2: 8.0}
+    assert [number for number, _, _ in search.reported] == [2, 0]
+
+
 def test_some_trials_to_be_pruned_are_trained_on_and_marked() -> None:
     search = ListedSearch([{"r": r} for r in range(1, 41)])
     search.prune_below = 1000.0

@@ -62,8 +62,8 @@ class Sweep:
         self._audit = audit
         #: Step at which a trial was to be pruned, and whether it is trained on to the end.
         self._cut: dict[int, tuple[int, bool]] = {}
-        #: Scores of a trial's runs by step.
-        self._rungs: dict[tuple[int, int], dict[str, float]] = {}
+        #: Scores of an open trial's runs, by step and run.
+        self._rungs: dict[int, dict[int, dict[str, float]]] = {}
         self._num_runs = num_runs or search.num_trials * len(seeds)
         self._waiting: list[Run] = []
         self._in_flight: dict[str, Run] = {}
@@ -144,11 +144,14 @@ class Sweep:
                 self._tell_when_complete(number)
 
     def _report(self, run: Run, evaluation: Evaluation) -> None:
-        """Tell the search of a rung once all seeds are there, and cut the trial if it says so."""
+        """Tell the search of a rung once all seeds are there, and cut the trial if it says so.
+
+        A folded trial has no say: its run is another's, which may be audited.
+        """
         for number, outcomes in self._open.items():
-            if run.id not in outcomes or number in self._cut:
+            if run.id not in outcomes or number in self._cut or number in self._folded:
                 continue
-            scores = self._rungs.setdefault((number, evaluation.step), {})
+            scores = self._rungs.setdefault(number, {}).setdefault(evaluation.step, {})
             scores[run.id] = evaluation.pearson
             if len(scores) == len(outcomes) and self._search.report(
                 number, evaluation.step, fmean(scores.values())
@@ -185,6 +188,7 @@ class Sweep:
         pruned = value is None and any(o.state is RunState.PRUNED for o in finished)
         self._search.tell(number, value, "; ".join(reasons) or None, pruned=pruned)
         del self._open[number]
+        self._rungs.pop(number, None)
 
     def _watch(self, call: Callable[[Watcher], None]) -> None:
         for watcher in self._watchers:

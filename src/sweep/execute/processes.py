@@ -67,7 +67,7 @@ def in_fresh_process(function: Callable[..., T], *arguments: object) -> T:
     warm_up(function.__module__)
     context: Any = get_context(_METHOD)
     here, there = context.Pipe()
-    process = context.Process(target=_answer, args=(there, function, arguments))
+    process = context.Process(target=_answer, args=(there, function, arguments), daemon=True)
     with _environment(_VARIABLES):
         process.start()
     there.close()
