@@ -40,7 +40,8 @@ from sweep.train.keeper import Keeper
 from sweep.train.model import load_base, load_tokenizer, lora_config
 from sweep.train.pack import Base, Pack
 from sweep.train.precision import dtype_of, resolve_precision
-from sweep.train.trainer import PackTrainer, splits
+from sweep.train.splits import splits
+from sweep.train.trainer import PackTrainer
 
 #: Steps before the clock counts: matrix libraries prepare themselves for each shape.
 _WARM_UP = 4

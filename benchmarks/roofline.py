@@ -31,7 +31,8 @@ from sweep.train.keeper import Keeper
 from sweep.train.model import load_tokenizer, targets_of
 from sweep.train.pack import Base, Pack
 from sweep.train.precision import dtype_of
-from sweep.train.trainer import PackTrainer, splits
+from sweep.train.splits import splits
+from sweep.train.trainer import PackTrainer
 
 _SIDE = 2048
 

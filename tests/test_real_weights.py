@@ -13,7 +13,7 @@ from sweep.core.errors import ModelError
 from sweep.core.recipe import Model, Recipe
 from sweep.core.trial import Event, Finished, Outcome, Run
 from sweep.train.model import load_tokenizer, locate, weights_digest
-from sweep.train.trainer import train_pack
+from sweep.train.runs import train_pack
 
 MINILM = load_settings([])[0].model
 

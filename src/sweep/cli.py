@@ -137,7 +137,7 @@ def _run(args: argparse.Namespace) -> int:
     settings, notices = load_settings(args.overrides, config_dir=args.config_dir)
     _notice(notices)
     if settings.executor.kind != "in_process":
-        warm_up("sweep.train.trainer")
+        warm_up("sweep.train.runs")
     if settings.mode == "plan":
         from sweep.plan import show_plan
 

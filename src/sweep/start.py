@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from rich.console import Console
 from rich.text import Text
 
 from sweep.config import Executor as ExecutorSettings
 from sweep.config import Settings
-from sweep.core.errors import ExportError, Interrupted, StudyError, VerificationError
+from sweep.core.errors import ExportError, Interrupted, VerificationError
 from sweep.core.files import replacing_file
 from sweep.core.orchestrator import Sweep
 from sweep.core.ports import Executor, Watcher
@@ -27,11 +26,11 @@ from sweep.export import Verified, export_run, verify_on
 from sweep.preflight import Preflight, preflight, with_settled_precision
 from sweep.results import Record, Results
 from sweep.search import OptunaSearch
-from sweep.study import locked, open_folder, versions
+from sweep.study import locked, open_folder, settings_of, versions
 from sweep.summary import caveat, failure_lines, folded_lines, pruning_lines
 from sweep.train.cost import relative_cost
 from sweep.train.packable import pack_key
-from sweep.train.trainer import train_pack
+from sweep.train.runs import train_pack
 from sweep.watch.console import ConsoleWatcher, ranked_table
 from sweep.watch.report import ReportWatcher, build_report
 from sweep.watch.wandb_log import WandbWatcher
@@ -225,14 +224,7 @@ def _results_of(folder: Path) -> Results:
     from sweep.core.recipe import SEARCHABLE_KEYS
     from sweep.core.space import parse_space
 
-    path = folder / "config.yaml"
-    if not path.is_file():
-        raise StudyError(
-            "A study's folder holds `config.yaml`.",
-            value=f"{folder} does not",
-            way_out="name a folder below `results/`",
-        )
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = settings_of(folder)
     space = parse_space(content["search"]["space"], valid_keys=SEARCHABLE_KEYS)
     return Results(folder, searched_keys=space.keys, versions=content["versions"])
 

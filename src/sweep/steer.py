@@ -11,7 +11,7 @@ from rich.text import Text
 from sweep.core.errors import StudyError
 from sweep.core.files import ask_to_stop
 from sweep.core.trial import RunState
-from sweep.study import is_driven
+from sweep.study import is_driven, settings_of
 from sweep.watch.console import ranked_table
 
 _SHOWN = 10
@@ -64,14 +64,10 @@ def stop_run(folder: Path, run_id: str) -> str:
 
 
 def _table(folder: Path) -> pd.DataFrame:
+    """The runs so far; none where the first is still to be taken up."""
+    settings_of(folder)
     path = folder / "table.csv"
-    if not path.is_file():
-        raise StudyError(
-            "A study's folder holds `table.csv`.",
-            value=f"{folder} does not",
-            way_out="name a folder below `results/`",
-        )
-    return pd.read_csv(path)
+    return pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=["state"])
 
 
 def _say(console: Console, *lines: str) -> None:

@@ -59,6 +59,23 @@ def locked(folder: Path) -> Iterator[None]:
         ) from None
 
 
+def settings_of(folder: Path) -> dict[str, Any]:
+    """The settings that a study was begun with.
+
+    Raises:
+        StudyError: the folder holds no study.
+    """
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise StudyError(
+            "A study's folder holds `config.yaml`.",
+            value=f"{folder} does not",
+            way_out="name a folder below `results/`",
+        )
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content
+
+
 def is_driven(folder: Path) -> bool:
     """Whether a driver holds the study."""
     lock = FileLock(folder / ".lock", timeout=0)

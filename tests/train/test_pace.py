@@ -12,7 +12,7 @@ from sweep.core.recipe import Recipe
 from sweep.core.trial import Event, Finished, Run
 from sweep.train.data import load_split
 from sweep.train.pace import measure_pace, num_steps
-from sweep.train.trainer import train_pack
+from sweep.train.runs import train_pack
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ from sweep.train.keeper import Keeper
 from sweep.train.model import load_tokenizer
 from sweep.train.pack import Base, Pack
 from sweep.train.packable import pack_key, why_alone
-from sweep.train.trainer import PackTrainer, splits
+from sweep.train.splits import splits
+from sweep.train.trainer import PackTrainer
 
 TEXTS = ["고양이 책", "cat dog train sea 나무 바다 책", "dog", "아이 선생님 기차"]
 

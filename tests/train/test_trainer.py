@@ -47,7 +47,7 @@ from sweep.train.keeper import scores
 from sweep.train.model import locate, targets_of
 from sweep.train.packable import pack_key, why_alone
 from sweep.train.rungs import read_rung
-from sweep.train.trainer import train_pack
+from sweep.train.runs import train_pack
 
 
 def train_together(

@@ -45,7 +45,10 @@ class Run:
     @property
     def name(self) -> str:
         """For people: trial number, labels, seed."""
-        labels = " ".join(str(value) for value in self.params.values())
+        labels = " ".join(
+            f"{value:.4g}" if isinstance(value, float) else str(value)
+            for value in self.params.values()
+        )
         return f"{self.trial:03d} {labels} s{self.recipe.seed}".replace("  ", " ")
 
 

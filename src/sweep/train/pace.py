@@ -20,8 +20,9 @@ from sweep.core.trial import Run
 from sweep.train.keeper import Keeper
 from sweep.train.memory import PeakMemory
 from sweep.train.pack import Pack
-from sweep.train.precision import dtype_of, resolve_precision
-from sweep.train.trainer import PackTrainer, base, splits, training_arguments
+from sweep.train.runs import base_of
+from sweep.train.splits import splits
+from sweep.train.trainer import PackTrainer
 
 #: The first steps are slower: matrix libraries prepare themselves for each shape.
 _WARM_UP, _TIMED = 6, 10
@@ -67,10 +68,8 @@ def measure_pace(recipe: Recipe) -> Pace:
     recipe = dataclasses.replace(recipe, trainer=short)
     run = Run(0, {}, recipe)
     with tempfile.TemporaryDirectory(prefix="sweep-pace-") as scratch:
-        device = training_arguments(recipe.trainer, seed=recipe.seed, scratch=scratch).device
-        dtype = dtype_of(resolve_precision(recipe.trainer.precision, use_cpu=short.use_cpu))
         clock = _Clock()
-        with Pack(base(recipe.model, device, dtype), [run]) as pack, PeakMemory() as memory:
+        with Pack(base_of(recipe, scratch=scratch), [run]) as pack, PeakMemory() as memory:
             shared = splits(recipe.model, recipe.data)
             keepers = {run.id: Keeper(run, Path(scratch) / run.id)}
             trainer = PackTrainer(pack, keepers, shared, lambda event: None, scratch=scratch)

@@ -1,15 +1,11 @@
-"""Training: a pack of 1 to K runs through the Hugging Face `Trainer`. There is no other way."""
+"""The Hugging Face `Trainer` for a pack of 1 to K runs. There is no other way of training."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import gc
 import json
 import math
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from transformers import (
-    PreTrainedTokenizerBase,
     PrinterCallback,
     ProgressCallback,
     TrainingArguments,
@@ -29,111 +24,19 @@ from transformers.trainer import TRAINER_STATE_NAME
 from sweep.core.errors import RunFailed
 from sweep.core.files import asked_to_stop
 from sweep.core.ports import Handle
-from sweep.core.recipe import Data, Model, Trainer
-from sweep.core.statistics import Floats
+from sweep.core.recipe import Trainer
 from sweep.core.trial import Evaluated, Finished, Progress, Run, RunState
-from sweep.train.batches import Batch, Collator, GroupedByLength, Rows, batches_by_tokens
-from sweep.train.data import load_split
+from sweep.train.batches import Batch, Collator, GroupedByLength
 from sweep.train.keeper import Keeper
-from sweep.train.memory import PeakMemory
-from sweep.train.model import load_tokenizer
 from sweep.train.optimizers import PackOptimizer, PackSchedule, RunOptimizer
-from sweep.train.pack import Base, Pack
-from sweep.train.packable import pack_key
-from sweep.train.precision import dtype_of, resolve_precision
-from sweep.train.rungs import Rung, read_rung, remove_rung, write_rung
-from sweep.train.tokens import cached_tokens
+from sweep.train.pack import Pack
+from sweep.train.rungs import Rung, remove_rung, write_rung
+from sweep.train.splits import DevSet, Splits
 
 #: Steps between looks at the training losses, to stop a run that has diverged.
 _LOGGING_STEPS = 10
 #: Seconds between two progress events.
 _PROGRESS_SECONDS = 0.5
-
-
-@dataclasses.dataclass(frozen=True)
-class Splits:
-    """What all runs on one data set share, loaded once per process."""
-
-    tokenizer: PreTrainedTokenizerBase
-    train: Rows
-    dev: Rows
-
-
-@functools.lru_cache(maxsize=4)
-def splits(model: Model, data: Data) -> Splits:
-    """Tokenizer and tokenised pairs."""
-    tokenizer = load_tokenizer(model)
-    train, dev = (
-        Rows(cached_tokens(load_split(data, split), tokenizer, data)) for split in ("train", "dev")
-    )
-    return Splits(tokenizer, train, dev)
-
-
-@functools.lru_cache(maxsize=1)
-def base(model: Model, device: torch.device, dtype: torch.dtype) -> Base:
-    """The frozen base that this process trains on; one at a time."""
-    return Base(model, load_tokenizer(model), device=device, dtype=dtype)
-
-
-def train_pack(runs: Sequence[Run], runs_dir: Path, handle: Handle) -> None:
-    """Train runs of one `pack_key`; of each, keep the adapter of its best dev evaluation.
-
-    Writes `adapter/` and `predictions.npy` into the folder of each run, and reports `Progress`,
-    `Evaluated` and one `Finished` for each. A run that fails leaves the others as they are; one
-    that was interrupted goes on from its last rung, after reporting its evaluations again.
-    """
-    if len({pack_key(run.recipe) for run in runs}) > 1:
-        raise ValueError("the runs of a pack must have one pack_key")
-    recipe = runs[0].recipe
-    with tempfile.TemporaryDirectory(prefix="sweep-run-") as scratch:
-        device = training_arguments(recipe.trainer, seed=recipe.seed, scratch=scratch).device
-        precision = resolve_precision(recipe.trainer.precision, use_cpu=recipe.trainer.use_cpu)
-        lent = base(recipe.model, device, dtype_of(precision))
-        splits(recipe.model, recipe.data)
-        # What stays for the whole sweep is not searched for garbage again: half a second a time.
-        gc.freeze()
-        keepers = [Keeper(run, runs_dir / run.id, read_rung(runs_dir / run.id)) for run in runs]
-        for pack in [[k] for k in keepers] if lent.draws_by_itself else _by_step(keepers):
-            _train_together(pack, lent, handle, scratch=scratch)
-
-
-def _by_step(keepers: Sequence[Keeper]) -> list[list[Keeper]]:
-    """Runs that go on from different steps see different batches: one pack for each step."""
-    steps: dict[int, list[Keeper]] = {}
-    for keeper in keepers:
-        steps.setdefault(keeper.rung.step if keeper.rung else 0, []).append(keeper)
-    return list(steps.values())
-
-
-def _train_together(runs: Sequence[Keeper], lent: Base, handle: Handle, *, scratch: str) -> None:
-    recipe = runs[0].run.recipe
-    keepers = {keeper.run.id: keeper for keeper in runs}
-    for keeper in runs:
-        for evaluation in keeper.evaluations:
-            handle(Evaluated(keeper.run.id, evaluation))
-    try:
-        with Pack(lent, [keeper.run for keeper in runs]) as pack:
-            with PeakMemory() as memory:
-                shared = splits(recipe.model, recipe.data)
-                trainer = PackTrainer(pack, keepers, shared, handle, scratch=scratch)
-                trainer.train_to_the_end()
-            for run in pack.runs:
-                outcome = keepers[run.id].outcome(
-                    pack,
-                    steps=trainer.state.global_step,
-                    tokens=trainer.tokens,
-                    pack_size=len(runs),
-                    peak_mb=memory.peak_mb,
-                )
-                handle(Finished(run.id, outcome))
-                remove_rung(keepers[run.id].folder)
-    except BaseException:
-        # Half an adapter may be left on it (out of memory): the next pack loads another.
-        base.cache_clear()
-        raise
-    finally:
-        # The trainer, its optimizer and the callbacks refer to each other in circles.
-        gc.collect()
 
 
 def training_arguments(trainer: Trainer, *, seed: int, scratch: str) -> TrainingArguments:
@@ -194,7 +97,7 @@ class PackTrainer(HfTrainer):
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
         self._rows, self._collate = shared.train, collator
-        self._dev = _DevSet(shared.dev, collator, args.per_device_eval_batch_size)
+        self._dev = DevSet(shared.dev, collator, args.per_device_eval_batch_size)
         self._members: dict[str, RunOptimizer] = {}
         rung = next(iter(keepers.values())).rung
         self._scratch = Path(scratch)
@@ -410,32 +313,3 @@ class PackTrainer(HfTrainer):
         for run in self._pack.runs:
             self._keepers[run.id].seconds += (now - self._clock) / len(self._pack)
         self._clock = now
-
-
-class _DevSet:
-    """Dev in batches of like lengths, collated once: evaluations repeat them.
-
-    Args:
-        batch_size: Rows of a batch of average length.
-    """
-
-    def __init__(self, rows: Rows, collator: Collator, batch_size: int) -> None:
-        self.labels = rows.labels
-        tokens = math.ceil(batch_size * float(rows.lengths.mean()))
-        self._order = batches_by_tokens(rows.lengths, tokens)
-        self._batches = [collator([rows[i] for i in batch]) for batch in self._order]
-
-    @torch.no_grad()
-    def predictions(self, pack: Pack, device: torch.device) -> Floats:
-        """`[K, N]`, in the order of the rows."""
-        pack.model.eval()
-        found = np.empty((len(pack), len(self.labels)))
-        outs = [pack.forward(batch) for batch in self._on(device)]
-        # All at once at the end: a GPU need not wait for each batch.
-        for places, out in zip(self._order, outs, strict=True):
-            found[:, places] = out.double().cpu().numpy()
-        return found
-
-    def _on(self, device: torch.device) -> Iterator[Batch]:
-        for batch in self._batches:
-            yield {name: t.to(device, non_blocking=True) for name, t in batch.items()}

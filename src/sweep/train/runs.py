@@ -1,0 +1,96 @@
+"""Runs trained in packs, on a base and on pairs that the process keeps: what a worker calls."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from sweep.core.ports import Handle
+from sweep.core.recipe import Model, Recipe
+from sweep.core.trial import Evaluated, Finished, Run
+from sweep.train.keeper import Keeper
+from sweep.train.memory import PeakMemory
+from sweep.train.model import load_tokenizer
+from sweep.train.pack import Base, Pack
+from sweep.train.packable import pack_key
+from sweep.train.precision import dtype_of, resolve_precision
+from sweep.train.rungs import read_rung, remove_rung
+from sweep.train.splits import splits
+from sweep.train.trainer import PackTrainer, training_arguments
+
+
+def base_of(recipe: Recipe, *, scratch: str) -> Base:
+    """The frozen base of a recipe, on the device and in the precision that it trains with."""
+    device = training_arguments(recipe.trainer, seed=recipe.seed, scratch=scratch).device
+    precision = resolve_precision(recipe.trainer.precision, use_cpu=recipe.trainer.use_cpu)
+    return _base(recipe.model, device, dtype_of(precision))
+
+
+@functools.lru_cache(maxsize=1)
+def _base(model: Model, device: torch.device, dtype: torch.dtype) -> Base:
+    """One at a time: a process trains on one base after the other."""
+    return Base(model, load_tokenizer(model), device=device, dtype=dtype)
+
+
+def train_pack(runs: Sequence[Run], runs_dir: Path, handle: Handle) -> None:
+    """Train runs of one `pack_key`; of each, keep the adapter of its best dev evaluation.
+
+    Writes `adapter/` and `predictions.npy` into the folder of each run, and reports `Progress`,
+    `Evaluated` and one `Finished` for each. A run that fails leaves the others as they are; one
+    that was interrupted goes on from its last rung, after reporting its evaluations again.
+    """
+    if len({pack_key(run.recipe) for run in runs}) > 1:
+        raise ValueError("the runs of a pack must have one pack_key")
+    recipe = runs[0].recipe
+    with tempfile.TemporaryDirectory(prefix="sweep-run-") as scratch:
+        lent = base_of(recipe, scratch=scratch)
+        splits(recipe.model, recipe.data)
+        # What stays for the whole sweep is not searched for garbage again: half a second a time.
+        gc.freeze()
+        keepers = [Keeper(run, runs_dir / run.id, read_rung(runs_dir / run.id)) for run in runs]
+        for pack in [[k] for k in keepers] if lent.draws_by_itself else _by_step(keepers):
+            _train_together(pack, lent, handle, scratch=scratch)
+
+
+def _by_step(keepers: Sequence[Keeper]) -> list[list[Keeper]]:
+    """Runs that go on from different steps see different batches: one pack for each step."""
+    steps: dict[int, list[Keeper]] = {}
+    for keeper in keepers:
+        steps.setdefault(keeper.rung.step if keeper.rung else 0, []).append(keeper)
+    return list(steps.values())
+
+
+def _train_together(runs: Sequence[Keeper], lent: Base, handle: Handle, *, scratch: str) -> None:
+    recipe = runs[0].run.recipe
+    keepers = {keeper.run.id: keeper for keeper in runs}
+    for keeper in runs:
+        for evaluation in keeper.evaluations:
+            handle(Evaluated(keeper.run.id, evaluation))
+    try:
+        with Pack(lent, [keeper.run for keeper in runs]) as pack:
+            with PeakMemory() as memory:
+                shared = splits(recipe.model, recipe.data)
+                trainer = PackTrainer(pack, keepers, shared, handle, scratch=scratch)
+                trainer.train_to_the_end()
+            for run in pack.runs:
+                outcome = keepers[run.id].outcome(
+                    pack,
+                    steps=trainer.state.global_step,
+                    tokens=trainer.tokens,
+                    pack_size=len(runs),
+                    peak_mb=memory.peak_mb,
+                )
+                handle(Finished(run.id, outcome))
+                remove_rung(keepers[run.id].folder)
+    except BaseException:
+        # Half an adapter may be left on it (out of memory): the next pack loads another.
+        _base.cache_clear()
+        raise
+    finally:
+        # The trainer, its optimizer and the callbacks refer to each other in circles.
+        gc.collect()

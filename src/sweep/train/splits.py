@@ -1,0 +1,68 @@
+"""Train and dev as the training sees them: tokenised once, dev in batches made once."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from sweep.core.recipe import Data, Model
+from sweep.core.statistics import Floats
+from sweep.train.batches import Batch, Collator, Rows, batches_by_tokens
+from sweep.train.data import load_split
+from sweep.train.model import load_tokenizer
+from sweep.train.pack import Pack
+from sweep.train.tokens import cached_tokens
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What all runs on one data set share, loaded once per process."""
+
+    tokenizer: PreTrainedTokenizerBase
+    train: Rows
+    dev: Rows
+
+
+@functools.lru_cache(maxsize=4)
+def splits(model: Model, data: Data) -> Splits:
+    """Tokenizer and tokenised pairs."""
+    tokenizer = load_tokenizer(model)
+    train, dev = (
+        Rows(cached_tokens(load_split(data, split), tokenizer, data)) for split in ("train", "dev")
+    )
+    return Splits(tokenizer, train, dev)
+
+
+class DevSet:
+    """Dev in batches of like lengths, collated once: evaluations repeat them.
+
+    Args:
+        batch_size: Rows of a batch of average length.
+    """
+
+    def __init__(self, rows: Rows, collator: Collator, batch_size: int) -> None:
+        self.labels = rows.labels
+        tokens = math.ceil(batch_size * float(rows.lengths.mean()))
+        self._order = batches_by_tokens(rows.lengths, tokens)
+        self._batches = [collator([rows[i] for i in batch]) for batch in self._order]
+
+    @torch.no_grad()
+    def predictions(self, pack: Pack, device: torch.device) -> Floats:
+        """`[K, N]`, in the order of the rows."""
+        pack.model.eval()
+        found = np.empty((len(pack), len(self.labels)))
+        outs = [pack.forward(batch) for batch in self._on(device)]
+        # All at once at the end: a GPU need not wait for each batch.
+        for places, out in zip(self._order, outs, strict=True):
+            found[:, places] = out.double().cpu().numpy()
+        return found
+
+    def _on(self, device: torch.device) -> Iterator[Batch]:
+        for batch in self._batches:
+            yield {name: t.to(device, non_blocking=True) for name, t in batch.items()}
