@@ -136,8 +136,8 @@ def ranked_table(
     rows: Sequence[Mapping[Any, Any]], *, keys: Sequence[str], limit: int = 20
 ) -> Table:
     """The leaderboard for the terminal; `rows` are those of `leaderboard.csv`."""
-    # Narrow on purpose: with four searched keys it fits 80 columns.
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    # Narrow on purpose: with five searched keys it fits 80 columns.
+    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
     names = ["#", "Pearson", "95 % interval", "tied", *map(short, keys), "LoRA", "s"]
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
@@ -177,7 +177,7 @@ def _cells(row: Mapping[Any, Any], keys: Sequence[str]) -> list[str]:
         f"{row['mean']:.4f}",
         f"{low:.3f} {high:.3f}" if known else "",
         "yes" if row.get("tied_with_best") is True else "",
-        *(f"{row[key]:g}" if isinstance(row[key], float) else str(row[key]) for key in keys),
+        *(f"{row[key]:.3g}" if isinstance(row[key], float) else str(row[key]) for key in keys),
         compact(row["lora_params"]),
         f"{row['train_seconds']:.0f}",
     ]

@@ -1,0 +1,28 @@
+"""The ranking on a terminal 80 columns wide."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from sweep.watch.console import ranked_table
+
+KEYS = (
+    "lora.r",
+    "lora.lora_alpha",
+    "lora.lora_dropout",
+    "lora.target_modules",
+    "trainer.learning_rate",
+)
+
+
+def test_five_searched_keys_fit_without_a_cell_cut_off() -> None:
+    values = dict(zip(KEYS, (16, 32, 0.1, "all-linear", 0.0004490319977), strict=True))
+    scores = {"mean": 0.7719, "ci_low": 0.736, "ci_high": 0.805, "tied_with_best": True}
+    row = {"rank": 12, **scores, **values, "lora_params": 675_840, "train_seconds": 23.4}
+    out = io.StringIO()
+    Console(file=out, width=80).print(ranked_table([row], keys=KEYS))
+    assert "…" not in out.getvalue()
+    for cell in ("0.7719", "0.736 0.805", "yes", "16", "32", "all-linear", "0.000449", "675.8k"):
+        assert cell in out.getvalue()
