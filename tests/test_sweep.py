@@ -488,8 +488,10 @@ def test_status_and_stop_from_another_terminal(
     assert code == 0
     wait_for(lambda: "pruned" in set(table(study)["state"]), process)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    printed = process.communicate(timeout=60)
     assert process.returncode == 130
+    # Workers that are stopped in the middle of a run leave nothing behind.
+    assert not any("leaked" in text for text in printed)
     rows = table(study)
     stopped = rows[rows["config_id"] == config].iloc[0]
     assert (stopped["state"], stopped["reason"]) == ("pruned", "stopped by hand")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Mapping
 from multiprocessing.connection import Connection, wait
@@ -40,6 +41,8 @@ def serve(
         torch.set_num_threads(threads)
     if core is not None:
         os.sched_setaffinity(0, {core})
+    # Leave as Python does: temporary files and semaphores would stay behind otherwise.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # Ctrl-C reaches the whole process group; the driver decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     print_to(log)
