@@ -25,6 +25,7 @@ from rich.progress import track
 from sweep.core.orchestrator import Sweep
 from sweep.core.ports import Handle, Pack
 from sweep.core.recipe import SEARCHABLE_KEYS, Recipe
+from sweep.core.rules import Rules
 from sweep.core.space import parse_space
 from sweep.core.trial import Evaluation, Finished, Outcome, RunState
 from sweep.execute.cores import physical_cores
@@ -39,10 +40,10 @@ LABELS = np.random.default_rng(0).uniform(0, 5, _ROWS)
 def of_a_sweep() -> dict[str, float]:
     """`lora_grid` in a process of its own: wall time, and the training it holds."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "sweep", "+experiment=lora_grid", "tracking=disabled"]
+        command = [sys.executable, "-m", "sweep", "+experiment=lora_grid", "confirm=none"]
         start = time.perf_counter()
         subprocess.run(
-            [*command, f"results_dir={folder}"],
+            [*command, "tracking=disabled", f"results_dir={folder}"],
             check=True,
             stdout=subprocess.DEVNULL,
             env={**os.environ, "HF_HUB_OFFLINE": "1"},
@@ -99,7 +100,7 @@ def of_trials(count: int) -> dict[str, Any]:
             watchers=[],
             expand=lambda params, seed: Recipe(seed=seed).with_values(space.values(params)),
             pack_key=lambda recipe: recipe.run_id,
-            seeds=[0],
+            rules=Rules(seeds=(0,)),
         ).run()
         seconds = time.perf_counter() - start
         return {

@@ -106,6 +106,7 @@ def plain(recipe: Recipe, scratch: Path, *, autocast: bool) -> float:
             per_device_train_batch_size=recipe.trainer.per_device_train_batch_size,
             learning_rate=recipe.trainer.learning_rate,
             bf16=autocast,
+            use_cpu=not torch.cuda.is_available(),
             report_to="none",
             disable_tqdm=True,
             save_strategy="no",

@@ -27,7 +27,13 @@ def table_of(key: str, value: str, steps: int) -> pd.DataFrame:
     with tempfile.TemporaryDirectory() as folder:
         command = [
             *(sys.executable, "-m", "sweep", "+experiment=lora_grid", "tracking=disabled"),
-            *("search.seeds=[0,1,2]", f"{key}={value}", f"trainer.max_steps={steps}"),
+            *(
+                "search.seeds=[0,1,2]",
+                "search.race=false",
+                "confirm=none",
+                f"{key}={value}",
+                f"trainer.max_steps={steps}",
+            ),
             *(f"trainer.eval_steps={steps // 2}", f"results_dir={folder}"),
         ]
         start = time.perf_counter()

@@ -32,6 +32,7 @@ _POLL_SECONDS = 0.25
 def overrides(case: str, files: Path | None, steps: int) -> list[str]:
     search, data = case.split("_")
     common = [
+        "confirm=none",
         "+experiment=" + {"grid": "lora_grid", "tpe": "lora_tpe"}[search],
         f"trainer.max_steps={steps}",
         f"trainer.eval_steps={steps // 2}",

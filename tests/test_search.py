@@ -187,7 +187,7 @@ def test_dear_cells_of_a_grid_come_first(tmp_path: Path) -> None:
     assert [trial.params["lora.r"] for trial in trials if trial] == ["16", "8", "4"]
 
 
-@pytest.mark.parametrize("pruner", ["median", "percentile", "halving", "hyperband"])
+@pytest.mark.parametrize("pruner", ["median", "percentile", "asha", "hyperband"])
 def test_what_falls_behind_is_pruned_counts_as_tried_and_is_not_asked_again(
     pruner: Any, tmp_path: Path
 ) -> None:

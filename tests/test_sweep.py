@@ -39,6 +39,7 @@ def arguments(tiny_model: Path, pair_files: dict[str, Path]) -> list[str]:
         "trainer.precision=fp32",
         "tracking=disabled",
         "executor=in_process",
+        "confirm=none",
         "name=작은_실험",
         SPACE,
     ]
@@ -244,6 +245,31 @@ def test_several_seeds_are_runs_of_one_config(
     assert rows["seed"].tolist() == [0, 1]
     assert board["n_seeds"].tolist() == [2]
     assert board["mean"].iloc[0] == pytest.approx(rows["pearson"].mean())
+
+
+def test_pool_is_halved_and_its_leaders_are_confirmed_on_fresh_seeds(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments.remove(SPACE)
+    arguments = [argument for argument in arguments if not argument.startswith("confirm=")]
+    options = [
+        *("search=random", "search.n_trials=9", "search.pruner=halving", "search.audit=0"),
+        *("trainer.max_steps=6", "trainer.eval_steps=1", "confirm.top=2", "confirm.seeds=2"),
+        "search.space={trainer.weight_decay:{low:0.0,high:0.1}}",
+    ]
+    code, out, _ = run(*arguments, *options, capfd=capfd)
+    assert code == 0
+    study = home / "results" / "작은_실험"
+    rows = table(study)
+    searched = rows[rows["seed"] == 0]
+    assert sorted(searched.loc[searched["state"] == "pruned", "steps"]) == [1] * 6 + [3] * 2
+    assert (searched["state"] == "complete").sum() == 1
+    assert rows.loc[rows["seed"] != 0, "seed"].tolist() == [1, 2]
+    assert "confirming 1 configs, 2 fresh seeds each" in out
+    assert not list(study.glob("runs/*/rung.pt"))
+    code, out, _ = run(*arguments, *options, capfd=capfd)
+    assert code == 0
+    assert "started" not in out
 
 
 def test_pruned_sweep_says_what_was_saved_and_goes_on_without_training(

@@ -44,16 +44,33 @@ class Search:
     #: `grid` trains every cell; the others draw `n_trials` configs in total.
     sampler: Literal["grid", "random", "qmc", "tpe", "gp"] = "grid"
     n_trials: int = 20
-    #: Every config is trained with each of these; its score is their mean.
+    #: Seeds that a config is trained with, one after the other; its score is their mean.
     seeds: tuple[int, ...] = (0,)
+    #: A further seed is trained only while the config may still be the best one.
+    race: bool = True
     #: Seed of the sampler, not of the training.
     sampler_seed: int = 0
-    #: Ends runs early whose dev scores fall behind, at their evaluations.
-    pruner: Literal["none", "median", "percentile", "halving", "hyperband"] = "none"
+    #: Ends runs early whose dev scores fall behind, at their evaluations. `halving` looks at all
+    #: configs at once and so needs a sampler that does not learn; the others judge as they come.
+    pruner: Literal["none", "median", "percentile", "halving", "asha", "hyperband"] = "none"
+    #: Of `halving` and `asha`: the best 1 in so many goes on.
+    reduction: int = 3
     #: Share of the runs to be pruned that is trained on all the same, to see what pruning costs.
     audit: float = 0.1
     #: Name or dotted key to choices or a range; see `docs/configuration.md`.
     space: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Confirm:
+    """Training the leaders again, on seeds that the search never used."""
+
+    #: Configs with the best means, beside the baseline; 0 confirms nothing.
+    top: int = 3
+    #: Fresh seeds of each.
+    seeds: int = 5
+    #: Runs at most, as a share of the runs of the search; seeds are saved where it is too little.
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -92,6 +109,7 @@ class Settings:
     lora: Lora
     trainer: Trainer
     search: Search
+    confirm: Confirm
     executor: Executor
     tracking: Tracking
     results_dir: str = "results"
@@ -117,12 +135,16 @@ class Settings:
         return checked(self.recipe(seed).with_values(self.space.values(params)))
 
 
+#: Samplers whose draws do not depend on scores.
+_INDIFFERENT = ("grid", "random", "qmc")
+
 _PARTS: dict[str, type] = {
     "model": Model,
     "data": Data,
     "lora": Lora,
     "trainer": Trainer,
     "search": Search,
+    "confirm": Confirm,
     "executor": Executor,
     "tracking": Tracking,
 }
@@ -164,6 +186,7 @@ def load_settings(
         settings, model=_absolute_model(settings.model), data=_absolute_data(settings.data)
     )
     _check_search(settings.search)
+    _check_confirm(settings.confirm)
     _refuse_mixed_precisions(settings.space)
     _refuse_fixed_and_searched(settings.space, ready.keys)
     checked(settings.recipe(seed=0))
@@ -278,6 +301,23 @@ def _check_search(search: Search) -> None:
         raise ConfigError("`search.audit` must lie in [0, 1].", value=search.audit)
     if search.n_trials < 1:
         raise ConfigError("`search.n_trials` must be at least 1.", value=search.n_trials)
+    if search.reduction < 2:
+        raise ConfigError("`search.reduction` must be at least 2.", value=search.reduction)
+    if search.pruner == "halving" and search.sampler not in _INDIFFERENT:
+        raise ConfigError(
+            "`search.pruner=halving` sees all configs before it ends any.",
+            value=f"`search.sampler={search.sampler}` draws configs by the scores of earlier ones",
+            way_out="take `search.pruner=asha` or `hyperband`, or `search=random`, `qmc`, `grid`",
+        )
+
+
+def _check_confirm(confirm: Confirm) -> None:
+    if confirm.top < 0 or confirm.seeds < 1 or confirm.share < 0:
+        raise ConfigError(
+            "`confirm` needs top >= 0, seeds >= 1 and share >= 0.",
+            value=f"top {confirm.top}, seeds {confirm.seeds}, share {confirm.share:g}",
+            way_out="`confirm=none` confirms nothing",
+        )
 
 
 def _refuse_fixed_and_searched(space: Space, given: Sequence[str]) -> None:

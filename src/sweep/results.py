@@ -20,11 +20,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.core.files import write_text
+from sweep.core.files import remove_rung, write_text
 from sweep.core.recipe import Recipe
 from sweep.core.space import label_of
 from sweep.core.statistics import standings
-from sweep.core.trial import Evaluated, Evaluation, Event, Finished, Outcome, Run, RunState, Started
+from sweep.core.trial import (
+    Evaluated,
+    Evaluation,
+    Event,
+    Finished,
+    Outcome,
+    Paused,
+    Run,
+    RunState,
+    Started,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -104,9 +114,13 @@ class Results:
         elif isinstance(event, Evaluated):
             rungs = (*self._records[event.run_id].evaluations, event.evaluation)
             self._change(event.run_id, evaluations=rungs)
+        elif isinstance(event, Paused):
+            self._change(event.run_id, state=RunState.QUEUED)
         elif isinstance(event, Finished):
             self._change(event.run_id, state=event.outcome.state, outcome=event.outcome)
             self._write_record(event.run_id)
+            # One that was cut while it was paused has left it.
+            remove_rung(self.folder / "runs" / event.run_id)
         self._write_tables_now_and_then()
 
     def close(self) -> None:

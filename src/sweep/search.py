@@ -32,7 +32,7 @@ from sweep.core.trial import Trial
 logger = logging.getLogger(__name__)
 
 Sampler = Literal["grid", "random", "qmc", "tpe", "gp"]
-Pruner = Literal["none", "median", "percentile", "halving", "hyperband"]
+Pruner = Literal["none", "median", "percentile", "halving", "asha", "hyperband"]
 
 #: Trials that the median and percentile pruners see to their end before they cut any.
 _FIRST_WHOLE = 4
@@ -51,7 +51,9 @@ class OptunaSearch:
         num_trials: Scored configs in total, over all starts; ignored by a grid.
         seeds: Seeds that a trial's value is the mean over; other seeds are other values.
         sampler_seed: Seed of the sampler.
-        pruner: Ends trials early on the strength of what `report` was told.
+        pruner: Ends trials early on the strength of what `report` was told; `halving` is the
+            loop's, which sees all configs at once.
+        reduction: Of `asha`.
         cost: Of a point; the cells of a grid are queued dearest first.
     """
 
@@ -66,6 +68,7 @@ class OptunaSearch:
         seeds: Sequence[int] = (0,),
         sampler_seed: int = 0,
         pruner: Pruner = "none",
+        reduction: int = 3,
         cost: Callable[[Params], float] = lambda params: 0.0,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -76,7 +79,7 @@ class OptunaSearch:
         # A quasi-random sequence keeps its own place in the study, under one seed.
         moved = 0 if sampler == "qmc" else len(trials)
         self._study.sampler = _sampler(sampler, seed=sampler_seed + moved)
-        self._study.pruner = _pruner(pruner)
+        self._study.pruner = _pruner(pruner, reduction)
         self._adopted = deque(self._adopt(trials))
         grid = sorted(space.grid(), key=cost, reverse=True) if sampler == "grid" else None
         self._enqueue(_failed_points(trials) if grid is None else grid)
@@ -187,15 +190,15 @@ def _sampler(kind: Sampler, *, seed: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.RandomSampler(seed=seed)
 
 
-def _pruner(kind: Pruner) -> optuna.pruners.BasePruner:
+def _pruner(kind: Pruner, reduction: int) -> optuna.pruners.BasePruner:
     """Optuna's own, with a few trials trained to the end before any is cut short."""
     if kind == "median":
         return optuna.pruners.MedianPruner(n_startup_trials=_FIRST_WHOLE)
     if kind == "percentile":
         return optuna.pruners.PercentilePruner(25.0, n_startup_trials=_FIRST_WHOLE)
-    if kind == "halving":
+    if kind == "asha":
         # Asynchronous successive halving, arXiv:1810.05934.
-        return optuna.pruners.SuccessiveHalvingPruner(reduction_factor=2)
+        return optuna.pruners.SuccessiveHalvingPruner(reduction_factor=reduction)
     if kind == "hyperband":
         return optuna.pruners.HyperbandPruner()
     return optuna.pruners.NopPruner()

@@ -14,10 +14,12 @@ from rich.text import Text
 
 from sweep.config import Executor as ExecutorSettings
 from sweep.config import Settings
+from sweep.core.confirm import Confirmation
 from sweep.core.errors import ExportError, Interrupted, VerificationError
 from sweep.core.files import replacing_file
 from sweep.core.orchestrator import Sweep
 from sweep.core.ports import Executor, Watcher
+from sweep.core.rules import Rules
 from sweep.core.trial import RunState
 from sweep.execute.cores import physical_cores
 from sweep.execute.in_process import InProcess
@@ -109,24 +111,42 @@ def _sweep(settings: Settings, results: Results, watchers: Sequence[Watcher]) ->
         seeds=settings.search.seeds,
         sampler_seed=settings.search.sampler_seed,
         pruner=settings.search.pruner,
+        reduction=settings.search.reduction,
         cost=lambda params: relative_cost(settings.expand(params, settings.search.seeds[0])),
     )
+    runs = _num_runs(settings) or search.num_trials * len(settings.search.seeds)
     return Sweep(
         study=settings.name,
         search=search,
         executor=_executor(
             settings.executor,
             settings.folder,
-            runs=search.num_trials * len(settings.search.seeds),
+            runs=runs,
             most=_largest_pack(settings),
         ),
         records=results,
         watchers=watchers,
         expand=settings.expand,
         pack_key=pack_key,
-        seeds=settings.search.seeds,
-        audit=settings.search.audit,
-        num_runs=_num_runs(settings),
+        rules=_rules(settings, runs=runs),
+        num_runs=runs,
+    )
+
+
+def _rules(settings: Settings, *, runs: int) -> Rules:
+    """How much every config is trained, in a search of so many runs."""
+    search, confirm = settings.search, settings.confirm
+    return Rules(
+        seeds=search.seeds,
+        race=search.race,
+        reduction=search.reduction if search.pruner == "halving" else None,
+        audit=search.audit,
+        confirmation=Confirmation(
+            top=confirm.top,
+            seeds=confirm.seeds,
+            baseline=settings.recipe(search.seeds[0]).config_id,
+            most=int(confirm.share * runs),
+        ),
     )
 
 

@@ -21,9 +21,9 @@ from sweep.core.files import write_text
 Resume = Literal["continue", "extend", "restart"]
 
 #: Settings that may change between starts without changing any result.
-_FREE = ("executor", "tracking", "resume", "results_dir", "name")
+_FREE = ("confirm", "executor", "tracking", "resume", "results_dir", "name")
 #: Settings that `resume=extend` may change.
-_EXTENDABLE = ("search.space", "search.seeds", "search.n_trials")
+_EXTENDABLE = ("search.space", "search.seeds", "search.n_trials", "search.race")
 
 _PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "optuna", "numpy", "scipy")
 

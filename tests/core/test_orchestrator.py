@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+import random
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import pytest
+
+from sweep.core.confirm import Confirmation
 from sweep.core.orchestrator import Sweep
-from sweep.core.ports import Handle, Pack, Totals
+from sweep.core.ports import Handle, Pack, Totals, Watcher
 from sweep.core.recipe import Recipe
+from sweep.core.rules import Rules
 from sweep.core.space import Params
 from sweep.core.trial import (
     Evaluated,
@@ -15,6 +21,7 @@ from sweep.core.trial import (
     Event,
     Finished,
     Outcome,
+    Paused,
     Run,
     RunState,
     Started,
@@ -53,19 +60,29 @@ class ListedSearch:
 
 
 class InstantExecutor:
-    """Finishes packs in reverse order of submission, with the outcome that `score` gives."""
+    """Finishes packs in reverse order of submission, with the outcome that `score` gives.
+
+    A run is evaluated `evaluations` times, with the same score, or until it is to pause.
+    """
 
     num_free = 1
 
     def __init__(
-        self, score: Callable[[Run], float | None], slots: int = 2, pack_size: int = 1
+        self,
+        score: Callable[[Run], float | None],
+        slots: int = 2,
+        pack_size: int = 1,
+        evaluations: int = 1,
     ) -> None:
         self._score = score
+        self._evaluations = evaluations
         self._slots = slots
         self.pack_size = pack_size
         self._open: list[Pack] = []
         self.packs: list[Pack] = []
         self.stopped: dict[str, str] = {}
+        #: Evaluations that a run has come to.
+        self.steps: dict[str, int] = {}
         self.closed = False
 
     @property
@@ -87,13 +104,23 @@ class InstantExecutor:
         for run in pack:
             value = self._score(run)
             handle(Started(run.id, "here"))
-            if value is not None:
-                handle(Evaluated(run.id, Evaluation(1, 0.5, value, value, 0.1)))
+            last = min(self._evaluations, run.until or self._evaluations)
+            rungs = tuple(
+                Evaluation(step, 0.5, value, value, 0.1)
+                for step in range(1, last + 1)
+                if value is not None
+            )
+            for rung in rungs:
+                handle(Evaluated(run.id, rung))
+            self.steps[run.id] = last
             if run.id in self.stopped:
-                outcome = Outcome(RunState.PRUNED, reason=self.stopped[run.id])
+                outcome = Outcome(RunState.PRUNED, reason=self.stopped[run.id], evaluations=rungs)
+            elif rungs and last < self._evaluations:
+                handle(Paused(run.id, Outcome(RunState.PRUNED, evaluations=rungs)))
+                continue
             else:
                 state = RunState.FAILED if value is None else RunState.COMPLETE
-                outcome = Outcome(state, pearson=value)
+                outcome = Outcome(state, pearson=value, evaluations=rungs)
             handle(Finished(run.id, outcome))
 
     def stop(self, run_id: str, reason: str) -> None:
@@ -107,18 +134,19 @@ class Memory:
     """Records in memory."""
 
     def __init__(self) -> None:
+        self.runs: dict[str, Run] = {}
         self.outcomes: dict[str, Outcome] = {}
         self.closed = False
 
     def done(self, run_id: str) -> Outcome | None:
         outcome = self.outcomes.get(run_id)
-        return outcome if outcome and outcome.state is RunState.COMPLETE else None
+        return outcome if outcome and outcome.state is not RunState.FAILED else None
 
     def finished(self) -> list[tuple[Run, Outcome]]:
-        return []
+        return [(self.runs[run_id], outcome) for run_id, outcome in self.outcomes.items()]
 
     def add(self, run: Run) -> None:
-        pass
+        self.runs[run.id] = run
 
     def handle(self, event: Event) -> None:
         if isinstance(event, Finished):
@@ -133,6 +161,9 @@ class BrokenWatcher:
 
     def opened(self, totals: Totals) -> None:
         raise OSError("disk full")
+
+    def planned(self, totals: Totals, reason: str | None) -> None:
+        raise RuntimeError("no server")
 
     def run_event(self, run: Run, event: Event) -> None:
         raise RuntimeError("no server")
@@ -153,18 +184,18 @@ def sweep_of(
     executor: InstantExecutor,
     records: Memory,
     seeds: list[int],
-    audit: float = 0.0,
+    watchers: Sequence[Watcher] = (BrokenWatcher(),),
+    **rules: Any,
 ) -> Sweep:
     return Sweep(
         study="s",
         search=search,
         executor=executor,
         records=records,
-        watchers=[BrokenWatcher()],
+        watchers=watchers,
         expand=expand,
         pack_key=lambda recipe: str(recipe.seed),
-        seeds=seeds,
-        audit=audit,
+        rules=Rules(tuple(seeds), **rules),
     )
 
 
@@ -242,11 +273,11 @@ def test_trial_that_falls_behind_is_stopped_and_told_as_pruned() -> None:
     assert set(executor.stopped.values()) == {"pruned at step 1"}
 
 
-def test_rung_counts_when_all_seeds_have_reached_it() -> None:
+def test_pruner_looks_at_the_first_seed() -> None:
     search = ListedSearch([{"r": 4}])
     executor = InstantExecutor(lambda run: run.recipe.lora.r + run.recipe.seed, slots=1)
     sweep_of(search, executor, Memory(), [0, 1]).run()
-    assert search.reported == [(0, 1, 4.5)]
+    assert search.reported == [(0, 1, 4.0)]
 
 
 def test_folded_trial_never_stops_the_run_of_another() -> None:
@@ -274,3 +305,160 @@ def test_some_trials_to_be_pruned_are_trained_on_and_marked() -> None:
     assert 1 < len(audited) < 20
     # However rare, the first one is among them.
     assert search.told[0] is not None
+
+
+def noisy(run: Run) -> float:
+    """Configs differ by 0.01 a rank, seeds by a few thousandths."""
+    luck = random.Random(run.id).gauss(0, 0.003)
+    return 0.5 + 0.01 * run.recipe.lora.r + luck
+
+
+def seeds_by_rank(executor: InstantExecutor, records: Memory) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for run_id in executor.trained:
+        recipe = records.runs[run_id].recipe
+        found.setdefault(recipe.lora.r, []).append(recipe.seed)
+    return found
+
+
+def test_weak_configs_cost_one_seed_and_the_leader_gets_all() -> None:
+    search = ListedSearch([{"r": r} for r in (9, 10, 1, 2, 3, 4)])
+    executor, records = InstantExecutor(noisy, slots=1), Memory()
+    sweep_of(search, executor, records, [0, 1, 2], race=True).run()
+    seeds = seeds_by_rank(executor, records)
+    assert seeds[9] == seeds[10] == [0, 1, 2]
+    assert [seeds[r] for r in (1, 2, 3, 4)] == [[0]] * 4
+    assert all(value is not None for value in search.told.values())
+
+
+def test_race_is_the_same_when_it_goes_on_after_a_stop() -> None:
+    points = [{"r": r} for r in (9, 10, 1, 2, 3, 4)]
+    whole, all_records = InstantExecutor(noisy, slots=1), Memory()
+    sweep_of(ListedSearch(points), whole, all_records, [0, 1, 2], race=True).run()
+    records = Memory()
+    first = InstantExecutor(noisy, slots=1)
+    sweep_of(ListedSearch(points[:3]), first, records, [0, 1, 2], race=True).run()
+    second = InstantExecutor(noisy, slots=1)
+    sweep_of(ListedSearch(points), second, records, [0, 1, 2], race=True).run()
+    assert sorted(first.trained + second.trained) == sorted(whole.trained)
+
+
+class Totalled:
+    """Notes how many runs there will be."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.finished = 0
+        self.reasons: list[str] = []
+
+    def opened(self, totals: Totals) -> None:
+        self.runs = totals.runs
+
+    def planned(self, totals: Totals, reason: str | None) -> None:
+        self.runs = totals.runs
+        self.reasons += [reason] if reason else []
+
+    def run_event(self, run: Run, event: Event) -> None:
+        self.finished += isinstance(event, Finished)
+
+    def run_reused(self, run: Run, outcome: Outcome) -> None:
+        self.finished += 1
+
+    def closed(self) -> None:
+        pass
+
+
+def test_pool_keeps_the_best_at_each_rung() -> None:
+    search = ListedSearch([{"r": r} for r in range(1, 10)])
+    executor, records = InstantExecutor(noisy, slots=2, pack_size=4, evaluations=9), Memory()
+    sweep_of(search, executor, records, [0], reduction=3).run()
+    assert sorted(Counter(executor.steps.values()).items()) == [(1, 6), (3, 2), (9, 1)]
+    assert [number for number, value in search.told.items() if value is not None] == [8]
+    assert len(search.pruned) == 8
+    assert {o.reason for o in records.outcomes.values() if o.reason} == {
+        "not among the best 3 at step 1",
+        "not among the best 1 at step 3",
+    }
+
+
+@pytest.mark.parametrize("finished", range(1, 9))
+def test_pool_decides_the_same_after_a_stop_between_rungs(finished: int) -> None:
+    """What was told is kept; everything else is asked for again, from its first rung."""
+    points = [{"r": r} for r in range(1, 10)]
+    whole = Memory()
+    sweep_of(
+        ListedSearch(points), InstantExecutor(noisy, evaluations=9), whole, [0], reduction=3
+    ).run()
+    broken = Memory()
+    broken.runs = dict(whole.runs)
+    broken.outcomes = dict(list(whole.outcomes.items())[:finished])
+    sweep_of(
+        ListedSearch(points), InstantExecutor(noisy, evaluations=9), broken, [0], reduction=3
+    ).run()
+    assert broken.outcomes == whole.outcomes
+
+
+def test_audited_runs_of_a_pool_are_trained_on_and_take_nobody_s_place() -> None:
+    search = ListedSearch([{"r": r} for r in range(1, 28)])
+    executor, records = InstantExecutor(noisy, slots=2, evaluations=9), Memory()
+    sweep_of(search, executor, records, [0], reduction=3, audit=0.2).run()
+    audited = [o for o in records.outcomes.values() if o.audited_step is not None]
+    assert audited
+    assert all(o.state is RunState.COMPLETE for o in audited)
+    in_race = [
+        records.runs[name].recipe.lora.r
+        for name, o in records.outcomes.items()
+        if o.state is RunState.COMPLETE and o.audited_step is None
+    ]
+    assert sorted(in_race) == [25, 26, 27]
+
+
+def test_leaders_are_confirmed_on_fresh_seeds_with_the_baseline() -> None:
+    search = ListedSearch([{"r": r} for r in range(1, 9)])
+    executor, records, totals = InstantExecutor(noisy), Memory(), Totalled()
+    rule = Confirmation(top=2, seeds=3, baseline=expand({"r": 1}, 0).config_id)
+    sweep_of(search, executor, records, [0, 5], [totals], confirmation=rule).run()
+    seeds = seeds_by_rank(executor, records)
+    assert {r: sorted(s) for r, s in seeds.items() if len(s) > 2} == {
+        r: [0, 5, 6, 7, 8] for r in (1, 7, 8)
+    }
+    assert search.told.keys() == set(range(8))
+    assert totals.runs == totals.finished == 25
+    assert totals.reasons == ["confirming 3 configs, 3 fresh seeds each"]
+    again, totals = InstantExecutor(noisy), Totalled()
+    sweep_of(ListedSearch([]), again, records, [0, 5], [totals], confirmation=rule).run()
+    assert again.trained == []
+
+
+def test_confirmation_saves_seeds_where_there_is_little_room() -> None:
+    rule = Confirmation(top=3, seeds=5, most=8)
+    assert rule.fresh_seeds(3, used=[0]) == [1, 2]
+    assert rule.fresh_seeds(5, used=[0]) == []
+    assert Confirmation(top=3, seeds=5).fresh_seeds(3, used=[2, 0]) == [3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize(("ranks", "score"), [((4, 8), None), ((4,), 0.5)])
+def test_nothing_is_confirmed_where_nothing_was_chosen(
+    ranks: tuple[int, ...], score: float | None
+) -> None:
+    executor = InstantExecutor(lambda run: score)
+    search = ListedSearch([{"r": r} for r in ranks])
+    sweep_of(search, executor, Memory(), [0], confirmation=Confirmation(top=3, seeds=2)).run()
+    assert len(executor.trained) == len(ranks)
+
+
+def test_baseline_is_confirmed_also_where_it_was_pruned() -> None:
+    search = ListedSearch([{"r": r} for r in range(1, 10)])
+    executor, records = InstantExecutor(noisy, evaluations=3), Memory()
+    rule = Confirmation(top=1, seeds=2, baseline=expand({"r": 2}, 0).config_id)
+    sweep_of(search, executor, records, [0], reduction=3, confirmation=rule).run()
+    seeds = seeds_by_rank(executor, records)
+    assert sorted(r for r, s in seeds.items() if {1, 2} <= set(s)) == [2, 9]
+
+
+def test_number_of_runs_follows_the_race() -> None:
+    totals = Totalled()
+    search = ListedSearch([{"r": r} for r in (9, 10, 1, 2, 3, 4)])
+    executor = InstantExecutor(noisy, slots=1)
+    sweep_of(search, executor, Memory(), [0, 1, 2], [totals], race=True).run()
+    assert totals.runs == totals.finished == len(executor.trained)

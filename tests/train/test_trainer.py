@@ -41,7 +41,16 @@ from transformers import Trainer as HfTrainer
 from sweep.config import load_settings
 from sweep.core.files import ask_to_stop
 from sweep.core.recipe import Model, Recipe
-from sweep.core.trial import Evaluated, Event, Finished, Outcome, Progress, Run, RunState
+from sweep.core.trial import (
+    Evaluated,
+    Event,
+    Finished,
+    Outcome,
+    Paused,
+    Progress,
+    Run,
+    RunState,
+)
 from sweep.train.data import load_split, tokenized
 from sweep.train.keeper import scores
 from sweep.train.model import locate, targets_of
@@ -547,6 +556,46 @@ def test_interrupted_pack_goes_on_from_its_rung_to_the_unbroken_result(
         reported = [e.evaluation for e in events if isinstance(e, Evaluated)]
         assert all(reported.count(evaluation) == 1 for evaluation in found.evaluations)
         assert not (tmp_path / "broken" / one.run_id / "rung.pt").exists()
+
+
+def test_paused_runs_go_on_in_other_packs_to_the_unbroken_result(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    longer = replace(recipe, trainer=replace(recipe.trainer, max_steps=20, eval_steps=4))
+    pack = tuple(Run(i, {}, one) for i, one in enumerate(companions(longer)[:3]))
+    recipes = [run.recipe for run in pack]
+    whole = train_together(recipes, tmp_path / "whole")
+    for run in pack:
+        (tmp_path / "paused" / run.id).mkdir(parents=True)
+    events: list[Event] = []
+
+    def go_on(until: int | None, *places: int) -> None:
+        runs = tuple(replace(pack[place], until=until) for place in places)
+        train_pack(runs, tmp_path / "paused", events.append)
+
+    go_on(1, 0, 1)
+    go_on(1, 2)
+    # Asked for again after an interruption, it waits where it is.
+    go_on(1, 0)
+    go_on(3, 2, 0)
+    paused = [(e.run_id, e.outcome.steps) for e in events if isinstance(e, Paused)]
+    assert paused == [
+        *((pack[place].id, 4) for place in (0, 1, 2, 0)),
+        *((pack[place].id, 12) for place in (2, 0)),
+    ]
+    assert all(e.outcome.pearson is None for e in events if isinstance(e, Paused))
+    go_on(None, 0, 1, 2)
+    outcomes = {e.run_id: e.outcome for e in events if isinstance(e, Finished)}
+    for run, expected in zip(pack, whole, strict=True):
+        found = outcomes[run.id]
+        assert found.state is RunState.COMPLETE
+        assert found.steps == expected.steps
+        assert [e.step for e in found.evaluations] == [4, 8, 12, 16, 20]
+        assert found.pearson == pytest.approx(expected.pearson, abs=1e-6)
+        for name, weights in adapter_of(run.recipe, tmp_path / "whole").items():
+            assert torch.allclose(
+                adapter_of(run.recipe, tmp_path / "paused")[name], weights, atol=1e-6
+            )
 
 
 def test_rung_that_can_not_be_gone_on_from_starts_over(

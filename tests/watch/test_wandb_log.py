@@ -32,6 +32,7 @@ from sweep.core.trial import (
     Event,
     Finished,
     Outcome,
+    Paused,
     Progress,
     Run,
     RunState,
@@ -242,6 +243,23 @@ def test_interleaved_runs_stay_apart(study: Path, monkeypatch: pytest.MonkeyPatc
     ]
     assert curves == [[(5, 0.1), (10, 0.8)], [(5, 0.2), (10, 0.6)]]
     assert [first.summary["pearson"], second.summary["pearson"]] == [0.8, 0.6]
+
+
+def test_paused_run_goes_on_in_the_same_wandb_run(study: Path) -> None:
+    run = make_run(0)
+    play(
+        make_watcher(study, Listener()),
+        (run, Started(run.id, "w0")),
+        (run, evaluated(run, 5, 0.1)),
+        (run, Paused(run.id, Outcome(RunState.PRUNED))),
+        (run, Started(run.id, "w1")),
+        (run, evaluated(run, 5, 0.1)),
+        (run, evaluated(run, 10, 0.8)),
+        (run, finished(run, 0.8)),
+    )
+    only, _ = all_logged(study)
+    assert [(row["_step"], row["dev/pearson"]) for row in only.history] == [(5, 0.1), (10, 0.8)]
+    assert only.summary["state"] == "complete"
 
 
 def test_run_carries_flat_config_history_and_best_score(study: Path) -> None:

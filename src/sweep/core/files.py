@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+#: Where an unfinished run was at its last evaluation.
+RUNG = "rung.pt"
 _STOP = "stop"
 
 
@@ -28,6 +30,11 @@ def asked_to_stop(run_dir: Path) -> str | None:
         return (run_dir / _STOP).read_text(encoding="utf-8")
     except OSError:
         return None
+
+
+def remove_rung(run_dir: Path) -> None:
+    """A finished run needs none."""
+    (run_dir / RUNG).unlink(missing_ok=True)
 
 
 def forget_to_stop(run_dir: Path) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from statistics import fmean
 
+from sweep.core.audit import Audit
+from sweep.core.halving import Pool
+from sweep.core.open_trial import OpenTrial
 from sweep.core.packing import make_packs
 from sweep.core.ports import Executor, Records, Search, Totals, Watcher
+from sweep.core.race import Race
 from sweep.core.recipe import Recipe
+from sweep.core.rules import Rules
 from sweep.core.space import Params
 from sweep.core.trial import (
     Evaluated,
@@ -18,6 +21,7 @@ from sweep.core.trial import (
     Event,
     Finished,
     Outcome,
+    Paused,
     Run,
     RunState,
     Trial,
@@ -32,9 +36,9 @@ class Sweep:
     Args:
         expand: Turns a point of the space and a seed into a recipe.
         pack_key: Runs with equal keys may be trained together.
-        seeds: Seeds that every config is trained with; a trial's value is the mean over them.
-        audit: Share of the trials to be pruned that is trained on all the same; the first one is.
-        num_runs: Distinct runs in total, for people; None takes every trial for another config.
+        rules: How much every config is trained.
+        num_runs: Distinct runs of the search, for people; None takes every trial for another
+            config.
     """
 
     def __init__(
@@ -47,8 +51,7 @@ class Sweep:
         watchers: Sequence[Watcher],
         expand: Callable[[Params, int], Recipe],
         pack_key: Callable[[Recipe], str],
-        seeds: Sequence[int],
-        audit: float = 0.0,
+        rules: Rules,
         num_runs: int | None = None,
     ) -> None:
         self._study = study
@@ -58,19 +61,22 @@ class Sweep:
         self._watchers = watchers
         self._expand = expand
         self._pack_key = pack_key
-        self._seeds = seeds
-        self._audit = audit
-        #: Step at which a trial was to be pruned, and whether it is trained on to the end.
-        self._cut: dict[int, tuple[int, bool]] = {}
-        #: Scores of an open trial's runs, by step and run.
-        self._rungs: dict[int, dict[int, dict[str, float]]] = {}
-        self._num_runs = num_runs or search.num_trials * len(seeds)
+        self._rules = rules
+        self._num_runs = num_runs or search.num_trials * len(rules.seeds)
         self._waiting: list[Run] = []
         self._in_flight: dict[str, Run] = {}
+        self._open: dict[int, OpenTrial] = {}
+        #: Open trials that wait for a run.
+        self._trials_of: dict[str, list[OpenTrial]] = {}
         #: The trial that trains, or has trained, a run.
         self._trial_of: dict[str, int] = {}
-        self._open: dict[int, dict[str, Outcome | None]] = {}
-        self._folded: dict[int, int] = {}
+        self._folded: list[int] = []
+        self._race = Race()
+        self._pool = Pool(rules.reduction)
+        self._audit = Audit(rules.audit)
+        #: A run of every config that did not fail.
+        self._run_of: dict[str, Run] = {}
+        self._confirming = False
 
     @property
     def folded(self) -> list[int]:
@@ -90,18 +96,34 @@ class Sweep:
             self._records.close()
             self._watch(lambda w: w.closed())
 
+    def _reuse(self, run: Run, outcome: Outcome) -> None:
+        self._trial_of.setdefault(run.id, run.trial)
+        self._audit.any_chosen |= outcome.audited_step is not None
+        for evaluation in outcome.evaluations:
+            # Beyond its cut, an audited run is out of the competition.
+            if outcome.audited_step is None or evaluation.step <= outcome.audited_step:
+                self._note(run, evaluation)
+        self._score(run, outcome)
+        self._watch(lambda w: w.run_reused(run, outcome))
+
     def _fill(self) -> bool:
-        """Submit until every worker is busy; False when nothing is left to wait for."""
-        free = self._executor.num_free
-        if free > 0:
-            self._ask_for(free * self._executor.pack_size)
-            packs = make_packs(
-                self._waiting, self._pack_key, most=self._executor.pack_size, workers=free
-            )
-            for pack in packs[:free]:
-                self._executor.submit(pack)
-            self._waiting = [run for pack in packs[free:] for run in pack]
+        """Submit until every worker is busy; False when nothing is left to do."""
+        self._submit()
+        while self._executor.num_open == 0 and (self._promote() or self._confirm()):
+            self._submit()
         return self._executor.num_open > 0
+
+    def _submit(self) -> None:
+        free = self._executor.num_free
+        if free <= 0:
+            return
+        self._ask_for(free * self._executor.pack_size)
+        packs = make_packs(
+            self._waiting, self._pack_key, most=self._executor.pack_size, workers=free
+        )
+        for pack in packs[:free]:
+            self._executor.submit(pack)
+        self._waiting = [run for pack in packs[free:] for run in pack]
 
     def _ask_for(self, runs: int) -> None:
         """Ask for configs until so many runs wait, or the search has no more."""
@@ -112,22 +134,45 @@ class Sweep:
             self._start(trial)
 
     def _start(self, trial: Trial) -> None:
-        runs = [Run(trial.number, trial.params, self._expand(trial.params, s)) for s in self._seeds]
-        self._open[trial.number] = {run.id: self._records.done(run.id) for run in runs}
-        first = self._trial_of.setdefault(runs[0].id, trial.number)
+        opened = self._open[trial.number] = OpenTrial(trial)
+        run_id = self._expand(trial.params, self._rules.seeds[0]).run_id
+        first = self._trial_of.setdefault(run_id, trial.number)
         if first != trial.number:
-            self._folded[trial.number] = first
-        for run in runs:
-            # A run may be under way for another trial of the same config: both wait for it.
-            if self._open[trial.number][run.id] is None and run.id not in self._in_flight:
-                self._in_flight[run.id] = run
-                self._records.add(run)
-                self._waiting.append(run)
-        self._tell_when_complete(trial.number)
+            opened.folded_into = first
+            self._folded.append(trial.number)
+        self._go_on(opened)
 
-    def _reuse(self, run: Run, outcome: Outcome) -> None:
-        self._trial_of[run.id] = run.trial
-        self._watch(lambda w: w.run_reused(run, outcome))
+    def _go_on(self, opened: OpenTrial) -> None:
+        """Start the seeds that are due; a trial with none, and none under way, is told."""
+        while not opened.is_waiting and (seeds := self._due(opened)):
+            for seed in seeds:
+                self._start_seed(opened, seed)
+        if not opened.is_waiting:
+            self._tell(opened)
+
+    def _due(self, opened: OpenTrial) -> Sequence[int]:
+        left = self._rules.seeds[len(opened.outcomes) :]
+        if not self._rules.race:
+            return left
+        config_id = self._expand(opened.trial.params, self._rules.seeds[0]).config_id
+        is_in = not opened.is_pruned and self._race.is_in(config_id)
+        return left[:1] if is_in else ()
+
+    def _start_seed(self, opened: OpenTrial, seed: int) -> None:
+        trial = opened.trial
+        run = Run(trial.number, trial.params, self._expand(trial.params, seed))
+        opened.outcomes[run.id] = self._records.done(run.id)
+        if opened.outcomes[run.id] is not None:
+            return
+        self._trials_of.setdefault(run.id, []).append(opened)
+        # A run may be under way for another trial of the same config: both wait for it.
+        if run.id not in self._in_flight:
+            self._add(self._pool.entering(run) if seed == self._rules.seeds[0] else run)
+
+    def _add(self, run: Run) -> None:
+        self._in_flight[run.id] = run
+        self._records.add(run)
+        self._waiting.append(run)
 
     def _handle(self, event: Event) -> None:
         run = self._in_flight[event.run_id]
@@ -137,58 +182,112 @@ class Sweep:
         self._watch(lambda w: w.run_event(run, event))
         if isinstance(event, Evaluated):
             self._report(run, event.evaluation)
-        if isinstance(event, Finished):
-            del self._in_flight[run.id]
-            for number in [n for n, outcomes in self._open.items() if run.id in outcomes]:
-                self._open[number][run.id] = event.outcome
-                self._tell_when_complete(number)
+        elif isinstance(event, Paused):
+            self._pool.pause(run, event.outcome)
+        elif isinstance(event, Finished):
+            self._finish(run, event.outcome)
+
+    def _finish(self, run: Run, outcome: Outcome) -> None:
+        del self._in_flight[run.id]
+        self._score(run, outcome)
+        for opened in self._trials_of.pop(run.id, ()):
+            opened.outcomes[run.id] = outcome
+            self._go_on(opened)
+
+    def _score(self, run: Run, outcome: Outcome) -> None:
+        if outcome.state is RunState.FAILED:
+            self._pool.forget(run.id)
+            return
+        self._run_of.setdefault(run.recipe.config_id, run)
+        if outcome.pearson is not None and run.recipe.seed in self._rules.seeds:
+            self._race.add(run.recipe.config_id, outcome.pearson)
 
     def _report(self, run: Run, evaluation: Evaluation) -> None:
-        """Tell the search of a rung once all seeds are there, and cut the trial if it says so.
+        """Tell the search of a rung of the first seed, and cut the trial if it says so.
 
-        A folded trial has no say: its run is another's, which may be audited.
+        Further seeds are the race's concern. A folded trial has no say: its run is another's,
+        which may be audited.
         """
-        for number, outcomes in self._open.items():
-            if run.id not in outcomes or number in self._cut or number in self._folded:
+        if run.recipe.seed != self._rules.seeds[0]:
+            return
+        for opened in self._trials_of.get(run.id, ()):
+            if opened.cut_at is not None or opened.folded_into is not None:
                 continue
-            scores = self._rungs.setdefault(number, {}).setdefault(evaluation.step, {})
-            scores[run.id] = evaluation.pearson
-            if len(scores) == len(outcomes) and self._search.report(
-                number, evaluation.step, fmean(scores.values())
-            ):
-                self._prune(number, evaluation.step)
+            self._note(run, evaluation)
+            number, step = opened.trial.number, evaluation.step
+            if self._search.report(number, step, evaluation.pearson):
+                self._cut(opened, step)
+                if not opened.audited:
+                    for run_id, outcome in opened.outcomes.items():
+                        if outcome is None:
+                            self._executor.stop(run_id, f"pruned at step {step}")
 
-    def _prune(self, number: int, step: int) -> None:
-        chosen = random.Random(f"audit {number}").random() < self._audit
-        audited = self._audit > 0 and (chosen or not self._cut)
-        self._cut[number] = (step, audited)
-        if not audited:
-            for run_id, outcome in self._open[number].items():
-                if outcome is None:
-                    self._executor.stop(run_id, f"pruned at step {step}")
+    def _note(self, run: Run, evaluation: Evaluation) -> None:
+        if run.recipe.seed == self._rules.seeds[0]:
+            self._pool.note(run.id, evaluation)
+
+    def _cut(self, opened: OpenTrial, step: int) -> None:
+        opened.cut_at = step
+        opened.audited = self._audit.chooses(opened.trial.number)
 
     def _with_audit(self, event: Finished) -> Finished:
         """The outcome, with the step where the run was to be pruned and was not."""
-        for number, outcomes in self._open.items():
-            if event.run_id in outcomes and self._cut.get(number, (0, False))[1]:
-                outcome = replace(event.outcome, audited_step=self._cut[number][0])
+        for opened in self._trials_of.get(event.run_id, ()):
+            if opened.audited:
+                outcome = replace(event.outcome, audited_step=opened.cut_at)
                 return replace(event, outcome=outcome)
         return event
 
-    def _tell_when_complete(self, number: int) -> None:
-        outcomes = self._open[number].values()
-        if any(outcome is None for outcome in outcomes):
-            return
-        finished = [outcome for outcome in outcomes if outcome is not None]
-        scores = [o.pearson for o in finished if o.pearson is not None]
-        reasons = [o.reason for o in finished if o.reason]
-        if number in self._folded:
-            reasons.append(f"the same training as trial {self._folded[number]}")
-        value = fmean(scores) if scores else None
-        pruned = value is None and any(o.state is RunState.PRUNED for o in finished)
-        self._search.tell(number, value, "; ".join(reasons) or None, pruned=pruned)
+    def _promote(self) -> bool:
+        """Decide about the runs that wait at a rung; False when none does."""
+        promotion = self._pool.promote()
+        if promotion is None:
+            return False
+        for run in promotion.going_on:
+            self._add(run)
+        for run, outcome in promotion.left:
+            opened = self._open[run.trial]
+            self._cut(opened, promotion.step)
+            if opened.audited:
+                self._add(replace(run, until=None))
+            else:
+                self._handle(Finished(run.id, outcome))
+        return True
+
+    def _confirm(self) -> bool:
+        """Once the search is over, train its leaders on fresh seeds; False without any."""
+        rule = self._rules.confirmation
+        if rule is None or self._confirming:
+            return False
+        self._confirming = True
+        configs = rule.configs(self._race.scores, tried=self._run_of)
+        seeds = rule.fresh_seeds(len(configs), used=self._rules.seeds)
+        templates = [replace(self._run_of[config_id], until=None) for config_id in configs]
+        runs = [
+            replace(run, recipe=replace(run.recipe, seed=seed))
+            for seed in seeds
+            for run in templates
+        ]
+        missing = [run for run in runs if self._records.done(run.id) is None]
+        for run in missing:
+            self._add(run)
+        if runs:
+            self._num_runs += len(runs)
+            self._plan_again(f"confirming {len(configs)} configs, {len(seeds)} fresh seeds each")
+        return bool(missing)
+
+    def _tell(self, opened: OpenTrial) -> None:
+        number = opened.trial.number
+        self._search.tell(number, opened.value, opened.reason, pruned=opened.is_pruned)
         del self._open[number]
-        self._rungs.pop(number, None)
+        spared = len(self._rules.seeds) - len(opened.outcomes)
+        if spared:
+            self._num_runs -= spared
+            self._plan_again(None)
+
+    def _plan_again(self, reason: str | None) -> None:
+        totals = Totals(self._study, self._num_runs)
+        self._watch(lambda w: w.planned(totals, reason))
 
     def _watch(self, call: Callable[[Watcher], None]) -> None:
         for watcher in self._watchers:

@@ -16,8 +16,8 @@ Handle = Callable[[Event], None]
 Pack = tuple[Run, ...]
 
 #: Trains a pack, may write into the folders of its runs below the one given, tells its progress
-#: and one `Finished` per run. It may also raise: the executor makes failures of it for the runs
-#: that had not finished.
+#: and one `Finished` per run, or one `Paused` where the run is to wait at a rung. It may also
+#: raise: the executor makes failures of it for the runs that had not finished.
 TrainFn = Callable[[Pack, Path, Handle], None]
 
 
@@ -100,6 +100,9 @@ class Watcher(Protocol):
 
     def opened(self, totals: Totals) -> None:
         """The sweep starts."""
+
+    def planned(self, totals: Totals, reason: str | None) -> None:
+        """There will be more or fewer runs than was said; `reason` is for people."""
 
     def run_event(self, run: Run, event: Event) -> None:
         """Something happened to a run."""

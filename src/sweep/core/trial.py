@@ -37,6 +37,8 @@ class Run:
     trial: int
     params: Params
     recipe: Recipe
+    #: Number of the evaluation at which it is to pause; None trains it to the end.
+    until: int | None = None
 
     @property
     def id(self) -> str:
@@ -119,6 +121,14 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
+class Paused:
+    """The run waits at a rung and holds no worker; `outcome` is what it leaves if it ends there."""
+
+    run_id: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
 class Finished:
     """The run ended, for good or bad."""
 
@@ -126,4 +136,4 @@ class Finished:
     outcome: Outcome
 
 
-Event = Started | Progress | Evaluated | Finished
+Event = Started | Progress | Evaluated | Paused | Finished

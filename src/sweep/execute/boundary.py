@@ -10,7 +10,7 @@ from pathlib import Path
 from sweep.core.errors import RunFailed, UserMistake
 from sweep.core.files import forget_to_stop
 from sweep.core.ports import Handle, Pack, TrainFn
-from sweep.core.trial import Event, Finished, Outcome, RunState, Started
+from sweep.core.trial import Event, Finished, Outcome, Paused, RunState, Started
 
 
 class Boundary:
@@ -32,7 +32,7 @@ class Boundary:
         self._most: int | None = None
 
     def attempt(self, pack: Pack, handle: Handle) -> None:
-        """Report `Started`, what the training reports, and exactly one `Finished`, for each run."""
+        """Report `Started`, what the training reports, and one `Finished` or `Paused`, a run."""
         waiting = [pack]
         while waiting:
             runs = waiting.pop(0)
@@ -45,7 +45,7 @@ class Boundary:
         open_runs = {run.id: run for run in runs}
 
         def listen(event: Event) -> None:
-            if isinstance(event, Finished):
+            if isinstance(event, Finished | Paused):
                 del open_runs[event.run_id]
                 event = replace(event, outcome=replace(event.outcome, worker=self._worker))
             handle(event)

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from sweep.core.files import ask_to_stop
 from sweep.core.ports import Handle, Pack, TrainFn
-from sweep.core.trial import Event, Finished, Outcome, Run, RunState
+from sweep.core.trial import Event, Finished, Outcome, Paused, Run, RunState
 from sweep.execute.worker import print_to, serve
 
 T = TypeVar("T")
@@ -192,7 +192,7 @@ class Processes:
         except (EOFError, ConnectionError):
             self._replace(worker, handle)
             return
-        if isinstance(event, Finished):
+        if isinstance(event, Finished | Paused):
             worker.runs = [run for run in worker.runs if run.id != event.run_id]
         handle(event)
 

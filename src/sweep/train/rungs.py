@@ -17,12 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sweep.core.files import replacing_file
+from sweep.core.files import RUNG, replacing_file
 from sweep.core.trial import Evaluation
 
 logger = logging.getLogger(__name__)
 
-_NAME = "rung.pt"
 #: Another of these may compute something else: the run then starts over.
 _LIBRARIES = ("torch", "transformers", "peft", "sweep")
 
@@ -56,13 +55,13 @@ def write_rung(folder: Path, rung: Rung) -> None:
     """Replace the rung of a run's folder in one move."""
     content = {field.name: getattr(rung, field.name) for field in dataclasses.fields(rung)}
     content["evaluations"] = [dataclasses.asdict(e) for e in rung.evaluations]
-    with replacing_file(folder / _NAME) as path:
+    with replacing_file(folder / RUNG) as path:
         torch.save({"made_by": _made_by(), **content}, path)
 
 
 def read_rung(folder: Path) -> Rung | None:
     """The rung of a run's folder; None where there is none that this program can go on from."""
-    path = folder / _NAME
+    path = folder / RUNG
     if not path.is_file():
         return None
     try:
@@ -77,11 +76,6 @@ def read_rung(folder: Path) -> Rung | None:
         logger.warning("%s is of %s; the run starts over.", path, made_by)
         return None
     return rung
-
-
-def remove_rung(folder: Path) -> None:
-    """A finished run needs none."""
-    (folder / _NAME).unlink(missing_ok=True)
 
 
 def _made_by() -> dict[str, str]:

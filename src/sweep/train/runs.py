@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from sweep.core.files import remove_rung
 from sweep.core.ports import Handle
 from sweep.core.recipe import Model, Recipe
 from sweep.core.trial import Evaluated, Finished, Run
@@ -19,7 +20,7 @@ from sweep.train.model import load_tokenizer
 from sweep.train.pack import Base, Pack
 from sweep.train.packable import pack_key
 from sweep.train.precision import dtype_of, resolve_precision
-from sweep.train.rungs import read_rung, remove_rung
+from sweep.train.rungs import read_rung
 from sweep.train.splits import splits
 from sweep.train.trainer import PackTrainer, training_arguments
 
@@ -41,8 +42,9 @@ def train_pack(runs: Sequence[Run], runs_dir: Path, handle: Handle) -> None:
     """Train runs of one `pack_key`; of each, keep the adapter of its best dev evaluation.
 
     Writes `adapter/` and `predictions.npy` into the folder of each run, and reports `Progress`,
-    `Evaluated` and one `Finished` for each. A run that fails leaves the others as they are; one
-    that was interrupted goes on from its last rung, after reporting its evaluations again.
+    `Evaluated` and one `Finished` (or `Paused`, at `Run.until`) for each. A run that fails leaves
+    the others as they are; one that was interrupted or paused goes on from its last rung, after
+    reporting its evaluations again.
     """
     if len({pack_key(run.recipe) for run in runs}) > 1:
         raise ValueError("the runs of a pack must have one pack_key")

@@ -22,15 +22,15 @@ from transformers import Trainer as HfTrainer
 from transformers.trainer import TRAINER_STATE_NAME
 
 from sweep.core.errors import RunFailed
-from sweep.core.files import asked_to_stop
+from sweep.core.files import asked_to_stop, remove_rung
 from sweep.core.ports import Handle
 from sweep.core.recipe import Trainer
-from sweep.core.trial import Evaluated, Finished, Progress, Run, RunState
+from sweep.core.trial import Evaluated, Finished, Paused, Progress, Run, RunState
 from sweep.train.batches import Batch, Collator, GroupedByLength
 from sweep.train.keeper import Keeper
 from sweep.train.optimizers import PackOptimizer, PackSchedule, RunOptimizer
 from sweep.train.pack import Pack
-from sweep.train.rungs import Rung, remove_rung, write_rung
+from sweep.train.rungs import Rung, write_rung
 from sweep.train.splits import DevSet, Splits
 
 #: Steps between looks at the training losses, to stop a run that has diverged.
@@ -118,6 +118,9 @@ class PackTrainer(HfTrainer):
     def train_to_the_end(self) -> None:
         """Train, and evaluate the last step if its turn has not come."""
         self._clock = time.perf_counter()
+        self._pause_due()
+        if not self._pack.runs:
+            return
         if self.args.device.type == "cuda":
             self.probe()
         rung = next(iter(self._keepers.values())).rung
@@ -198,6 +201,7 @@ class PackTrainer(HfTrainer):
         if not self._at_the_end():
             for run in self._pack.runs:
                 write_rung(self._keepers[run.id].folder, self._rung_of(run))
+            self._pause_due()
         self.eval_seconds = time.perf_counter() - start
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, {})
         return {}
@@ -301,11 +305,26 @@ class PackTrainer(HfTrainer):
         self._share_time()
         steps = self.state.global_step
         outcome = self._keepers[run.id].cut_short(self._pack, state, reason, steps=steps)
-        del self._members[run.id]
-        self._pack.drop(run.id)
-        self._losses = self._losses.new_zeros(len(self._pack))
+        self._let_go(run)
         self._handle(Finished(run.id, outcome))
         remove_rung(self._keepers[run.id].folder)
+
+    def _pause_due(self) -> None:
+        """Runs that have come to the evaluation where they are to wait leave their rung behind."""
+        for run in list(self._pack.runs):
+            keeper = self._keepers[run.id]
+            if run.until is not None and len(keeper.evaluations) >= run.until:
+                self._share_time()
+                outcome = keeper.cut_short(
+                    self._pack, RunState.PRUNED, None, steps=keeper.evaluations[-1].step
+                )
+                self._let_go(run)
+                self._handle(Paused(run.id, outcome))
+
+    def _let_go(self, run: Run) -> None:
+        self._members.pop(run.id, None)
+        self._pack.drop(run.id)
+        self._losses = self._losses.new_zeros(len(self._pack))
 
     def _share_time(self) -> None:
         """Add the time since the last call to the runs that were there."""

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.core.ports import Totals
-from sweep.core.trial import Evaluated, Event, Finished, Outcome, Run, RunState, Started
+from sweep.core.trial import Evaluated, Event, Finished, Outcome, Paused, Run, RunState, Started
 from sweep.core.trial import Progress as StepProgress
 
 
@@ -75,6 +75,11 @@ class ConsoleWatcher:
             self._live = Live(console=self._console, refresh_per_second=4, transient=True)
             self._live.start()
 
+    def planned(self, totals: Totals, reason: str | None) -> None:
+        self._tally.runs = totals.runs
+        if reason:
+            self._say(reason)
+
     def run_reused(self, run: Run, outcome: Outcome) -> None:
         self._tally.count(run, outcome)
         self._say(f"done before  {_scored(run, outcome)}")
@@ -89,6 +94,10 @@ class ConsoleWatcher:
             tally.going[run.id].step, tally.going[run.id].total = event.step, event.total_steps
         elif isinstance(event, Evaluated) and run.id in tally.going:
             tally.going[run.id].pearson = event.evaluation.pearson
+        elif isinstance(event, Paused):
+            tally.going.pop(run.id, None)
+            if self._live is None:
+                self._say(f"waits        {run.name} at step {event.outcome.steps}")
         elif isinstance(event, Finished):
             tally.going.pop(run.id, None)
             tally.count(run, event.outcome)

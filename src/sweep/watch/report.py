@@ -80,6 +80,9 @@ class ReportWatcher:
         """The first build waits for something to show."""
         self._next = self._clock()
 
+    def planned(self, totals: Totals, reason: str | None) -> None:
+        """The report shows what is there."""
+
     def run_event(self, run: Run, event: Event) -> None:
         if isinstance(event, Finished) and self._clock() >= self._next:
             self._rebuild()

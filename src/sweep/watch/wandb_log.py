@@ -20,7 +20,17 @@ from uuid import uuid4
 
 from sweep.core.ports import Totals
 from sweep.core.space import label_of
-from sweep.core.trial import Evaluated, Evaluation, Event, Finished, Outcome, Run, RunState, Started
+from sweep.core.trial import (
+    Evaluated,
+    Evaluation,
+    Event,
+    Finished,
+    Outcome,
+    Paused,
+    Run,
+    RunState,
+    Started,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,11 +111,16 @@ class WandbWatcher:
         self._session.study = totals.study
         self._thread.start()
 
+    def planned(self, totals: Totals, reason: str | None) -> None:
+        """Every run is logged as it comes."""
+
     def run_event(self, run: Run, event: Event) -> None:
         if isinstance(event, Started):
             self._jobs.put(partial(self._session.begin, run))
         elif isinstance(event, Evaluated):
             self._jobs.put(partial(self._session.log, run, event.evaluation))
+        elif isinstance(event, Paused):
+            self._jobs.put(partial(self._session.pause, run))
         elif isinstance(event, Finished):
             self._jobs.put(partial(self._session.end, run, event.outcome))
         self._tell_news()
@@ -151,6 +166,10 @@ class _Tracked:
     mode: LiveMode
     #: wandb no longer takes its data.
     lost: bool = False
+    #: The run waits at a rung; it is no second attempt when it goes on.
+    paused: bool = False
+    #: Last step that was logged: a run that goes on reports its evaluations again.
+    step: int = -1
 
     def give_up(self) -> None:
         self.lost = True
@@ -178,6 +197,9 @@ class _Session:
 
     def begin(self, run: Run) -> None:
         """A worker took the run up, perhaps for the second time."""
+        if run.id in self.live and self.live[run.id].paused:
+            self.live[run.id].paused = False
+            return
         if run.id in self.live:
             self._finish(run.id, {"state": "failed", "reason": "its worker died; tried again"}, 1)
         config = {"study": self.study, **_flat_config(run, self.keys)}
@@ -189,8 +211,14 @@ class _Session:
     def log(self, run: Run, evaluation: Evaluation) -> None:
         scores = asdict(evaluation)
         step = scores.pop("step")
+        if step <= self.live[run.id].step:
+            return
+        self.live[run.id].step = step
         history = {f"dev/{name}": value for name, value in scores.items()}
         self._use(self.live[run.id], lambda handle: handle.log(history, step=step, commit=True))
+
+    def pause(self, run: Run) -> None:
+        self.live[run.id].paused = True
 
     def end(self, run: Run, outcome: Outcome) -> None:
         if run.id not in self.live:  # It failed before a worker could take it up.

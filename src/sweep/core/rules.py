@@ -1,0 +1,28 @@
+"""How much every config is trained, and when that is enough."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sweep.core.confirm import Confirmation
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the loop goes by.
+
+    Args:
+        seeds: A trial's value is the mean over them.
+        race: Seeds are trained one after the other, the next only while the config may still
+            be the best; else all at once.
+        reduction: Successive halving of the whole pool keeps the best 1 in so many at the first
+            evaluation, and again each time a run has had so many times more; None keeps all.
+        audit: Share of the trials to be pruned that is trained on all the same; one at least.
+        confirmation: What follows the search; None leaves it at that.
+    """
+
+    seeds: tuple[int, ...]
+    race: bool = False
+    reduction: int | None = None
+    audit: float = 0.0
+    confirmation: Confirmation | None = None
