@@ -8,8 +8,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -524,19 +526,113 @@ def test_status_and_stop_from_another_terminal(
     assert "no driver is at work" in run("status", str(study), capfd=capfd)[1]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted_sweep_says_how_to_go_on(
-    tmp_path: Path, arguments: list[str], number: signal.Signals, code: int
+@pytest.mark.parametrize("twice", [False, True])
+def test_interrupted_workers_stop_at_their_rung_or_at_once_and_say_how_to_go_on(
+    tmp_path: Path, arguments: list[str], twice: bool
 ) -> None:
     slow = [a for a in arguments if a != "executor=in_process"]
-    slow += ["executor.workers=1", "trainer.max_steps=3000", "resume=restart"]
+    slow += ["executor.workers=2", "trainer.max_steps=30000", "resume=restart"]
+    slow += [f"trainer.eval_steps={20000 if twice else 100}"]
+    study = tmp_path / "results" / "작은_실험"
     process = start(slow, tmp_path)
-    wait_for(lambda: (tmp_path / "results" / "작은_실험" / "runs").is_dir(), process)
-    os.kill(process.pid, number)
+    wait_for(lambda: "running" in states(study), process)
+    # The whole process group, as a terminal does.
+    os.killpg(process.pid, signal.SIGINT)
+    if twice:
+        assert process.stdout is not None
+        assert any("Ctrl-C again stops at once" in line for line in process.stdout)
+        os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == code
+    assert (process.returncode, err) == (130, "")
     assert "to go on:\n  python -m sweep" in out
     # It would move aside what it promises to go on with.
     assert "resume=restart" not in out
+    assert states(study) == {"queued"}
+    assert bool(list(study.glob("runs/*/rung.pt"))) != twice
+
+
+def test_sigterm_to_the_whole_group_ends_within_ten_seconds(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    slow = [a for a in arguments if a != "executor=in_process"]
+    slow += ["executor.workers=1", "trainer.max_steps=90000", "trainer.eval_steps=80000"]
+    process = start(slow, tmp_path)
+    wait_for(lambda: "running" in states(tmp_path / "results" / "작은_실험"), process)
+    began = time.monotonic()
+    os.killpg(process.pid, signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert time.monotonic() - began < 10
+    assert process.returncode == 143
     assert "Traceback" not in err
-    assert table(tmp_path / "results" / "작은_실험")["state"].unique().tolist() == ["queued"]
+    assert "to go on:\n  python -m sweep" in out
+    assert states(tmp_path / "results" / "작은_실험") == {"queued"}
+
+
+def states(study: Path) -> set[str]:
+    path = study / "table.csv"
+    return set(pd.read_csv(path)["state"]) if path.is_file() else set()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_run_goes_on_from_its_rung_to_the_unbroken_score(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str],
+    number: signal.Signals, code: int,
+) -> None:  # fmt: skip
+    study = home / "results" / "작은_실험"
+    arguments += ["trainer.max_steps=150", "trainer.eval_steps=10"]
+    with when(lambda: list(study.glob("runs/*/rung.pt")) != [], lambda: send(number)):
+        ended, out, err = run(*arguments, capfd=capfd)
+    assert (ended, err) == (code, "")
+    assert "waits " in out
+    assert states(study) == {"queued"}
+    (rung,) = study.glob("runs/*/rung.pt")
+    step = torch.load(rung, weights_only=True)["step"]
+    assert f"at step {step}" in out
+    assert run(*arguments, capfd=capfd)[0] == 0
+    assert run(*arguments, "name=whole", capfd=capfd)[0] == 0
+    tables = [without_costs(table(study.with_name(n))) for n in (study.name, "whole")]
+    pd.testing.assert_frame_equal(*tables)
+
+
+def test_time_limit_saves_what_is_under_way_and_a_larger_one_goes_on(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    study = home / "results" / "작은_실험"
+    arguments += ["trainer.max_steps=60", "trainer.eval_steps=20"]
+    assert run(*arguments, "search.timeout_min=1e-9", capfd=capfd)[0] == 4
+    assert not states(study)
+    smaller = "search.space={lora.r:[2],lora.target_modules:[qv]}"
+    assert run(*arguments, smaller, "resume=extend", capfd=capfd)[0] == 0
+    again = [*arguments, "resume=extend"]
+    code, out, _ = run(*again, "search.timeout_min=1e-9", capfd=capfd)
+    assert code == 0
+    assert "The time limit of 1e-09 min is over" in out
+    assert "1 of 4 runs are done" in out
+    code, out, _ = run(*again, "search.timeout_min=10", capfd=capfd)
+    assert code == 0
+    assert "time limit" not in out
+    assert table(study)["state"].tolist() == ["complete"] * 4
+
+
+def send(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
+
+
+@contextmanager
+def when(condition: Callable[[], bool], action: Callable[[], None]) -> Iterator[None]:
+    """Do something, once, as soon as a condition holds, while the block runs."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.005):
+            if condition():
+                action()
+                return
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

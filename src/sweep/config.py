@@ -44,6 +44,9 @@ class Search:
     #: `grid` trains every cell; the others draw `n_trials` configs in total.
     sampler: Literal["grid", "random", "qmc", "tpe", "gp"] = "grid"
     n_trials: int = 20
+    #: Minutes of a start after which no run is begun and those under way are saved; None is no
+    #: limit. It may change between starts.
+    timeout_min: float | None = None
     #: Seeds that a config is trained with, one after the other; its score is their mean.
     seeds: tuple[int, ...] = (0,)
     #: A further seed is trained only while the config may still be the best one.
@@ -299,6 +302,8 @@ def _check_search(search: Search) -> None:
         )
     if not 0 <= search.audit <= 1:
         raise ConfigError("`search.audit` must lie in [0, 1].", value=search.audit)
+    if search.timeout_min is not None and search.timeout_min <= 0:
+        raise ConfigError("`search.timeout_min` must be above 0.", value=search.timeout_min)
     if search.n_trials < 1:
         raise ConfigError("`search.n_trials` must be at least 1.", value=search.n_trials)
     if search.reduction < 2:

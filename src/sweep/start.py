@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,12 @@ from sweep.execute.cores import physical_cores
 from sweep.execute.in_process import InProcess
 from sweep.execute.processes import Processes, in_fresh_process
 from sweep.export import Verified, export_run, verify_on
+from sweep.halt import Halt
 from sweep.preflight import Preflight, preflight, with_settled_precision
 from sweep.results import Record, Results
 from sweep.search import OptunaSearch
 from sweep.study import locked, open_folder, settings_of, versions
-from sweep.summary import caveat, failure_lines, folded_lines, pruning_lines
+from sweep.summary import caveat, failure_lines, folded_lines, halted_lines, pruning_lines
 from sweep.train.cost import relative_cost
 from sweep.train.packable import pack_key
 from sweep.train.runs import train_pack
@@ -65,14 +66,17 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
         results = _results(settings, checks)
         watchers = _watchers(settings, results, console, mode)
         try:
-            sweep = _sweep(settings, results, watchers)
-            sweep.run()
-            # A wandb address may have come in after the records were closed.
-            results.write_tables()
+            with _halt(settings, console) as halt:
+                sweep = _sweep(settings, results, watchers, halt)
+                sweep.run()
+                # A wandb address may have come in after the records were closed.
+                results.write_tables()
+            halt.raise_if_interrupted()
         except Interrupted:
             _say(console, "Stopped. Finished runs are kept; to go on:", f"  {command}")
             raise
-        _say(console, *folded_lines(sweep.folded, settings))
+        left = halted_lines(results.records(), sweep.num_runs, command) if halt.timed_out else []
+        _say(console, *folded_lines(sweep.folded, settings), *left)
         return _sum_up(settings, results, console)
 
 
@@ -101,7 +105,13 @@ def rebuild_report(folder: Path) -> Path:
     return build_report(folder)
 
 
-def _sweep(settings: Settings, results: Results, watchers: Sequence[Watcher]) -> Sweep:
+def _halt(settings: Settings, console: Console) -> Halt:
+    return Halt(timeout_min=settings.search.timeout_min, say=lambda line: _say(console, line))
+
+
+def _sweep(
+    settings: Settings, results: Results, watchers: Sequence[Watcher], halt: Callable[[], bool]
+) -> Sweep:
     search = OptunaSearch(
         settings.folder / "study.db",
         name=settings.name,
@@ -129,6 +139,7 @@ def _sweep(settings: Settings, results: Results, watchers: Sequence[Watcher]) ->
         expand=settings.expand,
         pack_key=pack_key,
         rules=_rules(settings, runs=runs),
+        halt=halt,
         num_runs=runs,
     )
 

@@ -21,7 +21,15 @@ from sweep.core.files import write_text
 Resume = Literal["continue", "extend", "restart"]
 
 #: Settings that may change between starts without changing any result.
-_FREE = ("confirm", "executor", "tracking", "resume", "results_dir", "name")
+_FREE = (
+    "confirm",
+    "executor",
+    "tracking",
+    "resume",
+    "results_dir",
+    "name",
+    "search.timeout_min",
+)
 #: Settings that `resume=extend` may change.
 _EXTENDABLE = ("search.space", "search.seeds", "search.n_trials", "search.race")
 

@@ -22,6 +22,18 @@ def folded_lines(folded: Sequence[int], settings: Settings) -> list[str]:
     return lines
 
 
+def halted_lines(records: Sequence[Record], num_runs: int, command: str) -> list[str]:
+    """How far the sweep has come within its time, and how it goes on; nothing where it is done."""
+    done = sum(record.state.is_finished() for record in records)
+    if done >= num_runs:
+        return []
+    return [
+        "",
+        f"Out of time: {done} of {num_runs} runs are done; to go on, with the same time or more:",
+        f"  {command}",
+    ]
+
+
 def failure_lines(failed: Sequence[Record]) -> list[str]:
     """Each distinct reason once, with the runs it stopped."""
     by_reason: dict[str, list[str]] = {}

@@ -41,6 +41,10 @@ class ListedSearch:
         self.prune_below = -1.0
         self.pruned: list[int] = []
 
+    @property
+    def waiting(self) -> deque[Trial]:
+        return self._trials
+
     def ask(self) -> Trial | None:
         return self._trials.popleft() if self._trials else None
 
@@ -83,6 +87,7 @@ class InstantExecutor:
         self.stopped: dict[str, str] = {}
         #: Evaluations that a run has come to.
         self.steps: dict[str, int] = {}
+        self.paused = False
         self.closed = False
 
     @property
@@ -104,7 +109,7 @@ class InstantExecutor:
         for run in pack:
             value = self._score(run)
             handle(Started(run.id, "here"))
-            last = min(self._evaluations, run.until or self._evaluations)
+            last = 1 if self.paused else min(self._evaluations, run.until or self._evaluations)
             rungs = tuple(
                 Evaluation(step, 0.5, value, value, 0.1)
                 for step in range(1, last + 1)
@@ -125,6 +130,9 @@ class InstantExecutor:
 
     def stop(self, run_id: str, reason: str) -> None:
         self.stopped[run_id] = reason
+
+    def pause(self) -> None:
+        self.paused = True
 
     def close(self) -> None:
         self.closed = True
@@ -185,6 +193,7 @@ def sweep_of(
     records: Memory,
     seeds: list[int],
     watchers: Sequence[Watcher] = (BrokenWatcher(),),
+    halt: Callable[[], bool] = lambda: False,
     **rules: Any,
 ) -> Sweep:
     return Sweep(
@@ -196,6 +205,7 @@ def sweep_of(
         expand=expand,
         pack_key=lambda recipe: str(recipe.seed),
         rules=Rules(tuple(seeds), **rules),
+        halt=halt,
     )
 
 
@@ -206,6 +216,18 @@ def test_value_of_a_trial_is_the_mean_over_its_seeds_and_a_broken_watcher_stops_
     sweep_of(search, executor, records, [0, 1]).run()
     assert search.told == {0: 4.5, 1: 8.5}
     assert executor.closed
+    assert records.closed
+
+
+def test_halted_sweep_pauses_what_is_under_way_and_asks_for_nothing_more() -> None:
+    search = ListedSearch([{"r": r} for r in (4, 8, 16)])
+    executor = InstantExecutor(lambda run: 0.5, slots=1)
+    records = Memory()
+    sweep = sweep_of(search, executor, records, [0], halt=lambda: len(executor.packs) > 1)
+    sweep.run()
+    assert search.told == {0: 0.5}
+    assert len(executor.trained) == 2
+    assert len(search.waiting) == 1
     assert records.closed
 
 

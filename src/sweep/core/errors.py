@@ -10,8 +10,9 @@ SweepError                     anything this program raises on purpose
 │   ├── ExportError            nothing to export, or an adapter that is not one
 │   └── TrackingError          wandb asked for in a way that cannot work
 ├── VerificationError          an exported adapter does not score what the sweep measured
-├── RunFailed                  one run ended without a score; the sweep goes on
-└── Interrupted                a signal asked the sweep to stop; everything done is kept
+└── RunFailed                  one run ended without a score; the sweep goes on
+
+Interrupted (BaseException)    a signal asked to stop; no `except Exception` takes it for a failure
 """
 
 from __future__ import annotations
@@ -89,8 +90,8 @@ class RunFailed(SweepError):
     """One run ended without a score. The message is the reason shown in the table."""
 
 
-class Interrupted(SweepError):
-    """A signal asked the sweep to stop.
+class Interrupted(BaseException):
+    """A signal asked the program to stop; everything done is kept.
 
     Args:
         exit_code: 128 + the signal's number (130 for Ctrl-C, 143 for SIGTERM).

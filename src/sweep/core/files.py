@@ -1,4 +1,4 @@
-"""Files that processes meet in: never half written, and one that asks a run to stop."""
+"""Files that processes meet in: never half written, and notes that ask for something."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from uuid import uuid4
 #: Where an unfinished run was at its last evaluation.
 RUNG = "rung.pt"
 _STOP = "stop"
+_PAUSE = ".pause"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -40,6 +41,20 @@ def remove_rung(run_dir: Path) -> None:
 def forget_to_stop(run_dir: Path) -> None:
     """A new attempt does not obey a note for an earlier one."""
     (run_dir / _STOP).unlink(missing_ok=True)
+
+
+def ask_to_pause(runs_dir: Path) -> None:
+    """Leave a note beside the runs' folders; every run under way makes way at its next rung."""
+    write_text(runs_dir / _PAUSE, "")
+
+
+def asked_to_pause(runs_dir: Path) -> bool:
+    return (runs_dir / _PAUSE).exists()
+
+
+def forget_to_pause(runs_dir: Path) -> None:
+    """A new start does not obey a note for an earlier one."""
+    (runs_dir / _PAUSE).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 
 from sweep.core.audit import Audit
@@ -37,6 +38,7 @@ class Sweep:
         expand: Turns a point of the space and a seed into a recipe.
         pack_key: Runs with equal keys may be trained together.
         rules: How much every config is trained.
+        halt: Whether the sweep is to end early: what is under way then leaves at its next rung.
         num_runs: Distinct runs of the search, for people; None takes every trial for another
             config.
     """
@@ -52,6 +54,7 @@ class Sweep:
         expand: Callable[[Params, int], Recipe],
         pack_key: Callable[[Recipe], str],
         rules: Rules,
+        halt: Callable[[], bool] = lambda: False,
         num_runs: int | None = None,
     ) -> None:
         self._study = study
@@ -62,6 +65,8 @@ class Sweep:
         self._expand = expand
         self._pack_key = pack_key
         self._rules = rules
+        self._halt = halt
+        self._halted = False
         self._num_runs = num_runs or search.num_trials * len(rules.seeds)
         self._waiting: list[Run] = []
         self._in_flight: dict[str, Run] = {}
@@ -83,18 +88,23 @@ class Sweep:
         """Trials of this start whose training is that of an earlier one."""
         return sorted(self._folded)
 
+    @property
+    def num_runs(self) -> int:
+        """Runs that there are when the budget is spent."""
+        return self._num_runs
+
     def run(self) -> None:
         """Train until the budget is spent. Whatever happens, everything is closed."""
-        try:
+        with ExitStack() as closing:
+            # Last in, first out; each is closed whatever the closing of another meets.
+            closing.callback(lambda: self._watch(lambda w: w.closed()))
+            closing.callback(self._records.close)
+            closing.callback(self._executor.close)
             self._watch(lambda w: w.opened(Totals(self._study, self._num_runs)))
             for run, outcome in self._records.finished():
                 self._reuse(run, outcome)
             while self._fill():
                 self._executor.work(self._handle)
-        finally:
-            self._executor.close()
-            self._records.close()
-            self._watch(lambda w: w.closed())
 
     def _reuse(self, run: Run, outcome: Outcome) -> None:
         self._trial_of.setdefault(run.id, run.trial)
@@ -109,13 +119,17 @@ class Sweep:
     def _fill(self) -> bool:
         """Submit until every worker is busy; False when nothing is left to do."""
         self._submit()
-        while self._executor.num_open == 0 and (self._promote() or self._confirm()):
+        while self._executor.num_open == 0 and not self._halts() and self._has_more():
             self._submit()
         return self._executor.num_open > 0
 
+    def _has_more(self) -> bool:
+        """Whether paused runs, or leaders to confirm, wait for the workers now."""
+        return self._promote() or self._confirm()
+
     def _submit(self) -> None:
         free = self._executor.num_free
-        if free <= 0:
+        if free <= 0 or self._halts():
             return
         self._ask_for(free * self._executor.pack_size)
         packs = make_packs(
@@ -124,6 +138,13 @@ class Sweep:
         for pack in packs[:free]:
             self._executor.submit(pack)
         self._waiting = [run for pack in packs[free:] for run in pack]
+
+    def _halts(self) -> bool:
+        """Whether nothing more is taken up; asks what is under way to pause, once."""
+        if self._halt() and not self._halted:
+            self._halted = True
+            self._executor.pause()
+        return self._halted
 
     def _ask_for(self, runs: int) -> None:
         """Ask for configs until so many runs wait, or the search has no more."""
@@ -175,6 +196,8 @@ class Sweep:
         self._waiting.append(run)
 
     def _handle(self, event: Event) -> None:
+        # Also where the executor comes back only when a pack has ended.
+        self._halts()
         run = self._in_flight[event.run_id]
         if isinstance(event, Finished):
             event = self._with_audit(event)

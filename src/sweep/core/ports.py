@@ -61,6 +61,9 @@ class Executor(Protocol):
     def stop(self, run_id: str, reason: str) -> None:
         """Ask that a run ends soon, as pruned; one that is not under way is left alone."""
 
+    def pause(self) -> None:
+        """Ask that every run under way leaves at its next rung, and take up nothing more."""
+
     def work(self, handle: Handle) -> None:
         """Go on until something has happened; `handle` sees it in this thread."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from pathlib import Path
 
-from sweep.core.files import ask_to_stop
+from sweep.core.files import ask_to_pause, ask_to_stop, forget_to_pause
 from sweep.core.ports import Handle, Pack, TrainFn
 from sweep.execute.boundary import Boundary
 
@@ -22,6 +22,7 @@ class InProcess:
     def __init__(self, train: TrainFn, *, runs_dir: Path, pack_size: int = 1) -> None:
         self._boundary = Boundary(train, runs_dir=runs_dir, worker="driver")
         self._runs_dir = runs_dir
+        forget_to_pause(runs_dir)
         self._pack_size = pack_size
         self._queue: deque[Pack] = deque()
 
@@ -42,6 +43,10 @@ class InProcess:
 
     def stop(self, run_id: str, reason: str) -> None:
         ask_to_stop(self._runs_dir / run_id, reason)
+
+    def pause(self) -> None:
+        ask_to_pause(self._runs_dir)
+        self._queue.clear()
 
     def work(self, handle: Handle) -> None:
         """Train the next pack to its end."""

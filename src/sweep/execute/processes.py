@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,10 +16,10 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
-from sweep.core.files import ask_to_stop
+from sweep.core.files import ask_to_pause, ask_to_stop, forget_to_pause
 from sweep.core.ports import Handle, Pack, TrainFn
 from sweep.core.trial import Event, Finished, Outcome, Paused, Run, RunState
-from sweep.execute.worker import print_to, serve
+from sweep.execute.worker import LEAVE_NOW, hear_signals_again, print_to, serve
 
 T = TypeVar("T")
 
@@ -39,8 +40,8 @@ _VARIABLES = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 #: Longest wait for an event, so that a signal to the driver is seen soon.
-_WAIT_SECONDS = 1.0
-_CLOSE_SECONDS = 5.0
+_WAIT_SECONDS = 0.25
+_CLOSE_SECONDS = 4.0
 
 
 def warm_up(trainer: str) -> None:
@@ -50,7 +51,7 @@ def warm_up(trainer: str) -> None:
     """
     if _METHOD == "forkserver":
         get_context(_METHOD).set_forkserver_preload([trainer])
-        with _environment(_VARIABLES):
+        with _for_children(_VARIABLES):
             forkserver.ensure_running()
 
 
@@ -68,7 +69,7 @@ def in_fresh_process(function: Callable[..., T], *arguments: object) -> T:
     context: Any = get_context(_METHOD)
     here, there = context.Pipe()
     process = context.Process(target=_answer, args=(there, function, arguments), daemon=True)
-    with _environment(_VARIABLES):
+    with _for_children(_VARIABLES):
         process.start()
     there.close()
     try:
@@ -85,6 +86,7 @@ def in_fresh_process(function: Callable[..., T], *arguments: object) -> T:
 def _answer(connection: Connection, function: Callable[..., Any], arguments: Sequence[Any]) -> None:
     # What libraries have to say would stand between the lines of the driver.
     print_to(Path(os.devnull))
+    hear_signals_again()
     try:
         answer = function(*arguments)
     except Exception as error:
@@ -145,6 +147,8 @@ class Processes:
         self._gpus = gpus
         self._queue: deque[Pack] = deque()
         self._deaths: dict[str, int] = {}
+        self._paused = False
+        forget_to_pause(runs_dir)
         self._workers = [self._start(f"worker-{i}") for i in range(workers)]
 
     @property
@@ -166,6 +170,11 @@ class Processes:
     def stop(self, run_id: str, reason: str) -> None:
         ask_to_stop(self._runs_dir / run_id, reason)
 
+    def pause(self) -> None:
+        ask_to_pause(self._runs_dir)
+        self._paused = True
+        self._queue.clear()
+
     def work(self, handle: Handle) -> None:
         by_line = {w.connection: w for w in self._workers}
         for line in wait(list(by_line), timeout=_WAIT_SECONDS):
@@ -176,10 +185,11 @@ class Processes:
     def close(self) -> None:
         for worker in self._workers:
             worker.connection.close()
-            if worker.runs:
-                worker.process.terminate()
+            if worker.runs and worker.process.pid is not None and worker.process.is_alive():
+                os.kill(worker.process.pid, LEAVE_NOW)
+        deadline = time.monotonic() + _CLOSE_SECONDS
         for worker in self._workers:
-            worker.process.join(_CLOSE_SECONDS)
+            worker.process.join(max(0.0, deadline - time.monotonic()))
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
@@ -201,6 +211,10 @@ class Processes:
         worker.process.join()
         code = worker.process.exitcode
         worker.connection.close()
+        if self._paused:
+            # Nothing is taken up any more; its runs go on from their rungs at the next start.
+            self._workers.remove(worker)
+            return
         self._workers[self._workers.index(worker)] = self._start(worker.name)
         runs = tuple(worker.runs)
         for run in runs:
@@ -245,7 +259,7 @@ class Processes:
             daemon=True,
         )
         # A spawned interpreter reads its variables before any code of ours runs there.
-        with _environment(_VARIABLES):
+        with _for_children(_VARIABLES):
             process.start()
         there.close()
         return _Worker(name, process, here)
@@ -271,13 +285,22 @@ def _number(name: str) -> int:
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set variables for a child: thread pools read them before any of our code runs there."""
+def _for_children(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set what a child inherits: variables, and that it hears no signal until it can answer.
+
+    Thread pools read their variables before any of our code runs there. Ctrl-C and, under Slurm,
+    SIGTERM reach the whole process group: a child that is still importing would die of them.
+    """
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
+    heard = None
+    if hasattr(signal, "pthread_sigmask"):
+        heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
+        if heard is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, heard)
         for name, value in before.items():
             if value is None:
                 del os.environ[name]

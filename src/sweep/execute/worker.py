@@ -15,6 +15,12 @@ from types import MappingProxyType
 from sweep.core.ports import TrainFn
 from sweep.execute.boundary import Boundary
 
+#: How the driver ends a worker in the middle of a run.
+LEAVE_NOW: int = getattr(signal, "SIGUSR1", signal.SIGTERM)
+#: For how long a worker waits for the driver's word when the system asks the whole process group
+#: to stop (Slurm, spot instances).
+_GRACE_SECONDS = 9
+
 
 def serve(
     connection: Connection,
@@ -41,10 +47,7 @@ def serve(
         torch.set_num_threads(threads)
     if core is not None:
         os.sched_setaffinity(0, {core})
-    # Leave as Python does: temporary files and semaphores would stay behind otherwise.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    # Ctrl-C reaches the whole process group; the driver decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _obey_the_driver()
     print_to(log)
     _die_with_parent()
     boundary = Boundary(train, runs_dir=runs_dir, worker=name)
@@ -55,6 +58,28 @@ def serve(
             return
         print(*(f"== {run.id} {run.name}" for run in pack), sep="\n", flush=True)
         boundary.attempt(pack, connection.send)
+
+
+def _obey_the_driver() -> None:
+    """Ctrl-C and SIGTERM may reach the whole process group; the driver decides what they mean."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "alarm"):
+        # Without the driver's word, it leaves in the end.
+        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_GRACE_SECONDS))
+        signal.signal(signal.SIGALRM, _leave)
+    signal.signal(LEAVE_NOW, _leave)
+    hear_signals_again()
+
+
+def _leave(number: int, _: object) -> None:
+    """As Python does: temporary files and semaphores would stay behind otherwise."""
+    sys.exit(128 + number)
+
+
+def hear_signals_again() -> None:
+    """Children are started with signals blocked; this one can answer SIGTERM by now."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def print_to(log: Path) -> None:

@@ -22,7 +22,7 @@ from transformers import Trainer as HfTrainer
 from transformers.trainer import TRAINER_STATE_NAME
 
 from sweep.core.errors import RunFailed
-from sweep.core.files import asked_to_stop, remove_rung
+from sweep.core.files import asked_to_pause, asked_to_stop, remove_rung
 from sweep.core.ports import Handle
 from sweep.core.recipe import Trainer
 from sweep.core.trial import Evaluated, Finished, Paused, Progress, Run, RunState
@@ -310,14 +310,15 @@ class PackTrainer(HfTrainer):
         remove_rung(self._keepers[run.id].folder)
 
     def _pause_due(self) -> None:
-        """Runs that have come to the evaluation where they are to wait leave their rung behind."""
+        """Runs that have come to where they are to wait leave their rung behind."""
         for run in list(self._pack.runs):
             keeper = self._keepers[run.id]
-            if run.until is not None and len(keeper.evaluations) >= run.until:
+            is_due = run.until is not None and len(keeper.evaluations) >= run.until
+            # The sweep is to end early.
+            if is_due or asked_to_pause(keeper.folder.parent):
                 self._share_time()
-                outcome = keeper.cut_short(
-                    self._pack, RunState.PRUNED, None, steps=keeper.evaluations[-1].step
-                )
+                steps = keeper.evaluations[-1].step if keeper.evaluations else 0
+                outcome = keeper.cut_short(self._pack, RunState.PRUNED, None, steps=steps)
                 self._let_go(run)
                 self._handle(Paused(run.id, outcome))
 
