@@ -111,7 +111,7 @@ def test_one_pack_in_bf16_fills_the_table_and_verifies_in_float32(
     assert rows["pack_size"].tolist() == [4] * 4
 
 
-def test_plan_shows_every_config_with_its_time_and_leaves_nothing(
+def test_plan_shows_every_config_with_time_and_memory_and_is_compared_in_the_end(
     home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     code, out, err = run(*arguments, "mode=plan", "executor.workers=2", capfd=capfd)
@@ -120,9 +120,24 @@ def test_plan_shows_every_config_with_its_time_and_leaves_nothing(
     assert "4 configs (grid), 1 seed each" in words
     assert words.count("all-linear") == 2
     assert "plan 4 runs on 1 workers, about" in words
-    assert not (home / "results").exists()
+    assert "cells 0 folded into another, 0 too large" in words
+    study = home / "results" / "작은_실험"
+    assert [path.name for path in study.iterdir()] == ["plan.json"]
+    plan = json.loads((study / "plan.json").read_text(encoding="utf-8"))
+    assert (plan["workers"], plan["runs"], len(plan["configs"])) == (1, 4, 4)
+    assert all(config["seconds"] > 0 for config in plan["configs"])
+    assert all(config["measured_seconds"] is None for config in plan["configs"])
     # It is no setting of the study: the same command without it goes ahead, and again.
-    assert run(*arguments, capfd=capfd)[0] == 0
+    code, out, _ = run(*arguments, capfd=capfd)
+    assert code == 0
+    assert "planned  the time of a run was off by" in out
+    plan = json.loads((study / "plan.json").read_text(encoding="utf-8"))
+    rows = table(study).set_index("config_id")
+    for config in plan["configs"]:
+        assert config["measured_seconds"] == rows.loc[config["config_id"], "train_seconds"]
+        assert config["lora_params"] == rows.loc[config["config_id"], "lora_params"]
+        assert config["head_params"] == rows.loc[config["config_id"], "head_params"]
+    assert plan["mean_absolute_error"]["seconds"] > 0
     code, out, _ = run(*arguments, "mode=plan", "search=random", "search.n_trials=9", capfd=capfd)
     assert code == 0
     assert "plan 9 runs" in " ".join(out.split())

@@ -25,6 +25,7 @@ from sweep.execute.cores import physical_cores
 from sweep.execute.in_process import InProcess
 from sweep.execute.processes import Processes, in_fresh_process
 from sweep.export import Verified, export_run, verify_on
+from sweep.forecast import compare_with_plan
 from sweep.halt import Halt
 from sweep.preflight import Preflight, preflight, with_settled_precision
 from sweep.results import Record, Results
@@ -186,7 +187,7 @@ def _executor(settings: ExecutorSettings, folder: Path, *, runs: int, most: int)
             torch.set_num_threads(settings.threads)
         return InProcess(train_pack, runs_dir=runs_dir, pack_size=pack_size)
     asked = _asked_workers(settings)
-    threads = settings.threads or max(1, len(cores) // asked)
+    threads = _threads(settings)
     pinned = not gpus and threads == 1 and asked == len(cores) and hasattr(os, "sched_setaffinity")
     return Processes(
         train_pack,
@@ -210,6 +211,19 @@ def _recorded(settings: Settings) -> dict[str, Any]:
 def num_workers(settings: Settings) -> int:
     """Runs that train at the same time, packs apart."""
     return 1 if settings.executor.kind == "in_process" else _asked_workers(settings.executor)
+
+
+def num_threads(settings: Settings) -> int:
+    """Of torch's pool in each worker."""
+    import torch
+
+    if settings.executor.kind == "in_process":
+        return settings.executor.threads or torch.get_num_threads()
+    return _threads(settings.executor)
+
+
+def _threads(settings: ExecutorSettings) -> int:
+    return settings.threads or max(1, len(physical_cores()) // _asked_workers(settings))
 
 
 def _asked_workers(settings: ExecutorSettings) -> int:
@@ -315,6 +329,7 @@ def _sum_up(settings: Settings, results: Results, console: Console) -> int:
         _say(console, "No run finished.", f"logs: {folder / 'logs'}")
         return EXIT_NONE_FINISHED
     _say(console, "", caveat(settings), *pruning_lines(results.records(), board))
+    _say(console, *compare_with_plan(folder, results.records()))
     with console.status("Verifying the best adapter in a fresh process ..."):
         verified = _export_record(_pick(results, None), folder, to=folder / "best", merge=False)
     _say(

@@ -14,6 +14,7 @@ from multiprocessing import forkserver, get_all_start_methods, get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal, TypeVar, cast
 
 from sweep.core.files import ask_to_pause, ask_to_stop, forget_to_pause
@@ -42,6 +43,8 @@ _VARIABLES = {
 #: Longest wait for an event, so that a signal to the driver is seen soon.
 _WAIT_SECONDS = 0.25
 _CLOSE_SECONDS = 4.0
+#: Held while a child is started: the environment belongs to all threads.
+_STARTING = Lock()
 
 
 def warm_up(trainer: str) -> None:
@@ -291,21 +294,22 @@ def _for_children(variables: Mapping[str, str]) -> Iterator[None]:
     Thread pools read their variables before any of our code runs there. Ctrl-C and, under Slurm,
     SIGTERM reach the whole process group: a child that is still importing would die of them.
     """
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    heard = None
-    if hasattr(signal, "pthread_sigmask"):
-        heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        if heard is not None:
-            signal.pthread_sigmask(signal.SIG_SETMASK, heard)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    with _STARTING:
+        before = {name: os.environ.get(name) for name in variables}
+        os.environ.update(variables)
+        heard = None
+        if hasattr(signal, "pthread_sigmask"):
+            heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            yield
+        finally:
+            if heard is not None:
+                signal.pthread_sigmask(signal.SIG_SETMASK, heard)
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
 
 
 def _cause(exit_code: int | None) -> str:

@@ -6,6 +6,20 @@ from sweep.core.recipe import Lora, Recipe
 from sweep.train.model import targets_of
 
 
+def relative_memory(recipe: Recipe) -> float:
+    """Bytes that one training needs more than another, up to a constant that all of them share.
+
+    Of each token of a batch, an adapted layer keeps its input where dropout made another of it,
+    and A's output; of each parameter there are weight, gradient and Adam's two moments.
+    """
+    trainer, lora = recipe.trainer, recipe.lora
+    targets = targets_of(recipe.model, lora)
+    kept = sum(layer.in_features for layer in targets.layers) if lora.lora_dropout > 0 else 0
+    kept += sum(min(lora.r, layer.in_features) for layer in targets.layers)
+    tokens = trainer.per_device_train_batch_size * recipe.data.max_length
+    return 4 * (kept * tokens + 4 * targets.lora_params(lora.r))
+
+
 def relative_cost(recipe: Recipe) -> float:
     """Operations of one training up to a factor that all runs on one data set share.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import TracebackType
 
@@ -43,6 +44,17 @@ class PeakMemory:
             self.peak_mb = _resident_peak_mb()
 
     _resettable = True
+
+
+def memory_for_workers(workers: int) -> float | None:
+    """MB that each of so many workers may take at most: of its GPU, else of this machine."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_properties(0).total_memory / 1e6
+    try:
+        everything = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+    return everything / 1e6 / workers
 
 
 def _resident_peak_mb() -> float | None:

@@ -57,8 +57,9 @@ class _Clock(TrainerCallback):
         return statistics.median(b - a for a, b in itertools.pairwise(timed))
 
 
-def measure_pace(recipe: Recipe) -> Pace:
+def measure_pace(recipe: Recipe, threads: int = 1) -> Pace:
     """Train a few steps of a recipe alone, and score dev. Keeps nothing of it."""
+    torch.set_num_threads(threads)
     short = dataclasses.replace(
         recipe.trainer,
         max_steps=_WARM_UP + _TIMED,
