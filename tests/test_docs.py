@@ -28,7 +28,7 @@ def commands() -> list[str]:
 @pytest.mark.parametrize("command", commands())
 def test_documented_command_is_understood(command: str) -> None:
     arguments = shlex.split(command, comments=True)[3:]
-    if arguments[0] in ("export", "predict", "verify", "report", "status", "stop"):
+    if arguments[0] in ("export", "predict", "verify", "report", "status", "stop", "add"):
         assert _parser().parse_args(arguments).verb == arguments[0]
         return
     overrides = [a for a in arguments if a != "--cfg" and "best/config.yaml" not in a]

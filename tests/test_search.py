@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 import pytest
 
+from sweep.core.added import add_point
 from sweep.core.recipe import SEARCHABLE_KEYS
 from sweep.core.space import parse_space
 from sweep.core.trial import Trial
@@ -240,3 +241,30 @@ def test_sampler_goes_on_after_a_restart_without_repeating_itself(
     # A model of the scores may ask for an end of the range again.
     assert len(set(drawn)) >= (10 if sampler == "gp" else 12)
     assert search.ask() is None
+
+
+def test_added_config_is_next_on_top_of_the_budget_also_after_a_restart(tmp_path: Path) -> None:
+    space = {"lora.r": {"low": 1, "high": 64}}
+    drawn: dict[str, Any] = {"space": space, "sampler": "random", "num_trials": 2}
+    opened = search(tmp_path, **drawn)
+    first = opened.ask()
+    assert first is not None
+    add_point(tmp_path, {"lora.r": 33})
+    second = opened.ask()
+    assert second is not None
+    assert second.params == {"lora.r": 33}
+    assert opened.num_trials == 3
+    # Killed before anything was told, and another one added while nobody is there.
+    add_point(tmp_path, {"lora.r": 34})
+    add_point(tmp_path, {"lora.r": 33})
+    again = search(tmp_path, **drawn)
+    assert again.num_trials == 4
+    trials = ask_all(again)
+    assert len(trials) == 4
+    assert {t.params["lora.r"] for t in trials} >= {first.params["lora.r"], 33, 34}
+    for trial in trials:
+        again.tell(trial.number, None if trial.params["lora.r"] == 34 else 0.5)
+    # One that failed is tried again, still beside the budget.
+    (retried,) = ask_all(search(tmp_path, **drawn))
+    assert retried.params == {"lora.r": 34}
+    assert list((tmp_path / "added").iterdir()) == []

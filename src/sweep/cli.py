@@ -34,6 +34,7 @@ Which LoRA setting is best for a task, how sure that is, and the adapter.
   python -m sweep report  results/NAME         rebuild the HTML report
   python -m sweep status  results/NAME         how far it is, from another terminal
   python -m sweep stop    results/NAME --run ID    end a run that is not worth its time
+  python -m sweep add     results/NAME lora.r=32   train one more config of its space
   python -m sweep VERB --help                  flags of a verb
 """
 _RUN_HELP = """\
@@ -64,6 +65,7 @@ def run_command(argv: Sequence[str]) -> int:
         "report": _report,
         "status": _status,
         "stop": _stop,
+        "add": _add,
     }
     known = (*verbs, "-h", "--help", "--version")
     args = _parser().parse_args(list(argv) if argv and argv[0] in known else ["run", *argv])
@@ -120,6 +122,10 @@ def _parser() -> argparse.ArgumentParser:
     stop = verbs.add_parser("stop", help="end one run of a sweep that is going on")
     stop.add_argument("study", type=Path)
     stop.add_argument("--run", required=True, help="a run id, or its beginning")
+
+    add = verbs.add_parser("add", help="train one more config in a study")
+    add.add_argument("study", type=Path)
+    add.add_argument("values", nargs="+", metavar="KEY=VALUE", help="a point of its search space")
 
     report = verbs.add_parser("report", help="rebuild report.html of a study")
     report.add_argument("study", type=Path)
@@ -225,6 +231,13 @@ def _stop(args: argparse.Namespace) -> int:
     from sweep.steer import stop_run
 
     _say(f"{stop_run(args.study, args.run)} was asked to stop; it will count as pruned")
+    return EXIT_DONE
+
+
+def _add(args: argparse.Namespace) -> int:
+    from sweep.steer import add_config
+
+    _say(add_config(args.study, args.values))
     return EXIT_DONE
 
 

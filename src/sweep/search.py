@@ -25,6 +25,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
+from sweep.core.added import added_points
 from sweep.core.recipe import fingerprint
 from sweep.core.space import Choices, Dimension, Params, Space
 from sweep.core.trial import Trial
@@ -36,6 +37,8 @@ Pruner = Literal["none", "median", "percentile", "halving", "asha", "hyperband"]
 
 #: Trials that the median and percentile pruners see to their end before they cut any.
 _FIRST_WHOLE = 4
+#: Marks a trial that was added by hand and comes on top of `num_trials`.
+_ADDED = "added"
 #: States that hold a point: it is scored, under way, or queued.
 _HELD = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
 
@@ -82,8 +85,11 @@ class OptunaSearch:
         self._study.pruner = _pruner(pruner, reduction)
         self._adopted = deque(self._adopt(trials))
         grid = sorted(space.grid(), key=cost, reverse=True) if sampler == "grid" else None
+        self._folder = path.parent
+        self._added = {fingerprint(_point(t)) for t in trials if t.user_attrs.get(_ADDED)}
         self._enqueue(_failed_points(trials) if grid is None else grid)
-        self._budget = num_trials if grid is None else len(grid)
+        self._budget = (num_trials if grid is None else len(grid)) + len(self._added)
+        self._take_up_added()
         self._asked = self._num_complete()
 
     @property
@@ -91,6 +97,7 @@ class OptunaSearch:
         return self._budget
 
     def ask(self) -> Trial | None:
+        self._take_up_added()
         if self._asked >= self._budget:
             return None
         self._asked += 1
@@ -141,7 +148,20 @@ class OptunaSearch:
         }
         for point in points:
             if fingerprint(point) not in held:
-                self._study.enqueue_trial(point)
+                marked = {_ADDED: True} if fingerprint(point) in self._added else None
+                self._study.enqueue_trial(point, user_attrs=marked)
+
+    def _take_up_added(self) -> None:
+        """Queue what somebody has added by hand, beside `num_trials`; known points are dropped."""
+        for note, point in added_points(self._folder):
+            before = len(self._study.get_trials(deepcopy=False))
+            self._added.add(fingerprint(point))
+            self._enqueue([point])
+            if len(self._study.get_trials(deepcopy=False)) > before:
+                self._budget += 1
+            else:
+                self._added.discard(fingerprint(point))
+            note.unlink(missing_ok=True)
 
     def _num_complete(self) -> int:
         states = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -288,7 +308,10 @@ def _moved(
             user_attrs=trial.user_attrs,
         )
     return optuna.trial.create_trial(
-        state=TrialState.FAIL, params=point, distributions=distributions
+        state=TrialState.FAIL,
+        params=point,
+        distributions=distributions,
+        user_attrs={_ADDED: True} if trial.user_attrs.get(_ADDED) else {},
     )
 
 

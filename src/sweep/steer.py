@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import yaml
 from rich.console import Console
 from rich.text import Text
 
-from sweep.core.errors import StudyError
+from sweep.core.added import add_point, point_of
+from sweep.core.errors import ConfigError, StudyError
 from sweep.core.files import ask_to_stop
+from sweep.core.recipe import SEARCHABLE_KEYS
+from sweep.core.space import parse_space
 from sweep.core.trial import RunState
 from sweep.study import is_driven, settings_of
 from sweep.watch.console import ranked_table
@@ -61,6 +67,41 @@ def stop_run(folder: Path, run_id: str) -> str:
         )
     ask_to_stop(folder / "runs" / found[0], "stopped by hand")
     return found[0]
+
+
+def add_config(folder: Path, values: Sequence[str]) -> str:
+    """Queue a config in a study, whether it is under way or not; returns what will happen.
+
+    Args:
+        values: `key=value` for searched keys (or dimension=label); others are as in the study.
+
+    Raises:
+        ConfigError: the study's space does not hold such a config.
+        StudyError: no study, or a grid, whose cells are trained anyway.
+    """
+    content = settings_of(folder)
+    space = parse_space(content["search"]["space"], valid_keys=SEARCHABLE_KEYS)
+    point = point_of(space, dict(_parsed(value) for value in values), _dotted(content))
+    if content["search"]["sampler"] == "grid":
+        raise StudyError(
+            "A grid trains every config of its space.",
+            value=", ".join(f"{name}={value}" for name, value in point.items()),
+            way_out="a new value is added with the same command, `search.space` and resume=extend",
+        )
+    add_point(folder, point)
+    when = "is next" if is_driven(folder) else "is the first at the next start"
+    return f"{' '.join(f'{n}={v}' for n, v in point.items())} {when}, beside search.n_trials"
+
+
+def _parsed(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError("A value is given as `key=value`.", value=f"`{text}`")
+    return key, yaml.safe_load(value)
+
+
+def _dotted(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: content[key.partition(".")[0]][key.partition(".")[2]] for key in SEARCHABLE_KEYS}
 
 
 def _table(folder: Path) -> pd.DataFrame:

@@ -46,6 +46,8 @@ class _Tally:
 
     def count(self, run: Run, outcome: Outcome) -> None:
         self.done += 1
+        # Configs may be added while it runs.
+        self.runs = max(self.runs, self.done)
         self.failed += outcome.state is RunState.FAILED
         if outcome.pearson is not None and (self.best is None or outcome.pearson > self.best[0]):
             self.best = (outcome.pearson, run.name)
