@@ -74,6 +74,8 @@ def start(folder: Path, name: str) -> subprocess.Popen[bytes]:
         *("trainer=smoke", "trainer.max_steps=24", "trainer.eval_steps=4"),
         *("trainer.precision=fp32", "search=tpe", f"search.n_trials={_TRIALS}"),
         *("search.pruner=median", f"search.seeds={list(range(_SEEDS))}".replace(" ", "")),
+        # A race or a confirmation adds runs as the scores go: here their number is to be known.
+        *("search.race=false", "confirm=none"),
         *("tracking=disabled", "executor.workers=2", f"results_dir={folder / 'results'}", _SPACE),
     ]
     with (folder / f"{name}.log").open("ab") as log:

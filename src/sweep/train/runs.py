@@ -42,10 +42,9 @@ def train_pack(runs: Sequence[Run], runs_dir: Path, handle: Handle) -> None:
     """Train runs of one `pack_key`; of each, keep the adapter of its best dev evaluation.
 
     Writes `adapter/` and `predictions.npy` into the folder of each run, and reports `Progress`,
-    `Evaluated` and one `Finished` (or `Paused`, at `Run.until` and where the sweep is to end early)
-    for each. A run that fails leaves the others as they are; one that was interrupted or paused goes
-    on from its last rung, after
-    reporting its evaluations again.
+    `Evaluated` and one `Finished` for each (or `Paused`, at `Run.until` and where the sweep ends
+    early). A run that fails leaves the others as they are; one that was interrupted or paused goes
+    on from its last rung, after reporting its evaluations again.
     """
     if len({pack_key(run.recipe) for run in runs}) > 1:
         raise ValueError("the runs of a pack must have one pack_key")
