@@ -51,9 +51,7 @@ def make_model(folder: Path, train: Path) -> None:
         eos_token_id=3,
     )
     RobertaModel(config).save_pretrained(folder)
-    tokenizer = BertTokenizerFast(vocab=str(folder / "vocab.txt"), do_lower_case=False)
-    tokenizer.model_input_names = ["input_ids", "attention_mask"]
-    tokenizer.save_pretrained(folder)
+    BertTokenizerFast(vocab=str(folder / "vocab.txt"), do_lower_case=False).save_pretrained(folder)
 
 
 def errors_of(arguments: Sequence[str], folder: Path, name: str) -> dict[str, Any]:

@@ -76,7 +76,11 @@ def load_config(model: Model) -> PretrainedConfig:
 
 
 def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
-    """The tokenizer; one without a padding token pads with its end token (GPT-2, Llama)."""
+    """The tokenizer, fit for the model; without a padding token (GPT-2) it pads with its end token.
+
+    A BERT tokenizer numbers the sentences of a pair 0 and 1. A RoBERTa that was trained with one
+    (klue/roberta-small) has a single such embedding, so that the 1 would lead nowhere.
+    """
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             locate(model.path), revision=model.revision or "main"
@@ -89,6 +93,11 @@ def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
         ) from None
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if getattr(load_config(model), "type_vocab_size", 2) < 2:
+        names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
+        tokenizer.model_input_names = names
+        # Saved along, for those who load the exported one.
+        tokenizer.init_kwargs["model_input_names"] = names
     return tokenizer
 
 

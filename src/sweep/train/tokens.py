@@ -51,4 +51,5 @@ def _digest(tokenizer: PreTrainedTokenizerBase) -> str:
     content = (
         backend.to_str() if backend is not None else repr(sorted(tokenizer.get_vocab().items()))
     )
-    return hashlib.sha256(f"{type(tokenizer).__name__}{content}".encode()).hexdigest()
+    names = tokenizer.model_input_names
+    return hashlib.sha256(f"{type(tokenizer).__name__}{names}{content}".encode()).hexdigest()
