@@ -17,7 +17,7 @@ from sweep.core.space import Params
 from sweep.execute.processes import in_fresh_process, warm_up
 from sweep.forecast import Plan, PlannedConfig, write_plan
 from sweep.preflight import preflight, with_settled_precision
-from sweep.start import num_threads, num_workers
+from sweep.start import confirmation_of, num_threads, num_workers
 from sweep.train.cost import relative_cost, relative_memory
 from sweep.train.data import load_split
 from sweep.train.memory import memory_for_workers
@@ -68,13 +68,32 @@ def show_plan(settings: Settings, console: Console) -> None:
     console.print()
     for line in (
         f"plan   {plan.runs} runs on {plan.workers} workers, about {duration(plan.seconds)} "
-        "of training",
+        f"of training{_less(settings)}",
+        *_confirmation_line(settings, plan),
         f"cells  {plan.folded_cells} folded into another, {plan.infeasible_cells} too large for "
         "the memory of a worker",
         f"disk   at most {plan.disk_mb:,.0f} MB in {settings.folder}",
         "next   the same command without mode=plan",
     ):
         console.print(Text(line), soft_wrap=True)
+
+
+def _less(settings: Settings) -> str:
+    search = settings.search
+    saved = [
+        *(["pruning"] if search.pruner != "none" else []),
+        *(["the race of the seeds"] if search.race and len(search.seeds) > 1 else []),
+    ]
+    return f", less what {' and '.join(saved)} will save" if saved else ""
+
+
+def _confirmation_line(settings: Settings, plan: Plan) -> list[str]:
+    """The runs after the search, of which nobody knows yet what they will train."""
+    runs = confirmation_of(settings, runs=plan.runs).most_runs
+    if runs == 0:
+        return []
+    seconds = plan.seconds * runs / plan.runs
+    return [f"       then up to {runs} runs to confirm the leaders, about {duration(seconds)}"]
 
 
 def plan_of(settings: Settings, runs: Sequence[PlannedRun]) -> Plan:

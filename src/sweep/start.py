@@ -147,18 +147,24 @@ def _sweep(
 
 def _rules(settings: Settings, *, runs: int) -> Rules:
     """How much every config is trained, in a search of so many runs."""
-    search, confirm = settings.search, settings.confirm
+    search = settings.search
     return Rules(
         seeds=search.seeds,
         race=search.race,
         reduction=search.reduction if search.pruner == "halving" else None,
         audit=search.audit,
-        confirmation=Confirmation(
-            top=confirm.top,
-            seeds=confirm.seeds,
-            baseline=settings.recipe(search.seeds[0]).config_id,
-            most=int(confirm.share * runs),
-        ),
+        confirmation=confirmation_of(settings, runs=runs),
+    )
+
+
+def confirmation_of(settings: Settings, *, runs: int) -> Confirmation:
+    """What follows a search of so many runs."""
+    confirm = settings.confirm
+    return Confirmation(
+        top=confirm.top,
+        seeds=confirm.seeds,
+        baseline=settings.recipe(seed=0).config_id,
+        most=int(confirm.share * runs),
     )
 
 

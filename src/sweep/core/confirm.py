@@ -31,6 +31,12 @@ class Confirmation:
     baseline: str | None = None
     most: int | None = None
 
+    @property
+    def most_runs(self) -> int:
+        """Runs that it takes where the baseline is not among the leaders."""
+        configs = self.top + (self.baseline is not None) if self.top else 0
+        return configs * len(self.fresh_seeds(configs, used=(0,)))
+
     def configs(
         self, scores: Mapping[str, Sequence[float]], *, tried: Collection[str]
     ) -> list[str]:
