@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from sweep.config import Settings
+from sweep.core.pruning import Ended, pruning_audit
 from sweep.core.trial import RunState
 from sweep.results import Record
 
@@ -49,19 +50,25 @@ def failure_lines(failed: Sequence[Record]) -> list[str]:
 
 def pruning_lines(records: Sequence[Record], board: pd.DataFrame) -> list[str]:
     """What pruning saved, and what the audit says that it cost."""
-    ended = [(r, r.outcome) for r in records if r.outcome is not None]
-    cut = [o.steps or 0 for _, o in ended if o.state is RunState.PRUNED]
-    if not cut:
+    ended = [
+        Ended(
+            record.run.recipe.config_id,
+            outcome.steps or 0,
+            outcome.state is RunState.PRUNED,
+            outcome.audited_step is not None,
+        )
+        for record in records
+        if (outcome := record.outcome) is not None
+    ]
+    found = pruning_audit(ended, set(board.loc[board["tied_with_best"].fillna(False), "config_id"]))
+    if found is None:
         return []
-    whole = max(o.steps or 0 for _, o in ended)
-    saved = sum(whole - steps for steps in cut) / (whole * len(ended))
-    lines = [f"pruned   {len(cut)} of {len(ended)} runs: {saved:.0%} of the steps were saved"]
-    audited = [r.run.recipe.config_id for r, o in ended if o.audited_step is not None]
-    if audited:
-        best = set(board.loc[board["tied_with_best"].fillna(False), "config_id"])
+    cut = f"{found.pruned} of {found.runs} runs"
+    lines = [f"pruned   {cut}: {found.saved:.0%} of the steps were saved"]
+    if found.audited:
         lines.append(
-            f"audit    {len(audited)} runs that were to be pruned were trained on; "
-            f"{len(best & set(audited))} of them ended among the best"
+            f"audit    {found.audited} runs that were to be pruned were trained on; "
+            f"{found.audited_best} of them ended among the best"
         )
     return lines
 

@@ -1,0 +1,102 @@
+"""Building the page, and the figures on their own."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from shlex import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from sweep.core.files import write_text
+from sweep.watch.report.figures.parts import Figure
+from sweep.watch.report.palette import DARK, LIGHT
+from sweep.watch.report.sections.board import leaderboard, scores
+from sweep.watch.report.sections.cost import cost, plan
+from sweep.watch.report.sections.making import making
+from sweep.watch.report.sections.parts import Section
+from sweep.watch.report.sections.runs import curves, failures, pruning
+from sweep.watch.report.sections.settings import effects, importance, together
+from sweep.watch.report.sections.trust import guard, rank_use, test
+from sweep.watch.report.sections.verdict import verdict
+from sweep.watch.report.study import Study
+from sweep.watch.report.words import setting, short
+
+#: The page, from top to bottom. A section that has nothing to show returns None.
+SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
+    verdict,
+    leaderboard,
+    test,
+    scores,
+    effects,
+    importance,
+    together,
+    curves,
+    pruning,
+    cost,
+    rank_use,
+    plan,
+    guard,
+    failures,
+    making,
+)
+_PAGE = Path(__file__).parent / "page"
+
+
+def build_report(folder: Path) -> Path:
+    """Write `report.html` of a study, finished or not, and return its path."""
+    study = Study.read(folder)
+    environment = Environment(
+        loader=FileSystemLoader(_PAGE), autoescape=True, undefined=StrictUndefined
+    )
+    # Globals are seen by imported macros, too.
+    environment.globals |= {
+        "figure_json": _figure_json,
+        "quote": quote,
+        "short": short,
+        "setting": setting,
+    }
+    page = environment.get_template("report.html.j2").render(
+        study=study,
+        sections=_sections(study),
+        built=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        templates={path.name.partition(".")[0] for path in (_PAGE / "sections").iterdir()},
+        light=LIGHT,
+        dark=DARK,
+        style=Markup((_PAGE / "style.css").read_text(encoding="utf-8")),
+        script=Markup((_PAGE / "page.js").read_text(encoding="utf-8")),
+        plotly_js=Markup(importlib.import_module("plotly.offline").get_plotlyjs()),
+    )
+    path = folder / "report.html"
+    write_text(path, page)
+    return path
+
+
+def study_figures(folder: Path) -> dict[str, Figure]:
+    """The figures of the report by a name that is fit for a file, colours still tokens."""
+    return {
+        _file_name(section.anchor, plot.title if len(section.plots) > 1 else "", name): figure
+        for section in _sections(Study.read(folder))
+        for plot in section.plots
+        for name, figure in plot.figures.items()
+    }
+
+
+def _sections(study: Study) -> list[Section]:
+    return [s for section in SECTIONS if (s := section(study)) is not None]
+
+
+def _file_name(anchor: str, title: str, name: str) -> str:
+    parts = dict.fromkeys(part for part in (anchor, title, name) if part)
+    # Letters of any script stay; what a file system may not like goes.
+    return "-".join(re.sub(r"\W+", "_", part).strip("_").lower() for part in parts)
+
+
+def _figure_json(figure: Figure) -> Markup:
+    """JSON that can't end the script element it stands in; missing numbers are null."""
+    to_json = importlib.import_module("plotly.io.json").to_json_plotly
+    return Markup(to_json(figure, engine="json"))

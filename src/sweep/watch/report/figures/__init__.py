@@ -1,0 +1,1 @@
+"""Figures of the report, as plain plotly dictionaries whose colours are tokens (`palette`)."""

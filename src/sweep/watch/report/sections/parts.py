@@ -1,0 +1,47 @@
+"""What a section is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sweep.watch.report.figures.parts import Figure
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Figures that take turns in one place, by the name of their button.
+
+    `facts`, where given, are said below by the macro `effect`.
+    """
+
+    title: str
+    figures: Mapping[str, Figure]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    #: It takes the whole width, whatever stands beside it.
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells, sortable. `heads` are title and whether the column holds numbers."""
+
+    heads: tuple[tuple[str, bool], ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: sentences and a note, a table, plots.
+
+    `facts` are for the template `sections/<anchor>.html.j2`, where there is one.
+    """
+
+    anchor: str
+    title: str
+    sentences: tuple[str, ...] = ()
+    note: str = ""
+    table: Table | None = None
+    plots: tuple[Plot, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)

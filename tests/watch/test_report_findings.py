@@ -1,0 +1,295 @@
+"""What other parts of the program found out about a study, as the report shows it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from studies import GRID, Page, study, study_board
+from sweep.core.pruning import Ended, pruning_audit
+from sweep.core.recipe import Recipe
+from sweep.core.trial import Evaluation, Finished, Outcome, Run, RunState
+from sweep.watch.report import build_report, study_figures
+from sweep.watch.report.factors import factor_of
+from sweep.watch.report.figures.cost import pareto_front
+from sweep.watch.report.figures.settings import score_grid
+from sweep.watch.report.palette import DARK, LIGHT, painted
+
+
+def put(folder: Path, name: str, content: Any) -> None:
+    (folder / name).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    study(tmp_path / "s")
+    return tmp_path / "s"
+
+
+def page(folder: Path) -> Page:
+    return Page(build_report(folder))
+
+
+def with_findings(folder: Path) -> list[str]:
+    """All files of the contract; returns the config ids, best first."""
+    ids = list(study_board(folder)["config_id"])
+    sentences = ["r 8 on all-linear is as good as the best.", "It beats the default by +0.02."]
+    put(
+        folder,
+        "verdict.json",
+        {
+            "best": ids[0],
+            "recommended": ids[1],
+            "baseline": ids[5],
+            "tie_set": ids[:3],
+            "beats_baseline": True,
+            "versus_baseline": {"difference": 0.021, "ci_low": 0.011, "ci_high": 0.034},
+            "seed_sd": None,
+            "dev_sd": 0.01,
+            "confirmed": True,
+            "shrinkage": 0.006,
+            "sentences": sentences,
+        },
+    )
+    effects = [
+        ("lora.target_modules", "all-linear", 4, 0.86, 0.0, None, None, False),
+        ("lora.target_modules", "qv", 4, 0.56, -0.3, -0.32, -0.28, True),
+        ("lora.lora_dropout", "0.0", 4, 0.71, 0.0, None, None, False),
+        ("lora.lora_dropout", "0.1", 4, 0.708, -0.002, -0.01, 0.006, False),
+    ]
+    columns = ["key", "level", "num_configs", "mean", "difference"]
+    columns += ["ci_low", "ci_high", "distinguishable"]
+    pd.DataFrame(effects, columns=columns).to_csv(folder / "effects.csv", index=False)
+    shares = [("lora.lora_dropout", 0.05, 0.0, 0.1), ("lora.target_modules", 0.9, 0.8, 0.95)]
+    columns = ["key", "importance", "ci_low", "ci_high"]
+    pd.DataFrame(shares, columns=columns).to_csv(folder / "importance.csv", index=False)
+    use = [
+        (config_id, f"{config_id}-s0", layer, module, rank, rank * 0.25 + layer, 0.5)
+        for config_id, rank in zip(ids[:2], (16, 8), strict=True)
+        for layer, module in itertools.product(range(2), ("query", "value"))
+    ]
+    columns = ["config_id", "run_id", "layer", "module", "rank", "effective_rank", "norm"]
+    pd.DataFrame(use, columns=columns).to_csv(folder / "rank_use.csv", index=False)
+    leak = {
+        "kind": "leak",
+        "level": "warn",
+        "sentence": "12 dev pairs are in train as well.",
+        "count": 12,
+        "examples": [["고양이가 앉아 있다", "A <b>cat</b> sits."]],
+    }
+    alike = {"kind": "labels", "level": "info", "sentence": "Labels are alike.", "count": 0}
+    put(folder, "guard.json", {"findings": [alike, leak]})
+    put(
+        folder,
+        "test.json",
+        {
+            "num_pairs": 500,
+            "exported": {"config_id": ids[0], "pearson": 0.8412},
+            "baseline": {"config_id": ids[5], "pearson": None},
+        },
+    )
+    plans = [{"config_id": i, "seconds": 20.0, "peak_memory_mb": None} for i in ids]
+    put(folder, "plan.json", {"workers": 2, "seconds": 200, "configs": plans})
+    return ids
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    folder = tmp_path_factory.mktemp("full") / "s"
+    study(folder)
+    with_findings(folder)
+    return page(folder)
+
+
+def test_verdict_of_the_file_comes_before_our_own(full: Page) -> None:
+    verdict = full.text[: full.text.index("Filter")]
+    assert "r 8 on all-linear is as good as the best." in verdict
+    assert "It beats the default by +0.02." in verdict
+    assert "Best of 8 configs" not in verdict
+    assert "+0.021" in verdict
+    assert "+0.011 to +0.034" in verdict
+    standing = {
+        cell.strip() for cell in full.cells if cell.strip() in ("best", "recommended", "default")
+    }
+    assert standing == {"best", "recommended", "default"}
+
+
+def test_verdict_of_configs_that_are_gone_is_not_shown(folder: Path) -> None:
+    with_findings(folder)
+    content = json.loads((folder / "verdict.json").read_text(encoding="utf-8"))
+    put(folder, "verdict.json", content | {"best": "gone"})
+    assert "Best of 8 configs" in page(folder).text
+
+
+@pytest.mark.parametrize("broken", ["", "{", "[]"])
+def test_file_that_cannot_be_read_is_as_good_as_missing(folder: Path, broken: str) -> None:
+    for name in ("verdict.json", "guard.json", "test.json", "plan.json"):
+        (folder / name).write_text(broken, encoding="utf-8")
+    (folder / "effects.csv").write_text("", encoding="utf-8")
+    assert "Best of 8 configs" in page(folder).text
+
+
+def test_effects_are_said_with_interval_and_whether_they_can_be_told(full: Page) -> None:
+    assert "targets qv against all-linear: -0.300 (95 % interval -0.320 to -0.280)." in full.text
+    said = "dropout 0.1 against 0.0: -0.002 (95 % interval -0.010 to +0.006): not distinguishable."
+    assert said in full.text
+    marks = {trace["name"]: trace["y"] for trace in full.figures["effects-1-1"]["data"]}
+    assert marks["told apart"] == [1]
+
+
+def test_importance_is_drawn_with_its_interval_the_largest_on_top(full: Page) -> None:
+    (trace,) = full.figures["importance-1-1"]["data"]
+    assert trace["y"] == ["dropout", "targets"]  # plotly draws from below
+    assert trace["error_x"]["array"] == pytest.approx([0.05, 0.05])
+    assert trace["error_x"]["arrayminus"] == pytest.approx([0.05, 0.1])
+
+
+def test_rank_use_is_said_by_rank_and_drawn_by_layer_and_module(full: Page) -> None:
+    assert "r=16 used 4.5 on average (4.0 to 5.0 by layer and module, 1 run)." in full.text
+    (trace,) = full.figures["ranks-1-2"]["data"]
+    assert (trace["x"], trace["y"]) == (["query", "value"], ["0", "1"])
+    assert trace["z"] == [[4.0, 4.0], [5.0, 5.0]]
+
+
+def test_guard_shows_the_gravest_first_with_examples(full: Page) -> None:
+    text = full.text
+    assert text.index("12 dev pairs are in train as well.") < text.index("Labels are alike.")
+    assert "고양이가 앉아 있다 / A <b>cat</b> sits." in text
+
+
+def test_guard_without_findings_says_so(folder: Path) -> None:
+    put(folder, "guard.json", {"findings": []})
+    assert "Nothing was found." in page(folder).text
+
+
+def test_test_scores_stand_beside_each_other(full: Page) -> None:
+    cells = full.cells[full.cells.index("exported") :]
+    assert cells[2] == "0.8412"
+    assert cells[3:6:2] == ["baseline", "–"]
+    assert "num pairs500" in full.text
+
+
+def test_plan_is_compared_with_what_was_measured(full: Page) -> None:
+    said = "Seconds per run: measured 1.50 times the plan in the middle of 8 configs."
+    assert said in full.text
+    assert "The whole sweep: 3 min planned with 2 workers, 2 min of training each." in full.text
+    assert "plan-2-1" not in full.figures, "no memory was planned"
+
+
+def test_every_figure_of_a_full_report_is_one_that_plotly_takes(folder: Path) -> None:
+    with_findings(folder)
+    figures = study_figures(folder)
+    anchors = {name.partition("-")[0] for name in figures}
+    assert anchors >= {"scores", "effects", "importance", "together", "curves", "cost", "ranks"}
+    assert all(name.replace("-", "").replace("_", "").isalnum() for name in figures)
+    for figure, palette in itertools.product(figures.values(), (LIGHT, DARK)):
+        ready = painted(figure, palette)
+        assert go.Figure(data=ready["data"], layout=ready["layout"]).data
+        assert '"@' not in json.dumps(ready)
+
+
+def test_label_that_looks_like_a_token_stays_a_label() -> None:
+    figure = {"x": ["@ink"], "marker": {"color": "@ink"}, "colorscale": [[0, "@low"]]}
+    assert painted(figure, LIGHT) == {
+        "x": ["@ink"],
+        "marker": {"color": LIGHT["ink"]},
+        "colorscale": [[0, LIGHT["low"]]],
+    }
+
+
+def test_parallel_coordinates_take_every_config_through_every_setting(full: Page) -> None:
+    figure = full.figures["together-1-1"]
+    assert [trace["name"] for trace in figure["data"]][-1] == "highest fifth"
+    paths = sum(trace["x"].count(None) for trace in figure["data"])
+    assert paths == 8
+    assert figure["layout"]["xaxis"]["ticktext"][-1] == "dev Pearson"
+    heights = [y for trace in figure["data"] for y in trace["y"] if y is not None]
+    low, high = figure["layout"]["yaxis"]["range"]
+    assert low < min(heights) <= max(heights) < high
+
+
+def test_heat_map_needs_rank_and_alpha_that_vary_apart(tmp_path: Path) -> None:
+    apart = [
+        {**GRID[1], "lora.r": r, "lora.lora_alpha": alpha, "lora.lora_dropout": p}
+        for r, alpha, p in itertools.product((4, 8), (8, 16), (0.0, 0.1))
+    ]
+    study(tmp_path / "apart", apart)
+    study(tmp_path / "pairs")
+    for name, drawn in (("apart", True), ("pairs", False)):
+        board = study_board(tmp_path / name)
+        rank, alpha = (factor_of(board, [key]) for key in ("lora.r", "lora.lora_alpha"))
+        grid = score_grid(board, rank, alpha)
+        assert (grid is not None) == drawn
+        if grid is not None:
+            expected = board.groupby(["lora.r", "lora.lora_alpha"])["mean"].mean()
+            assert list(itertools.chain(*grid["data"][0]["z"])) == pytest.approx(list(expected))
+            assert "configs: 2" in grid["data"][0]["hovertext"][0][0]
+
+
+def test_nothing_on_the_front_is_beaten_at_its_cost() -> None:
+    configs = pd.DataFrame(
+        {"mean": [0.5, 0.9, 0.8, 0.9, 0.7], "cost": [1, 40, 20, 30, 25], "label": list("abcde")}
+    )
+    assert list(pareto_front(configs, "cost")["label"]) == ["a", "c", "d"]
+
+
+def asha(folder: Path) -> None:
+    """A study with 8 complete runs, one of them audited, and two pruned ones."""
+    results = study(folder)
+    rungs = (Evaluation(100, 1.0, 0.1, 0.1, 0.5),)
+    for trial, r in ((8, 32), (9, 64)):
+        recipe = Recipe().with_values({**GRID[0], "lora.r": r})
+        run = Run(trial, {"cell": trial}, recipe)
+        results.add(run)
+        outcome = Outcome(RunState.PRUNED, reason="weak", evaluations=rungs, steps=100)
+        results.handle(Finished(run.id, outcome))
+    first = results.records()[1]
+    assert first.outcome is not None
+    audited = replace(first.outcome, audited_step=100)
+    results.handle(Finished(first.run.id, audited))
+    results.write_tables()
+
+
+def test_pruned_runs_are_marked_where_they_ended(tmp_path: Path) -> None:
+    asha(tmp_path / "s")
+    found = page(tmp_path / "s")
+    traces = found.figures["curves-1-1"]["data"]
+    (lines, marks) = [trace for trace in traces if trace.get("legendgroup") == "pruned"]
+    assert lines["x"].count(None) == 2
+    assert (marks["x"], marks["y"]) == ([100, 100], [0.1, 0.1])
+    assert all(text.startswith("pruned: ") for text in marks["hovertext"])
+    (audited,) = [trace for trace in traces if trace.get("name") == "audited"]
+    assert audited["x"] == [100]
+
+
+def test_pruning_is_audited(tmp_path: Path) -> None:
+    asha(tmp_path / "s")
+    text = page(tmp_path / "s").text
+    assert "2 of 10 runs were ended early, which saved 10% of the training steps." in text
+    board = study_board(tmp_path / "s").set_index("trial")
+    among = "1 of them" if board["tied_with_best"][1] else "none of them"
+    said = f"1 run that was to be ended was trained on as a check: {among} ended among the best."
+    assert said in text
+
+
+def test_audit_counts_configs_of_the_audited_among_the_best() -> None:
+    ended = [
+        Ended("a", 100, pruned=False, audited=False),
+        Ended("b", 100, pruned=False, audited=True),
+        Ended("c", 100, pruned=False, audited=True),
+        Ended("d", 25, pruned=True, audited=False),
+        Ended("e", 50, pruned=True, audited=False),
+    ]
+    audit = pruning_audit(ended, {"a", "b"})
+    assert audit is not None
+    assert (audit.pruned, audit.audited, audit.audited_best) == (2, 2, 1)
+    assert audit.saved == pytest.approx(125 / 500)
+    assert audit.pruned_at == {25: 1, 50: 1}
+    assert pruning_audit(ended[:3], {"a"}) is None
