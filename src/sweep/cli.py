@@ -31,7 +31,7 @@ Which LoRA setting is best for a task, how sure that is, and the adapter.
   python -m sweep export  results/NAME         export the best config and its adapter again
   python -m sweep predict results/NAME/best pairs.csv
   python -m sweep verify  results/NAME/best    reload the adapter and score dev again
-  python -m sweep report  results/NAME         rebuild the HTML report
+  python -m sweep report  results/NAME         rebuild the HTML report; --figures: SVG and PNG
   python -m sweep status  results/NAME         how far it is, from another terminal
   python -m sweep stop    results/NAME --run ID    end a run that is not worth its time
   python -m sweep add     results/NAME lora.r=32   train one more config of its space
@@ -129,6 +129,9 @@ def _parser() -> argparse.ArgumentParser:
 
     report = verbs.add_parser("report", help="rebuild report.html of a study")
     report.add_argument("study", type=Path)
+    report.add_argument(
+        "--figures", action="store_true", help="its plots as SVG and PNG too, in STUDY/figures"
+    )
     return parser
 
 
@@ -217,6 +220,12 @@ def _report(args: argparse.Namespace) -> int:
     from sweep.start import rebuild_report
 
     _say(f"report: {rebuild_report(args.study)}")
+    if args.figures:
+        from sweep.watch.report.figure_files import write_figures
+
+        with console.status("Drawing the figures in a browser ..."):
+            paths = write_figures(args.study)
+        _say(f"figures: {args.study / 'figures'} ({len(paths) // 2} plots, each as SVG and PNG)")
     return EXIT_DONE
 
 

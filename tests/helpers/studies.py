@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import yaml
 
 from sweep.core.recipe import Recipe
@@ -169,3 +170,70 @@ def study_board(folder: Path) -> Any:
 def read_json(path: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
+
+
+def put(folder: Path, name: str, content: Any) -> None:
+    (folder / name).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def with_findings(folder: Path) -> list[str]:
+    """All files of the contract; returns the config ids, best first."""
+    ids = list(study_board(folder)["config_id"])
+    sentences = ["r 8 on all-linear is as good as the best.", "It beats the default by +0.02."]
+    put(
+        folder,
+        "verdict.json",
+        {
+            "best": ids[0],
+            "recommended": ids[1],
+            "baseline": ids[5],
+            "tie_set": ids[:3],
+            "beats_baseline": True,
+            "versus_baseline": {"difference": 0.021, "ci_low": 0.011, "ci_high": 0.034},
+            "seed_sd": None,
+            "dev_sd": 0.01,
+            "confirmed": True,
+            "shrinkage": 0.006,
+            "sentences": sentences,
+        },
+    )
+    effects = [
+        ("lora.target_modules", "all-linear", 4, 0.86, 0.0, None, None, False),
+        ("lora.target_modules", "qv", 4, 0.56, -0.3, -0.32, -0.28, True),
+        ("lora.lora_dropout", "0.0", 4, 0.71, 0.0, None, None, False),
+        ("lora.lora_dropout", "0.1", 4, 0.708, -0.002, -0.01, 0.006, False),
+    ]
+    columns = ["key", "level", "num_configs", "mean", "difference"]
+    columns += ["ci_low", "ci_high", "distinguishable"]
+    pd.DataFrame(effects, columns=columns).to_csv(folder / "effects.csv", index=False)
+    shares = [("lora.lora_dropout", 0.05, 0.0, 0.1), ("lora.target_modules", 0.9, 0.8, 0.95)]
+    columns = ["key", "importance", "ci_low", "ci_high"]
+    pd.DataFrame(shares, columns=columns).to_csv(folder / "importance.csv", index=False)
+    use = [
+        (config_id, f"{config_id}-s0", layer, module, rank, rank * 0.25 + layer, 0.5)
+        for config_id, rank in zip(ids[:2], (16, 8), strict=True)
+        for layer, module in itertools.product(range(2), ("query", "value"))
+    ]
+    columns = ["config_id", "run_id", "layer", "module", "rank", "effective_rank", "norm"]
+    pd.DataFrame(use, columns=columns).to_csv(folder / "rank_use.csv", index=False)
+    leak = {
+        "kind": "leak",
+        "level": "warn",
+        "sentence": "12 dev pairs are in train as well.",
+        "count": 12,
+        "examples": [["고양이가 앉아 있다", "A <b>cat</b> sits."]],
+    }
+    alike = {"kind": "labels", "level": "info", "sentence": "Labels are alike.", "count": 0}
+    put(folder, "guard.json", {"findings": [alike, leak]})
+    put(
+        folder,
+        "test.json",
+        {
+            "num_pairs": 500,
+            "exported": {"config_id": ids[0], "pearson": 0.8412},
+            "baseline": {"config_id": ids[5], "pearson": None},
+        },
+    )
+    plans = [{"config_id": i, "seconds": 20.0, "peak_memory_mb": None} for i in ids]
+    put(folder, "plan.json", {"workers": 2, "seconds": 200, "configs": plans})
+    return ids

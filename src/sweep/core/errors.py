@@ -8,7 +8,8 @@ SweepError                     anything this program raises on purpose
 │   ├── TargetError            `lora.target_modules` or `lora.r` against the model
 │   ├── StudyError             the study folder: changed settings, another driver
 │   ├── ExportError            nothing to export, or an adapter that is not one
-│   └── TrackingError          wandb asked for in a way that cannot work
+│   ├── TrackingError          wandb asked for in a way that cannot work
+│   └── FiguresError           no browser, or no kaleido, to draw figures with
 ├── VerificationError          an exported adapter does not score what the sweep measured
 └── RunFailed                  one run ended without a score; the sweep goes on
 
@@ -80,6 +81,10 @@ class ExportError(UserMistake):
 
 class TrackingError(UserMistake):
     """wandb was asked for in a way that cannot work."""
+
+
+class FiguresError(UserMistake):
+    """Figures were asked for as files, and nothing is there to draw them."""
 
 
 class VerificationError(SweepError):

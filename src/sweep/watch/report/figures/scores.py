@@ -25,6 +25,7 @@ from sweep.watch.report.words import cut
 #: Rows that a reader can still tell apart.
 MAX_DOTS = 60
 _GOLDEN = 0.618
+_SCORE_AXIS: Figure = {"title": {"text": "dev Pearson"}, "nticks": 6}
 
 
 def dot_plot(configs: pd.DataFrame, factor: Factor | None) -> Figure:
@@ -80,13 +81,14 @@ def strip_plot(
         words = f"{escape(level)}: {averages[level]:.4f} on average"
         traces += [trace, middle | {"hovertext": words}]
     ticks = {
+        "title": {"text": escape(factor.name)},
         "tickvals": list(place.values()),
         "ticktext": [escape(cut(level, 22)) for level in place],
         "range": [-0.6, len(place) - 0.4],
         "showgrid": False,
         "zeroline": False,
     }
-    return {"data": traces, "layout": layout(height=280, x=ticks, y={"nticks": 6})}
+    return {"data": traces, "layout": layout(height=290, x=ticks, y=_SCORE_AXIS)}
 
 
 def _shifts(configs: pd.DataFrame, matches: Sequence[Match]) -> dict[str, float]:
@@ -106,5 +108,6 @@ def _range_plot(configs: pd.DataFrame, factor: Factor, numbers: Mapping[str, flo
     xs = [numbers[config_id] for config_id in configs["config_id"]]
     trace = points(configs, xs, configs["mean"], name=factor.name, colour=series(0))
     trace["marker"] |= {"size": 8 if len(configs) <= MANY else 4}
-    x = {"type": "log", "dtick": "D2", "tickformat": "~g"} if factor.log else {}
-    return {"data": [trace], "layout": layout(height=280, x=x, y={"nticks": 6})}
+    x: Figure = {"type": "log", "dtick": "D2", "tickformat": "~g"} if factor.log else {}
+    x |= {"title": {"text": escape(factor.name)}}
+    return {"data": [trace], "layout": layout(height=290, x=x, y=_SCORE_AXIS)}
