@@ -36,9 +36,10 @@ from sweep.train.cost import relative_cost
 from sweep.train.packable import pack_key
 from sweep.train.runs import train_pack
 from sweep.watch.console import ConsoleWatcher, ranked_table
-from sweep.watch.report import ReportWatcher, build_report
+from sweep.watch.report import ReportWatcher, build_report, study_media
 from sweep.watch.wandb_log import WandbWatcher
 from sweep.watch.wandb_setup import resolve_mode
+from sweep.watch.wandb_values import StudyLog
 
 #: Runs in a GPU's pack unless told otherwise; a pack that does not fit is halved.
 _GPU_PACK = 32
@@ -256,7 +257,7 @@ def _watchers(settings: Settings, results: Results, console: Console, mode: Any)
                 entity=settings.tracking.entity,
                 timeout_s=settings.tracking.timeout_s,
                 searched_keys=settings.space.keys,
-                read_table=results.table,
+                read_study=lambda: StudyLog(results.table(), *study_media(settings.folder)),
                 on_url=results.set_wandb_url,
                 say=lambda line: _say(console, line),
             )

@@ -23,6 +23,7 @@ import pytest
 import wandb
 from wandb.proto import wandb_internal_pb2
 
+import studies
 from sweep.core.errors import TrackingError
 from sweep.core.ports import Totals
 from sweep.core.recipe import Lora, Recipe, Trainer
@@ -38,8 +39,10 @@ from sweep.core.trial import (
     RunState,
     Started,
 )
+from sweep.watch.report import study_media
 from sweep.watch.wandb_log import WandbWatcher
 from sweep.watch.wandb_setup import resolve_mode
+from sweep.watch.wandb_values import StudyLog
 
 STUDY = "한국어 스터디"
 KEY = "0123456789" * 4
@@ -195,7 +198,7 @@ def make_watcher(folder: Path, listener: Listener, **changes: Any) -> WandbWatch
         "entity": None,
         "timeout_s": 30.0,
         "searched_keys": ("lora.r", "trainer.learning_rate", "data.max_length"),
-        "read_table": make_table,
+        "read_study": lambda: StudyLog(make_table()),
         "on_url": listener.on_url,
         "say": listener.say,
     }
@@ -360,6 +363,31 @@ def test_study_run_holds_the_table_with_missing_values(study: Path) -> None:
     assert found.exit_code == 0
 
 
+def test_study_run_holds_the_tables_and_figures_of_the_report(study: Path) -> None:
+    studies.study(study)
+    studies.with_findings(study)
+    tables, figures = study_media(study)
+    log = StudyLog(make_table(), tables, figures)
+    watcher = make_watcher(study, Listener(), read_study=lambda: log)
+    play(watcher)
+
+    (found,) = all_logged(study)
+    (history,) = found.history
+    kinds = {key.removesuffix("/_type"): kind for key, kind in history.items() if "_type" in key}
+    logged_tables = {name for name, kind in kinds.items() if kind == "table-file"}
+    assert logged_tables == {"runs", "leaderboard", "effects", "importance"}
+    plots = {name for name, kind in kinds.items() if kind == "plotly-file"}
+    assert plots == {f"report/{name}" for name in figures}
+    assert len(plots) > 5
+    board, curves = (
+        json.loads((found.folder / "files" / history[f"{name}/path"]).read_text(encoding="utf-8"))
+        for name in ("leaderboard", "report/curves")
+    )
+    assert len(board["data"]) == len(tables["leaderboard"]) == 8
+    assert [y for trace in curves["data"] for y in trace["y"] if y is not None]
+    assert '"@' not in json.dumps(curves)
+
+
 def test_wandb_stays_in_the_study_and_off_the_terminal(
     study: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -521,12 +549,13 @@ from sweep.core.recipe import Recipe
 from sweep.core.trial import Evaluated, Evaluation, Run, Started
 from sweep.watch.wandb_log import WandbWatcher
 from sweep.watch.wandb_setup import resolve_mode
+from sweep.watch.wandb_values import StudyLog
 folder = Path(sys.argv[1])
 mode, _ = resolve_mode("auto")
 table = pd.DataFrame({"state": ["complete"], "pearson": [0.5]})
 watcher = WandbWatcher(
     folder, mode=mode, project="p", entity=None, timeout_s=2.0, searched_keys=(),
-    read_table=lambda: table, on_url=print, say=print,
+    read_study=lambda: StudyLog(table), on_url=print, say=print,
 )
 watcher.opened(Totals("스터디", 1))
 """

@@ -5,7 +5,7 @@
 and, where it needs more than sentences, a table and plots, a template of its name.
 """
 
-from sweep.watch.report.build import build_report, study_figures
+from sweep.watch.report.build import build_report, study_figures, study_media
 from sweep.watch.report.watcher import ReportWatcher
 
-__all__ = ["ReportWatcher", "build_report", "study_figures"]
+__all__ = ["ReportWatcher", "build_report", "study_figures", "study_media"]

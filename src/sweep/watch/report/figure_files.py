@@ -33,7 +33,7 @@ def write_figures(folder: Path) -> list[Path]:
     target = folder / "figures"
     target.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".", dir=target) as temporary:
-        jobs = [
+        jobs: list[dict[str, Any]] = [
             {
                 "fig": figure,
                 "path": str(Path(temporary) / f"{name}.{kind}"),

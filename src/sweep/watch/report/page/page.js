@@ -26,7 +26,19 @@
     for (const [key, value] of Object.entries(node)) copy[key] = themed(value, style, /color(scale)?$/.test(key));
     return copy;
   }
-  function draw(plot) {
+  // Plotly is three quarters of the page: it travels packed and is read once the page stands.
+  let library;
+  async function unpacked() {
+    const packed = document.getElementById("plotly").textContent;
+    const bytes = Uint8Array.from(atob(packed), letter => letter.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const code = document.createElement("script");
+    code.textContent = await new Response(stream).text();
+    document.head.append(code);
+  }
+  async function draw(plot) {
+    plot.dataset.drawn = "yes";
+    if (!window.Plotly) await (library ??= unpacked());
     const figure = JSON.parse(document.querySelector(`script[data-for="${plot.id}"]`).textContent);
     const style = getComputedStyle(root);
     const layout = themed(figure.layout, style);
@@ -40,7 +52,6 @@
       layout.xaxis.fixedrange = layout.yaxis.fixedrange = true;
     }
     if (root.classList.contains("printing")) layout.width = plot.closest(".plots").children.length > 1 && !plot.closest(".wide") ? 290 : 640;
-    plot.dataset.drawn = "yes";
     return Plotly.react(plot, figure.data.map(trace => themed(trace, style)), layout, config);
   }
   const redraw = () => each(".plot[data-drawn]", plot => plot.hidden || draw(plot));

@@ -1,0 +1,90 @@
+"""What wandb is given: flat configs, tables, figures, sums."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sweep.core.space import label_of
+from sweep.core.trial import Run, RunState
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import wandb
+
+_FINISHED = [state.value for state in RunState if state.is_finished()]
+#: Names under which every run shows the LoRA settings, searched or not.
+_RENAMED = {"lora.r": "r", "lora.lora_alpha": "alpha", "lora.lora_dropout": "dropout"}
+
+
+@dataclass(frozen=True)
+class StudyLog:
+    """What the study's own wandb run holds.
+
+    Args:
+        runs: `table.csv`.
+        tables: What was derived from it, such as the leaderboard, by name.
+        figures: Plotly figures of the report, with their colours, by name.
+    """
+
+    runs: pd.DataFrame
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    figures: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+
+    def media(self) -> dict[str, Any]:
+        """All of it as wandb's own objects, by the key that they are logged under."""
+        # Both take long to import, and a sweep without tracking needs neither.
+        import plotly.graph_objects as go
+        import wandb
+
+        tables = {"runs": self.runs, **self.tables}
+        return {
+            **{name: wandb_table(table) for name, table in tables.items()},
+            **{
+                f"report/{name}": wandb.Plotly(
+                    go.Figure(data=figure["data"], layout=figure["layout"])
+                )
+                for name, figure in self.figures.items()
+            },
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """Runs by state and the best score."""
+        states = self.runs["state"]
+        counts = {f"num_{state}": int((states == state).sum()) for state in _FINISHED}
+        best = self.runs.loc[states == "complete", "pearson"].max()
+        # A NaN, when there is no score, is not equal to itself.
+        return {**counts, "best_pearson": float(best) if best == best else None}
+
+
+def flat_config(run: Run, keys: Sequence[str]) -> dict[str, Any]:
+    """Config without nesting or dots, which wandb's plots of importance can't read."""
+    recipe, lora = run.recipe, run.recipe.lora
+    shown = (*_RENAMED, "lora.target_modules")
+    searched = {_flat_name(key): recipe.value_of(key) for key in keys if key not in shown}
+    return {
+        **{name: label_of(v) if isinstance(v, tuple) else v for name, v in searched.items()},
+        **{name: recipe.value_of(key) for key, name in _RENAMED.items()},
+        "targets": lora.targets_label,
+        "scaling": lora.scaling,
+        "seed": recipe.seed,
+        "trial": run.trial,
+        "run_id": run.id,
+        "config_id": recipe.config_id,
+    }
+
+
+def _flat_name(key: str) -> str:
+    """`trainer.learning_rate` is `learning_rate`; `data.path` keeps its part to stay unique."""
+    part, _, name = key.partition(".")
+    return name if part in ("lora", "trainer") else f"{part}_{name}"
+
+
+def wandb_table(table: pd.DataFrame) -> wandb.Table:
+    import wandb
+
+    # Missing in pandas is NaN or NA, by column; wandb knows None.
+    cells = table.astype(object).where(table.notna(), None)
+    rows: Any = cells.to_numpy().tolist()
+    return wandb.Table(columns=list(table.columns), data=rows, allow_mixed_types=True)
