@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -522,8 +523,13 @@ def test_status_and_stop_from_another_terminal(
     wait_for(lambda: "running" in set(table(study)["state"]), process)
     code, out, _ = run("status", str(study), capfd=capfd)
     assert code == 0
-    assert "a driver is at work" in out
+    assert f"driven by process {process.pid} on" in out
     assert "1 running" in out
+    assert re.search(r"going  trial \d+ \w+-s0  dev -?0\.\d{4} at step \d+", out)
+    # A second driver says whose study it is, and leaves.
+    code, _, err = run(*arguments, capfd=capfd)
+    assert code == 2
+    assert f"is driven by process {process.pid} on" in err
     assert run("stop", str(study), "--run", "zz", capfd=capfd)[0] == 2
     going = table(study)
     config = going[going["state"] == "running"]["config_id"].iloc[0]
@@ -627,6 +633,30 @@ def test_time_limit_saves_what_is_under_way_and_a_larger_one_goes_on(
     assert code == 0
     assert "time limit" not in out
     assert table(study)["state"].tolist() == ["complete"] * 4
+
+
+def test_config_added_to_a_stopped_study_is_trained_at_its_next_start(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments.remove(SPACE)
+    arguments += ["search=random", "search.n_trials=1", "confirm=none"]
+    arguments += ["search.space={lora.r:{low:1,high:8},lora.target_modules:[qv,mlp]}"]
+    study = "results/작은_실험"
+    assert run("add", study, "lora.r=3", capfd=capfd)[0] == 2
+    assert run(*arguments, capfd=capfd)[0] == 0
+    code, _, err = run("add", study, "lora.target_modules=all-linear", capfd=capfd)
+    assert code == 2
+    assert "valid: qv, mlp" in err
+    code, out, _ = run("add", study, "lora.r=3", "lora.target_modules=mlp", capfd=capfd)
+    assert code == 0
+    assert "lora.r=3 lora.target_modules=mlp is the first at the next start" in " ".join(
+        out.split()
+    )
+    assert "added  1 config" in run("status", study, capfd=capfd)[1]
+    assert run(*arguments, capfd=capfd)[0] == 0
+    rows = table(Path(study))
+    assert rows["state"].tolist() == ["complete"] * 2
+    assert rows.loc[1, ["lora.r", "lora.target_modules"]].tolist() == [3, "mlp"]
 
 
 def send(number: signal.Signals) -> None:

@@ -11,20 +11,20 @@ import yaml
 from rich.console import Console
 from rich.text import Text
 
-from sweep.core.added import add_point, point_of
+from sweep.core.added import add_point, added_points, point_of
 from sweep.core.errors import ConfigError, StudyError
 from sweep.core.files import ask_to_stop
 from sweep.core.recipe import SEARCHABLE_KEYS
 from sweep.core.space import parse_space
 from sweep.core.trial import RunState
-from sweep.study import is_driven, settings_of
-from sweep.watch.console import ranked_table
+from sweep.study import driver_of, is_driven, settings_of
+from sweep.watch.console import duration, ranked_table
 
 _SHOWN = 10
 
 
 def show_status(folder: Path, console: Console) -> None:
-    """Runs by state, the runs under way, and the ranking so far.
+    """Runs by state, the time left, the runs under way, and the ranking so far.
 
     Raises:
         StudyError: the folder holds no study.
@@ -32,11 +32,20 @@ def show_status(folder: Path, console: Console) -> None:
     table = _table(folder)
     counts = table["state"].value_counts()
     parts = [f"{counts[state.value]} {state.value}" for state in RunState if state.value in counts]
-    driver = "a driver is at work" if is_driven(folder) else "no driver is at work"
+    driven = is_driven(folder)
+    driver = f"driven by {driver_of(folder)}" if driven else "no driver is at work"
     _say(console, f"study  {folder}: {driver}", f"runs   {', '.join(parts) or 'none yet'}")
+    left = _seconds_left(table, settings_of(folder)) if driven else None
+    if left is not None:
+        _say(console, f"left   about {duration(left)} of the search")
+    waiting = len(added_points(folder))
+    if waiting:
+        _say(console, f"added  {waiting} config{'s' * (waiting > 1)} waiting to be taken up")
     for _, row in table[table["state"] == RunState.RUNNING.value].iterrows():
-        score = "" if pd.isna(row["pearson_last"]) else f"  dev {row['pearson_last']:.4f}"
-        _say(console, f"going  trial {row['trial']:03d} {row['config_id']}-s{row['seed']}{score}")
+        dev = "" if pd.isna(row["pearson_last"]) else f"  dev {row['pearson_last']:.4f}"
+        step = "" if pd.isna(row["steps"]) else f" at step {row['steps']:.0f}"
+        name = f"trial {row['trial']:03d} {row['config_id']}-s{row['seed']}"
+        _say(console, f"going  {name}{dev}{step}")
     board_file = folder / "leaderboard.csv"
     board = pd.read_csv(board_file) if board_file.is_file() else pd.DataFrame()
     if board.empty:
@@ -44,6 +53,21 @@ def show_status(folder: Path, console: Console) -> None:
     keys = [c for c in board.columns if "." in c]
     console.print()
     console.print(ranked_table(board.head(_SHOWN).to_dict("records"), keys=keys))
+
+
+def _seconds_left(table: pd.DataFrame, content: Mapping[str, Any]) -> float | None:
+    """At the pace of the runs that are done, with as many at a time as now."""
+    ended = table[table["state"].isin([s.value for s in RunState if s.is_finished()])]
+    going = table[table["state"] == RunState.RUNNING.value]
+    if ended["train_seconds"].dropna().empty or going.empty:
+        return None
+    search = content["search"]
+    space = parse_space(search["space"], valid_keys=SEARCHABLE_KEYS)
+    configs = len(space.grid()) if search["sampler"] == "grid" else search["n_trials"]
+    # Of a run under way, what lies behind its last evaluation is known to be done.
+    under_way = (going["steps"].fillna(0) / max(ended["steps"].max(), 1)).clip(upper=1).sum()
+    left = configs * len(search["seeds"]) - len(ended) - under_way
+    return float(max(0.0, left) * ended["train_seconds"].mean() / len(going))
 
 
 def stop_run(folder: Path, run_id: str) -> str:

@@ -58,13 +58,19 @@ def locked(folder: Path) -> Iterator[None]:
             write_text(folder / ".driver", f"process {os.getpid()} on {platform.node()}\n")
             yield
     except Timeout:
-        driver = folder / ".driver"
-        holder = driver.read_text(encoding="utf-8").strip() if driver.exists() else "unknown"
         raise StudyError(
             "A study has one driver at a time.",
-            value=f"{folder} is driven by {holder}",
+            value=f"{folder} is driven by {driver_of(folder)}",
             way_out="wait for it, stop it, or give this sweep another `name=`",
         ) from None
+
+
+def driver_of(folder: Path) -> str:
+    """Which process holds, or held, the study, and where."""
+    try:
+        return (folder / ".driver").read_text(encoding="utf-8").strip()
+    except OSError:
+        return "unknown"
 
 
 def settings_of(folder: Path) -> dict[str, Any]:

@@ -139,6 +139,16 @@ def test_runs_have_a_folder_of_their_own_without_leftovers(
     assert not leftover.exists()
 
 
+def blocked_signals() -> set[int]:
+    return set(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+
+def test_children_hear_no_ctrl_c_of_the_terminal_from_their_first_moment_on() -> None:
+    before = blocked_signals()
+    assert signal.SIGINT in in_fresh_process(blocked_signals)
+    assert blocked_signals() == before
+
+
 def test_closing_twice_and_early_is_fine(opened: Executor) -> None:
     opened.submit((run_of(8),))
     opened.close()

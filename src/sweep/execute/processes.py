@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import forkserver, get_all_start_methods, get_context
+from multiprocessing import forkserver, get_all_start_methods, get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -299,6 +299,8 @@ def _for_children(variables: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(variables)
         heard = None
         if hasattr(signal, "pthread_sigmask"):
+            # Python starts this helper along with the first child, and unblocks both afterwards.
+            resource_tracker.ensure_running()
             heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
             yield
