@@ -191,6 +191,7 @@ def load_settings(
     _check_search(settings.search)
     _check_confirm(settings.confirm)
     _refuse_mixed_precisions(settings.space)
+    _refuse_searched_judges(settings.space)
     _refuse_fixed_and_searched(settings.space, ready.keys)
     checked(settings.recipe(seed=0))
     for params in settings.space.corners():
@@ -345,6 +346,18 @@ def _refuse_mixed_precisions(space: Space) -> None:
                 "A sweep computes in one precision.",
                 value=f"`trainer.precision` is searched by `{dimension.name}`",
                 way_out="set `trainer.precision=fp32` or `bf16`; for both, run two sweeps",
+            )
+
+
+def _refuse_searched_judges(space: Space) -> None:
+    """Scores on different pairs can't be compared, and no search may see what judges it."""
+    judges = {"data.dev", "data.test", "data.holdout", "data.holdout_seed", "data.on_leak"}
+    for dimension in space.dimensions:
+        for key in judges & set(dimension.keys):
+            raise ConfigError(
+                "What a sweep is judged by can't be searched.",
+                value=f"`{key}` is searched by `{dimension.name}`",
+                way_out=f"set `{key}=...` for the whole sweep",
             )
 
 

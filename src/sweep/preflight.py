@@ -11,6 +11,7 @@ from sweep.core.errors import ConfigError
 from sweep.core.recipe import Recipe
 from sweep.core.statistics import Floats
 from sweep.train.data import load_split
+from sweep.train.guard import Guard, guard
 from sweep.train.model import load_tokenizer, targets_of, weights_digest
 from sweep.train.packable import why_alone
 from sweep.train.precision import resolve_precision
@@ -28,6 +29,7 @@ class Preflight:
     dev_labels: Floats
     fingerprints: dict[str, str]
     facts: tuple[str, ...]
+    guard: Guard
 
 
 def with_settled_precision(settings: Settings) -> Settings:
@@ -60,6 +62,7 @@ def preflight(settings: Settings) -> Preflight:
     weights = weights_digest(settings.model)
     tokenizer = load_tokenizer(settings.model)
     train, dev = (load_split(settings.data, split) for split in ("train", "dev"))
+    guarded = guard(settings.data)
     for pairs in (train, dev):
         cached_tokens(pairs, tokenizer, settings.data)
     verified = f", SHA-256 {weights[:12]}… verified" if settings.model.sha256 else ""
@@ -68,13 +71,14 @@ def preflight(settings: Settings) -> Preflight:
     facts = (
         f"model  {settings.model.path}{verified}",
         f"data   {len(train):,} train and {len(dev):,} dev pairs: {train.origin}, {dev.origin}",
+        *guarded.lines,
         f"LoRA   {' / '.join(f'{n:,}' for n in counts)} parameters beside the head",
         _size_in_words(settings, recipes),
         f"trains {_in_words(settings.trainer.precision)}{_alone_in_words(recipes)}",
     )
     fingerprints = {"weights": weights, "train": train.digest(), "dev": dev.digest()}
     assert dev.labels is not None
-    return Preflight(dev.labels, fingerprints, facts)
+    return Preflight(dev.labels, fingerprints, facts, guarded)
 
 
 def _size_in_words(settings: Settings, recipes: Sequence[Recipe]) -> str:

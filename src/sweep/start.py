@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from sweep.config import Executor as ExecutorSettings
 from sweep.config import Settings
 from sweep.core.confirm import Confirmation
 from sweep.core.errors import ExportError, Interrupted, VerificationError
-from sweep.core.files import replacing_file
+from sweep.core.files import replacing_file, write_text
 from sweep.core.orchestrator import Sweep
 from sweep.core.ports import Executor, Watcher
 from sweep.core.rules import Rules
@@ -268,6 +269,8 @@ def _watchers(settings: Settings, results: Results, console: Console, mode: Any)
 def _results(settings: Settings, checks: Preflight) -> Results:
     with replacing_file(settings.folder / "dev_labels.npy") as path:
         np.save(path, checks.dev_labels)
+    found = json.dumps(checks.guard.to_json(), indent=2, ensure_ascii=False)
+    write_text(settings.folder / "guard.json", found)
     return Results(settings.folder, searched_keys=settings.space.keys, versions=versions())
 
 

@@ -68,6 +68,13 @@ class Data:
     #: Rows drawn at random (same rows for every run); None takes all.
     max_train_rows: int | None = None
     max_dev_rows: int | None = None
+    #: What to do about train pairs that are in dev or test as well, in either order: say it, take
+    #: them out of train, or refuse to train.
+    on_leak: Literal["warn", "drop", "error"] = "warn"
+    #: Train rows that are set aside and scored once, after the search: a share below 1, or a
+    #: number; their seed is their own. They are taken before `max_train_rows` are drawn.
+    holdout: float | None = None
+    holdout_seed: int = 0
     #: How to read text files; None finds out by looking at the file.
     separator: str | None = None
     header: bool | None = None
@@ -156,6 +163,11 @@ class Recipe:
         """
         content = dataclasses.asdict(self)
         del content["seed"]
+        # What leaves the training as it is does not make another config.
+        if self.data.on_leak != "drop":
+            del content["data"]["on_leak"]
+        if self.data.holdout is None:
+            del content["data"]["holdout"], content["data"]["holdout_seed"]
         if self.lora.use_rslora:
             alpha = round(self.lora.scaling * self.lora.r, 9)
             content["lora"] |= {"use_rslora": False, "lora_alpha": alpha}
@@ -217,6 +229,10 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "model.path": (bool, "must name a Hub model or a folder"),
     "data.max_length": (lambda n: n >= 8, "must be at least 8 word pieces"),
     "data.label_range": (lambda r: r[0] < r[1], "must be [lowest, highest]"),
+    "data.holdout": (
+        lambda h: h is None or 0 < h < 1 or (h >= 2 and h == int(h)),
+        "must be null, a share between 0 and 1, or a number of rows from 2 on",
+    ),
     "lora.r": (lambda r: r >= 1, "must be at least 1"),
     "lora.lora_alpha": (lambda a: 0 < a < math.inf, "must be above 0"),
     "lora.lora_dropout": (lambda p: 0 <= p < 1, "must lie in [0, 1)"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,17 +13,22 @@ from typing import Any, Literal
 import datasets
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from sweep.core.errors import DataError
 from sweep.core.recipe import Data
 from sweep.core.statistics import Floats
+from sweep.train.holdout import held_out
+from sweep.train.likeness import Key, pair_keys, unordered
 from sweep.train.sts_demo import generate
 from sweep.train.tables import read_table
 
-Split = Literal["train", "dev", "test"]
+#: `holdout` is the part of the train rows that `data.holdout` sets aside.
+Split = Literal["train", "dev", "test", "holdout"]
 #: A column as the configuration names it: by name, by number, or the first of several names.
 Column = str | int | tuple[str, ...]
+Rows = NDArray[np.int64] | NDArray[np.bool_]
 
 
 # eq=False: arrays have no truth value; `digest` compares.
@@ -37,6 +44,25 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.text_a)
 
+    @functools.cached_property
+    def keys(self) -> list[Key]:
+        """Every pair in normalised text."""
+        return pair_keys(self.text_a, self.text_b)
+
+    def take(self, rows: Rows) -> Pairs:
+        """Some of the rows, by number or by mask."""
+        numbers = np.arange(len(self))[rows]
+        return Pairs(
+            tuple(self.text_a[i] for i in numbers),
+            tuple(self.text_b[i] for i in numbers),
+            None if self.labels is None else self.labels[numbers],
+            self.origin,
+        )
+
+    def swapped(self) -> Pairs:
+        """Every pair with its sentences exchanged."""
+        return dataclasses.replace(self, text_a=self.text_b, text_b=self.text_a)
+
     def digest(self) -> str:
         """Hash of all texts and labels, to tell changed data from the same data."""
         hasher = hashlib.sha256()
@@ -50,24 +76,68 @@ class Pairs:
 def load_split(data: Data, split: Split) -> Pairs:
     """Load and check one split.
 
+    Of the train rows, those that `data.holdout` sets aside are taken out first, then
+    `data.max_train_rows` are drawn, and then `data.on_leak: drop` takes out what leaks.
+
     Raises:
         DataError: names file, column and row of what is wrong.
     """
+    pairs = _whole(data, "train" if split == "holdout" else split)
+    if split == "holdout" or (split == "train" and data.holdout is not None):
+        pairs = _side(pairs, data, held=split == "holdout")
+    limit = {"train": data.max_train_rows, "dev": data.max_dev_rows}.get(split)
+    pairs = _sample(pairs, limit, seed=data.seed)
+    if split == "train" and data.on_leak == "drop":
+        pairs = pairs.take(~leaking(pairs, judged_by(data)))
+        if len(pairs) == 0:
+            raise DataError("Every train pair is also in dev or test.", value=pairs.origin)
+    if split != "train" and len(pairs) < 2:
+        raise DataError(
+            "A correlation needs at least 2 rows.", value=f"{len(pairs)} in {pairs.origin}"
+        )
+    return pairs
+
+
+def judged_by(data: Data) -> dict[Split, Pairs]:
+    """The splits that scores come from: dev, test and what was held out, where there are any."""
+    there: dict[Split, object] = {"dev": True, "test": data.test, "holdout": data.holdout}
+    return {split: load_split(data, split) for split, named in there.items() if named}
+
+
+def leaking(train: Pairs, others: Mapping[Split, Pairs]) -> NDArray[np.bool_]:
+    """Train rows `[N]` whose pair, in either order and in normalised text, is in another split."""
+    known = {unordered(key) for pairs in others.values() for key in pairs.keys}
+    return np.array([unordered(key) in known for key in train.keys], dtype=bool)
+
+
+def _whole(data: Data, split: Split) -> Pairs:
+    """All rows of a split, as the source has them."""
     name = getattr(data, split)
     if not name:
         raise DataError(f"`data.{split}` must be set.", way_out=f"for example data.{split}=path")
     if data.source == "demo":
-        table, origin = generate(seed=data.seed)[split], f"generated {split} pairs"
+        table, origin = _generated(data.seed)[split], f"generated {split} pairs"
     elif data.source == "hub":
         table, origin = _load_hub(data, name), f"split `{name}` of {data.path}"
     else:
         table, origin = _read_file(Path(name), data), name
-    pairs = pairs_of(table, data, origin=origin)
-    limit = {"train": data.max_train_rows, "dev": data.max_dev_rows}.get(split)
-    pairs = _sample(pairs, limit, seed=data.seed)
-    if split != "train" and len(pairs) < 2:
-        raise DataError("A correlation needs at least 2 rows.", value=f"{len(pairs)} in {origin}")
-    return pairs
+    return pairs_of(table, data, origin=origin)
+
+
+@functools.lru_cache(maxsize=1)
+def _generated(seed: int) -> dict[str, pd.DataFrame]:
+    """All splits are made at once, and a sweep reads each of them."""
+    return generate(seed=seed)
+
+
+def _side(pairs: Pairs, data: Data, *, held: bool) -> Pairs:
+    """The train rows that `data.holdout` sets aside, or the others."""
+    if data.holdout is None:
+        raise DataError("`data.holdout` must be set.", way_out="for example data.holdout=0.1")
+    assert pairs.labels is not None
+    aside = held_out(pairs.keys, pairs.labels, holdout=data.holdout, seed=data.holdout_seed)
+    taken = pairs.take(aside if held else ~aside)
+    return dataclasses.replace(taken, origin=f"held out of {pairs.origin}") if held else taken
 
 
 def load_unscored(path: Path, data: Data) -> Pairs:
@@ -145,13 +215,7 @@ def _sample(pairs: Pairs, limit: int | None, *, seed: int) -> Pairs:
     if limit is None or limit >= len(pairs):
         return pairs
     # Files are often sorted by genre, so a part is drawn at random, never cut off the front.
-    rows = np.random.default_rng(seed).permutation(len(pairs))[:limit]
-    return Pairs(
-        tuple(pairs.text_a[i] for i in rows),
-        tuple(pairs.text_b[i] for i in rows),
-        None if pairs.labels is None else pairs.labels[rows],
-        pairs.origin,
-    )
+    return pairs.take(np.random.default_rng(seed).permutation(len(pairs))[:limit])
 
 
 def _texts(table: pd.DataFrame, named: Column, origin: str) -> tuple[str, ...]:
