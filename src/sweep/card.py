@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sweep.core.recipe import Recipe
 from sweep.core.trial import Outcome, Run
@@ -23,7 +23,8 @@ Scores the similarity of two sentences from {low:g} to {high:g}. Base: `{base}`;
 | {pearson:.4f} | {spearman:.4f} | {seed} | {best_step} | {lora_params:,} | {head_params:,} |
 
 The dev score is that of the best evaluation of the best config of a search on the same dev
-pairs: it flatters. Score held-out pairs before you rely on it.
+pairs: it flatters. {advice}
+{notes}
 
 | setting | value |
 |---|---|
@@ -51,8 +52,25 @@ Trained with {versions}. `config.yaml` trains it again:
 """
 
 
-def model_card(run: Run, outcome: Outcome, *, study: str, versions: Mapping[str, str]) -> str:
-    """Markdown with scores, settings and a way to load the adapter."""
+_UNTESTED = "Score held-out pairs before you rely on it."
+_TESTED = "The score on pairs that the search has not read is below."
+
+
+def model_card(
+    run: Run,
+    outcome: Outcome,
+    *,
+    study: str,
+    versions: Mapping[str, str],
+    notes: Sequence[str] = (),
+    is_tested: bool = False,
+) -> str:
+    """Markdown with scores, settings and a way to load the adapter.
+
+    Args:
+        notes: Sentences below the scores.
+        is_tested: Whether these hold a score on pairs that the search has not read.
+    """
     recipe = run.recipe
     low, high = recipe.data.label_range
     return _CARD.format(
@@ -68,6 +86,8 @@ def model_card(run: Run, outcome: Outcome, *, study: str, versions: Mapping[str,
         best_step=outcome.best_step,
         lora_params=outcome.lora_params,
         head_params=outcome.head_params,
+        advice=_TESTED if is_tested else _UNTESTED,
+        notes="".join(f"\n- {note.strip()}" for note in notes),
         settings=_settings(recipe),
         versions=", ".join(f"{name} {version}" for name, version in versions.items()),
     )

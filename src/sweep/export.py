@@ -38,11 +38,24 @@ _CONTENT = {"config.yaml", "adapter", "tokenizer", "metrics.json", "README.md", 
 
 
 @dataclass(frozen=True)
+class Asymmetry:
+    """What the order of the sentences does to the scores of dev.
+
+    `mean_difference` is the mean of |score(a, b) - score(b, a)|, in the units of the labels, and
+    `pearson_change` the Pearson of the swapped pairs minus that of the pairs.
+    """
+
+    mean_difference: float
+    pearson_change: float
+
+
+@dataclass(frozen=True)
 class Verified:
     """Dev Pearson as measured by the sweep and by the exported adapter."""
 
     measured: float
     reloaded: float
+    asymmetry: Asymmetry | None = None
 
 
 def export_run(
@@ -55,11 +68,14 @@ def export_run(
     merge: bool,
     versions: Mapping[str, str],
     verifier: Callable[[Path], Verified],
+    final_scores: Mapping[str, Any] | None = None,
 ) -> Verified:
     """Write config, adapter, tokenizer, metrics and card to `to`, after verifying them.
 
     Args:
         verifier: Calls `verify` where nothing of this process can help.
+        final_scores: Of this run on test or held-out pairs, for metrics and card; its
+            `sentences` are shown.
 
     Raises:
         ExportError: the run kept no adapter, or `to` holds something else.
@@ -81,12 +97,26 @@ def export_run(
         write_text(folder / "config.yaml", experiment_file(run.recipe, name=f"{study}_best"))
         metrics = _metrics(run, outcome, study=study, versions=versions)
         write_text(folder / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False))
-        write_text(folder / "README.md", model_card(run, outcome, study=study, versions=versions))
         if merge:
-            merged = _load(folder, run.recipe, tokenizer).merge_and_unload()
+            merged = load_adapted(folder, run.recipe, tokenizer).merge_and_unload()
             merged.save_pretrained(str(folder / "merged"))
             tokenizer.save_pretrained(str(folder / "merged"))
-        return verifier(folder)
+        verified = verifier(folder)
+        lines = [*_order_in_words(verified.asymmetry), *(final_scores or {}).get("sentences", [])]
+        card = model_card(
+            run,
+            outcome,
+            study=study,
+            versions=versions,
+            notes=lines,
+            is_tested=final_scores is not None,
+        )
+        write_text(folder / "README.md", card)
+        if verified.asymmetry is not None:
+            metrics["order_asymmetry"] = dataclasses.asdict(verified.asymmetry)
+        metrics["final_scores"] = final_scores
+        write_text(folder / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False))
+        return verified
 
 
 def experiment_file(recipe: Recipe, *, name: str) -> str:
@@ -99,8 +129,11 @@ def experiment_file(recipe: Recipe, *, name: str) -> str:
     return f"# @package _global_\n{intro}\n{body}"
 
 
-def verify(folder: Path) -> Verified:
+def verify(folder: Path, *, both_orders: bool = False) -> Verified:
     """Score dev with the exported adapter (and the merged model) on a freshly loaded base.
+
+    Args:
+        both_orders: Also score the swapped pairs, with the adapter.
 
     Raises:
         ExportError: the folder is not an exported one.
@@ -110,27 +143,48 @@ def verify(folder: Path) -> Verified:
     tokenizer = load_tokenizer(recipe.model)
     dev = load_split(recipe.data, "dev")
     assert dev.labels is not None
-    models: list[torch.nn.Module] = [_load(folder, recipe, tokenizer)]
+    models: list[torch.nn.Module] = [load_adapted(folder, recipe, tokenizer)]
     if (folder / "merged").is_dir():
         merged = AutoModelForSequenceClassification.from_pretrained(str(folder / "merged"))
         models.append(merged)
     measured = float(metrics["pearson"])
     tolerance = _tolerance(recipe, measured, rows=len(dev))
     for model in models:
-        predictions = _predict(model, dev, tokenizer, recipe.data)
+        predictions = predicted(model, dev, tokenizer, recipe.data)
         reloaded, _ = scores(predictions, dev.labels)
         if not abs(reloaded - measured) <= tolerance:
             raise VerificationError(
                 f"The exported adapter scores {reloaded:.6f} on dev, the sweep measured "
                 f"{measured:.6f}: they must agree within {tolerance:g}. Folder: {folder}"
             )
-    return Verified(measured, reloaded)
+    if not both_orders:
+        return Verified(measured, reloaded)
+    asymmetry = _asymmetry(models[0], dev, tokenizer, recipe.data)
+    return Verified(measured, reloaded, asymmetry)
 
 
 def verify_on(folder: Path, threads: int) -> Verified:
-    """`verify` on so many threads."""
+    """`verify` on so many threads, in both orders."""
     torch.set_num_threads(threads)
-    return verify(folder)
+    return verify(folder, both_orders=True)
+
+
+def _asymmetry(
+    model: torch.nn.Module, dev: Pairs, tokenizer: PreTrainedTokenizerBase, data: Data
+) -> Asymmetry:
+    assert dev.labels is not None
+    forth, back = (predicted(model, pairs, tokenizer, data) for pairs in (dev, dev.swapped()))
+    change = scores(back, dev.labels)[0] - scores(forth, dev.labels)[0]
+    return Asymmetry(float(np.abs(forth - back).mean()), change)
+
+
+def _order_in_words(asymmetry: Asymmetry | None) -> list[str]:
+    if asymmetry is None:
+        return []
+    return [
+        f"Exchanging the two sentences moves a dev score by {asymmetry.mean_difference:.3f} on "
+        f"average and dev Pearson by {asymmetry.pearson_change:+.4f}."
+    ]
 
 
 def _tolerance(recipe: Recipe, pearson: float, *, rows: int) -> float:
@@ -159,8 +213,8 @@ def predict(folder: Path, pairs_file: Path, columns: Mapping[str, Any]) -> tuple
     data = dataclasses.replace(recipe.data, **form, **columns)
     pairs = load_unscored(pairs_file, data)
     tokenizer = load_tokenizer(recipe.model)
-    model = _load(folder, recipe, tokenizer)
-    return pairs, _predict(model, pairs, tokenizer, data)
+    model = load_adapted(folder, recipe, tokenizer)
+    return pairs, predicted(model, pairs, tokenizer, data)
 
 
 def read_recipe(folder: Path) -> Recipe:
@@ -176,7 +230,8 @@ def read_recipe(folder: Path) -> Recipe:
     return Recipe.from_dict({**content, "seed": content["search"]["seeds"][0]})
 
 
-def _load(folder: Path, recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> PeftModel:
+def load_adapted(folder: Path, recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> PeftModel:
+    """The adapter in `folder/adapter` on a freshly loaded base, in float32."""
     base, _ = load_base(recipe.model, tokenizer)
     model = PeftModel.from_pretrained(base, str(folder / "adapter"))
     assert isinstance(model, PeftModel)
@@ -184,7 +239,7 @@ def _load(folder: Path, recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> P
 
 
 @torch.inference_mode()
-def _predict(
+def predicted(
     model: torch.nn.Module,
     pairs: Pairs,
     tokenizer: PreTrainedTokenizerBase,

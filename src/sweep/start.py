@@ -28,7 +28,9 @@ from sweep.execute.processes import Processes, in_fresh_process
 from sweep.export import Verified, export_run, verify_on
 from sweep.forecast import compare_with_plan
 from sweep.halt import Halt
+from sweep.held_out import final_scores, stored_scores
 from sweep.preflight import Preflight, preflight, with_settled_precision
+from sweep.rank_table import rank_line, write_rank_use
 from sweep.results import Record, Results
 from sweep.search import OptunaSearch
 from sweep.study import locked, open_folder, settings_of, versions
@@ -305,6 +307,7 @@ def _pick(results: Results, run_id: str | None) -> Record:
 
 def _export_record(record: Record, folder: Path, *, to: Path, merge: bool) -> Verified:
     assert record.outcome is not None
+    final = stored_scores(folder)
     return export_run(
         record.run,
         record.outcome,
@@ -314,6 +317,7 @@ def _export_record(record: Record, folder: Path, *, to: Path, merge: bool) -> Ve
         merge=merge,
         versions=versions(),
         verifier=_verify_in_fresh_process,
+        final_scores=final.to_json() if final and final.run_id == record.run.id else None,
     )
 
 
@@ -340,14 +344,25 @@ def _sum_up(settings: Settings, results: Results, console: Console) -> int:
         return EXIT_NONE_FINISHED
     _say(console, "", caveat(settings), *pruning_lines(results.records(), board))
     _say(console, *compare_with_plan(folder, results.records()))
+    picked = _pick(results, None)
+    complete = [r.run for r in results.records() if r.state is RunState.COMPLETE]
+    _say(console, *rank_line(write_rank_use(folder, complete)))
+    with console.status("Scoring test and held-out pairs, once ..."):
+        final = final_scores(
+            folder,
+            picked.run,
+            complete,
+            baseline_id=settings.recipe(picked.run.recipe.seed).config_id,
+        )
     with console.status("Verifying the best adapter in a fresh process ..."):
-        verified = _export_record(_pick(results, None), folder, to=folder / "best", merge=False)
+        verified = _export_record(picked, folder, to=folder / "best", merge=False)
     _say(
         console,
         "",
         f"table    {folder / 'table.csv'} ({states.count(RunState.COMPLETE)} complete runs)",
         f"report   {folder / 'report.html'}",
         f"best     {folder / 'best'}: dev Pearson {verified.reloaded:.4f}, reloaded and verified",
+        *(final.lines if final else []),
         f"next     python -m sweep predict {folder / 'best'} pairs.csv",
     )
     return EXIT_SOME_FAILED if failed else EXIT_DONE

@@ -1,0 +1,49 @@
+"""Scores of one config, and of two on the same items, with bootstrap intervals over the items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sweep.core.statistics import Floats, resampled_pearson, resampling_weights
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with its 95 % percentile interval."""
+
+    value: float
+    ci_low: float
+    ci_high: float
+
+    def in_words(self, *, signed: bool = False) -> str:
+        sign = "+" if signed else ""
+        return f"{self.value:{sign}.4f} (95 % {self.ci_low:{sign}.3f} to {self.ci_high:{sign}.3f})"
+
+
+def mean_pearson(predictions: Sequence[Floats], labels: Floats) -> Interval:
+    """Mean Pearson of a config's runs. Shapes `[N]` of each run, `[N]`."""
+    return _interval(_pearson(predictions, labels), _resampled(predictions, labels))
+
+
+def paired_difference(one: Sequence[Floats], other: Sequence[Floats], labels: Floats) -> Interval:
+    """Mean Pearson of `one` minus that of `other`, both on the same resamples of the items."""
+    value = _pearson(one, labels) - _pearson(other, labels)
+    return _interval(value, _resampled(one, labels) - _resampled(other, labels))
+
+
+def _pearson(predictions: Sequence[Floats], labels: Floats) -> float:
+    return float(np.mean([np.corrcoef(run, labels)[0, 1] for run in predictions]))
+
+
+def _resampled(predictions: Sequence[Floats], labels: Floats) -> Floats:
+    weights = resampling_weights(len(labels))
+    scores = [resampled_pearson(run, labels, weights) for run in predictions]
+    return np.asarray(np.mean(scores, axis=0), dtype=np.float64)
+
+
+def _interval(value: float, resampled: Floats) -> Interval:
+    low, high = np.nanquantile(resampled, [0.025, 0.975])
+    return Interval(value, float(low), float(high))

@@ -1,0 +1,209 @@
+"""The final score: `data.test` and held-out rows, scored once, after the search.
+
+Nothing before the export reads their labels. `test.json` keeps what was found; the next start
+shows it again as long as the same adapter is exported.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sweep.core.errors import VerificationError
+from sweep.core.files import write_text
+from sweep.core.paired import Interval, mean_pearson, paired_difference
+from sweep.core.recipe import Data, Recipe
+from sweep.core.statistics import Floats
+from sweep.core.trial import Run
+from sweep.execute.processes import in_fresh_process
+from sweep.export import load_adapted, predicted
+from sweep.train.data import Split, load_split
+from sweep.train.keeper import scores
+from sweep.train.model import load_tokenizer
+
+_FILE = "test.json"
+_NAMES: dict[Split, str] = {"test": "test", "holdout": "held out"}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One split. `adapter` is the exported one, `config` the mean over the runs of its config.
+
+    `baseline` is the mean over the runs of the study's base settings, where they were trained, and
+    `difference` is `config` minus `baseline`, paired on the items.
+    """
+
+    split: Split
+    digest: str
+    rows: int
+    adapter: Interval
+    spearman: float
+    config: Interval
+    num_runs: int
+    baseline: Interval | None
+    difference: Interval | None
+
+    def in_words(self) -> str:
+        """One line."""
+        line = f"{_NAMES[self.split]:8} Pearson {self.adapter.in_words()} on {self.rows:,} pairs"
+        if self.num_runs > 1:
+            line += f"; mean of {self.num_runs} seeds {self.config.value:.4f}"
+        if self.baseline is not None and self.difference is not None:
+            line += f"; base settings {self.baseline.value:.4f}, "
+            line += f"difference {self.difference.in_words(signed=True)}"
+        return line
+
+
+@dataclass(frozen=True)
+class FinalScores:
+    """What `test.json` holds. `looks` counts the adapters that were scored on these pairs."""
+
+    config_id: str
+    run_id: str
+    baseline_id: str | None
+    looks: int
+    splits: tuple[Scored, ...]
+
+    @property
+    def lines(self) -> list[str]:
+        lines = [scored.in_words() for scored in self.splits]
+        if self.looks > 1:
+            lines.append(
+                f"         {self.looks} adapters of this study were scored on these pairs so far: "
+                "to choose among them by that would flatter"
+            )
+        return lines
+
+    def to_json(self) -> dict[str, Any]:
+        return {**dataclasses.asdict(self), "sentences": self.lines}
+
+
+def final_scores(
+    folder: Path, exported: Run, complete: Sequence[Run], *, baseline_id: str
+) -> FinalScores | None:
+    """Score test and held-out pairs, or show what was found before; None without any.
+
+    Args:
+        exported: The run whose adapter is exported.
+        complete: All runs with an adapter.
+        baseline_id: The config of the study's base settings.
+
+    Raises:
+        VerificationError: the process that scores has died.
+    """
+    digests = {
+        split: load_split(exported.recipe.data, split).digest()
+        for split in _splits_of(exported.recipe.data)
+    }
+    if not digests:
+        return None
+    earlier = stored_scores(folder)
+    if earlier and _is_of(earlier, exported, digests):
+        return earlier
+    config, baseline = (
+        [run for run in complete if run.recipe.config_id == config_id]
+        for config_id in (exported.recipe.config_id, baseline_id)
+    )
+    runs = {run.id: run for run in (exported, *config, *baseline)}
+    predictions = _predictions(folder, list(digests), list(runs.values()))
+    found = FinalScores(
+        exported.recipe.config_id,
+        exported.id,
+        baseline_id if baseline else None,
+        (earlier.looks if earlier else 0) + 1,
+        tuple(
+            _scored(split, by_run, exported, config=config, baseline=baseline)
+            for split, by_run in predictions.items()
+        ),
+    )
+    text = json.dumps(found.to_json(), indent=2, ensure_ascii=False)
+    write_text(folder / _FILE, text)
+    return found
+
+
+def stored_scores(folder: Path) -> FinalScores | None:
+    """What an earlier start has found; a file that can't be read counts as none."""
+    try:
+        content = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        del content["sentences"]
+        splits = tuple(_scored_from(entry) for entry in content.pop("splits"))
+        return FinalScores(**content, splits=splits)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _splits_of(data: Data) -> list[Split]:
+    there: dict[Split, object] = {"test": data.test, "holdout": data.holdout}
+    return [split for split, named in there.items() if named]
+
+
+def _is_of(earlier: FinalScores, exported: Run, digests: dict[Split, str]) -> bool:
+    known = {scored.split: scored.digest for scored in earlier.splits}
+    return earlier.run_id == exported.id and known == digests
+
+
+def _scored(
+    split: Split,
+    by_run: Mapping[str, Floats],
+    exported: Run,
+    *,
+    config: Sequence[Run],
+    baseline: Sequence[Run],
+) -> Scored:
+    """Compare the predictions of both configs' runs, given by run id."""
+    pairs = load_split(exported.recipe.data, split)
+    assert pairs.labels is not None
+    adapter, best, base = (
+        [by_run[run.id] for run in chosen] for chosen in ([exported], config, baseline)
+    )
+    return Scored(
+        split=split,
+        digest=pairs.digest(),
+        rows=len(pairs),
+        adapter=mean_pearson(adapter, pairs.labels),
+        spearman=scores(adapter[0], pairs.labels)[1],
+        config=mean_pearson(best, pairs.labels),
+        num_runs=len(config),
+        baseline=mean_pearson(base, pairs.labels) if base else None,
+        difference=paired_difference(best, base, pairs.labels) if base else None,
+    )
+
+
+def _predictions(
+    folder: Path, splits: Sequence[Split], runs: Sequence[Run]
+) -> dict[Split, dict[str, Floats]]:
+    """`[N]` of each run on each split, from a process that has trained nothing."""
+    adapters = [(run.recipe, (folder / "runs" / run.id).resolve()) for run in runs]
+    try:
+        return in_fresh_process(predict_splits, adapters, splits, torch.get_num_threads())
+    except ChildProcessError as death:
+        raise VerificationError(f"The process that scores test died: {death}") from None
+
+
+def predict_splits(
+    adapters: Sequence[tuple[Recipe, Path]], splits: Sequence[Split], threads: int
+) -> dict[Split, dict[str, Floats]]:
+    """Predictions `[N]` by split and run id; an adapter is a recipe and the folder of its run."""
+    torch.set_num_threads(threads)
+    found: dict[Split, dict[str, Floats]] = {split: {} for split in splits}
+    for recipe, run_dir in adapters:
+        tokenizer = load_tokenizer(recipe.model)
+        model = load_adapted(run_dir, recipe, tokenizer)
+        for split, by_run in found.items():
+            pairs = load_split(recipe.data, split)
+            by_run[recipe.run_id] = predicted(model, pairs, tokenizer, recipe.data)
+    return found
+
+
+def _scored_from(entry: dict[str, Any]) -> Scored:
+    intervals = {
+        name: Interval(**entry[name]) if entry[name] else None
+        for name in ("adapter", "config", "baseline", "difference")
+    }
+    return Scored(**{**entry, **intervals})
