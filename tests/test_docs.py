@@ -28,7 +28,8 @@ def commands() -> list[str]:
 @pytest.mark.parametrize("command", commands())
 def test_documented_command_is_understood(command: str) -> None:
     arguments = shlex.split(command, comments=True)[3:]
-    if arguments[0] in ("export", "predict", "verify", "report", "status", "stop", "add"):
+    verbs = ("export", "predict", "verify", "report", "status", "stop", "add", "compare")
+    if arguments[0] in verbs:
         assert _parser().parse_args(arguments).verb == arguments[0]
         return
     overrides = [a for a in arguments if a != "--cfg" and "best/config.yaml" not in a]

@@ -62,6 +62,8 @@ def test_exported_config_and_baseline_are_scored_once_and_it_is_said(
     for scored in found["splits"]:
         assert scored["adapter"]["ci_low"] < scored["adapter"]["value"]
         assert scored["adapter"]["value"] < scored["adapter"]["ci_high"]
+        assert found[f"exported_{scored['split']}"]["pearson"] == scored["config"]["value"]
+        assert found[f"baseline_{scored['split']}"]["config_id"] == found["baseline_id"]
         gap = scored["config"]["value"] - scored["baseline"]["value"]
         assert scored["difference"]["value"] == pytest.approx(gap)
     for sentence in found["sentences"]:

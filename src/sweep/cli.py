@@ -33,6 +33,7 @@ Which LoRA setting is best for a task, how sure that is, and the adapter.
   python -m sweep verify  results/NAME/best    reload the adapter and score dev again
   python -m sweep report  results/NAME         rebuild the HTML report; --figures: SVG and PNG
   python -m sweep status  results/NAME         how far it is, from another terminal
+  python -m sweep compare results/A results/B  two studies of one task, paired on the dev pairs
   python -m sweep stop    results/NAME --run ID    end a run that is not worth its time
   python -m sweep add     results/NAME lora.r=32   train one more config of its space
   python -m sweep VERB --help                  flags of a verb
@@ -66,6 +67,7 @@ def run_command(argv: Sequence[str]) -> int:
         "status": _status,
         "stop": _stop,
         "add": _add,
+        "compare": _compare,
     }
     known = (*verbs, "-h", "--help", "--version")
     args = _parser().parse_args(list(argv) if argv and argv[0] in known else ["run", *argv])
@@ -126,6 +128,9 @@ def _parser() -> argparse.ArgumentParser:
     add = verbs.add_parser("add", help="train one more config in a study")
     add.add_argument("study", type=Path)
     add.add_argument("values", nargs="+", metavar="KEY=VALUE", help="a point of its search space")
+
+    compare = verbs.add_parser("compare", help="compare the chosen configs of two studies")
+    compare.add_argument("studies", type=Path, nargs=2, metavar="STUDY")
 
     report = verbs.add_parser("report", help="rebuild report.html of a study")
     report.add_argument("study", type=Path)
@@ -247,6 +252,14 @@ def _add(args: argparse.Namespace) -> int:
     from sweep.steer import add_config
 
     _say(add_config(args.study, args.values))
+    return EXIT_DONE
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from sweep.compare import show_comparison
+
+    one, other = args.studies
+    show_comparison(one, other, console)
     return EXIT_DONE
 
 

@@ -81,7 +81,20 @@ class FinalScores:
         return lines
 
     def to_json(self) -> dict[str, Any]:
-        return {**dataclasses.asdict(self), "sentences": self.lines}
+        """With the sentences, and a row for each model and split, as the report shows them."""
+        rows: dict[str, Any] = {}
+        for scored in self.splits:
+            # Of several seeds the mean: one adapter beside a mean would compare unlike things.
+            models = {
+                "exported": (self.config_id, scored.config),
+                "baseline": (self.baseline_id, scored.baseline),
+            }
+            rows |= {
+                f"{name}_{scored.split}": _row(config_id, interval, pairs=scored.rows)
+                for name, (config_id, interval) in models.items()
+                if interval is not None
+            }
+        return {**dataclasses.asdict(self), **rows, "sentences": self.lines}
 
 
 def final_scores(
@@ -131,9 +144,9 @@ def stored_scores(folder: Path) -> FinalScores | None:
     """What an earlier start has found; a file that can't be read counts as none."""
     try:
         content = json.loads((folder / _FILE).read_text(encoding="utf-8"))
-        del content["sentences"]
-        splits = tuple(_scored_from(entry) for entry in content.pop("splits"))
-        return FinalScores(**content, splits=splits)
+        splits = tuple(_scored_from(entry) for entry in content["splits"])
+        named = {f.name: content[f.name] for f in dataclasses.fields(FinalScores)}
+        return FinalScores(**{**named, "splits": splits})
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -199,6 +212,11 @@ def predict_splits(
             pairs = load_split(recipe.data, split)
             by_run[recipe.run_id] = predicted(model, pairs, tokenizer, recipe.data)
     return found
+
+
+def _row(config_id: str | None, interval: Interval, *, pairs: int) -> dict[str, Any]:
+    score = {"pearson": interval.value, "ci_low": interval.ci_low, "ci_high": interval.ci_high}
+    return {"config_id": config_id, **score, "pairs": pairs}
 
 
 def _scored_from(entry: dict[str, Any]) -> Scored:

@@ -67,10 +67,9 @@ def test_every_kind_of_duplicate_is_found_with_an_example(data: Data) -> None:
         assert finding.level == ("warn" if len(splits) == 2 else "info")
     swapped = found(guarded, "swapped", "train", "dev")
     assert swapped is not None
-    assert swapped.examples[0]["first"]["pair"] == ["기차가 온다", "버스가 온다"]
-    assert swapped.examples[0]["second"] == {
-        "split": "dev", "row": 2, "pair": ["버스가 온다", "기차가 온다"],
-    }  # fmt: skip
+    assert swapped.examples == (
+        ["train 2: 기차가 온다 | 버스가 온다", "dev 2: 버스가 온다 | 기차가 온다"],
+    )
     exact = found(guarded, "exact", "train")
     assert exact is not None
     assert "0.5 apart" in exact.sentence

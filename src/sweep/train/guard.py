@@ -93,10 +93,9 @@ def guard(data: Data) -> Guard:
 
 def _refusal(findings: Sequence[Finding], leaks: int) -> DataError:
     across = [f for f in findings if _across_train(f) and f.kind != "near"]
-    first = across[0].examples[0]["second"]
     return DataError(
         "No train pair may be in dev or test as well (`data.on_leak=error`).",
-        value=f"{_some(leaks, 'train pair')}, e.g. {' | '.join(first['pair'])}",
+        value=f"{_some(leaks, 'train pair')}, e.g. {' and '.join(across[0].examples[0])}",
         way_out="`data.on_leak=drop` takes them out of train, `warn` only says so",
     )
 
@@ -199,16 +198,12 @@ def _label(row: _Row, splits: Mapping[Split, Pairs]) -> float:
     return float(labels[row[1]])
 
 
-def _example(first: _Row, second: _Row, splits: Mapping[Split, Pairs]) -> dict[str, Any]:
+def _example(first: _Row, second: _Row, splits: Mapping[Split, Pairs]) -> list[str]:
     """Both rows in full; rows are counted from 1 in the split as it is used."""
-    return {
-        name: {
-            "split": split,
-            "row": row + 1,
-            "pair": [splits[split].text_a[row], splits[split].text_b[row]],
-        }
-        for name, (split, row) in (("first", first), ("second", second))
-    }
+    return [
+        f"{split} {row + 1}: {splits[split].text_a[row]} | {splits[split].text_b[row]}"
+        for split, row in (first, second)
+    ]
 
 
 def _one_sentence(splits: Mapping[Split, Pairs]) -> list[Finding]:

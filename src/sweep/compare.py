@@ -1,0 +1,146 @@
+"""Two studies of one task beside each other: their chosen configs, paired on the dev pairs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sweep.core.errors import StudyError
+from sweep.core.paired import mean_pearson, paired_difference
+from sweep.core.statistics import Floats
+from sweep.study import settings_of
+from sweep.watch.console import compact, duration
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """The config that a study chose, with the dev predictions `[N]` of each of its runs."""
+
+    folder: Path
+    model: str
+    row: dict[str, Any]
+    words: str
+    predictions: tuple[Floats, ...]
+    labels: Floats
+    #: Hash of the dev pairs, texts and labels; None where the study is too old to know it.
+    dev: str | None
+
+
+def show_comparison(one: Path, other: Path, console: Console) -> None:
+    """Print a row for each study, and in words whether one is better.
+
+    Raises:
+        StudyError: a folder holds no study or no score, or their dev pairs differ.
+    """
+    contenders = _contender(one), _contender(other)
+    _refuse_other_pairs(*contenders)
+    console.print(_table(contenders))
+    console.print()
+    console.print(Text(verdict(*contenders)), soft_wrap=True)
+
+
+def verdict(one: Contender, other: Contender) -> str:
+    """Which config is better on these dev pairs, or that it can't be told."""
+    gap = paired_difference(one.predictions, other.predictions, one.labels)
+    if gap.ci_low <= 0 <= gap.ci_high:
+        said = f"can't be told apart: {one.folder} minus {other.folder} is"
+    else:
+        first, second = (one, other) if gap.value > 0 else (other, one)
+        gap = paired_difference(first.predictions, second.predictions, one.labels)
+        said = f"{first.folder} is better than {second.folder} by"
+    seeds = {len(one.predictions), len(other.predictions)}
+    luck = "" if min(seeds) > 1 else "; one seed each, so luck of the seed is not in it"
+    if len(seeds) > 1 and min(seeds) == 1:
+        luck = "; a config with one seed may owe it to luck"
+    size = f"{gap.in_words(signed=True)} dev Pearson, paired on {len(one.labels):,} pairs"
+    return f"verdict  {said} {size}{luck}"
+
+
+def _contender(folder: Path) -> Contender:
+    settings = settings_of(folder)
+    board, table = (_csv(folder / name) for name in ("leaderboard.csv", "table.csv"))
+    if board.empty or table.empty:
+        raise StudyError("Only studies with a finished run can be compared.", value=str(folder))
+    row = _chosen(folder, board)
+    runs = table[(table["config_id"] == row["config_id"]) & (table["state"] == "complete")]
+    keys = [column for column in board.columns if "." in column]
+    names = [f"{row['config_id']}-s{seed}" for seed in runs["seed"]]
+    return Contender(
+        folder,
+        str(row.get("model.path") or settings["model"]["path"]),
+        row,
+        ", ".join(f"{key.partition('.')[2]} {row[key]}" for key in keys) or "base settings",
+        tuple(_load(folder / "runs" / name / "predictions.npy") for name in names),
+        _load(folder / "dev_labels.npy"),
+        settings.get("fingerprints", {}).get("dev"),
+    )
+
+
+def _chosen(folder: Path, board: pd.DataFrame) -> dict[str, Any]:
+    """The recommended config where a verdict names one, else the best."""
+    rows = {str(row["config_id"]): row for row in board.to_dict("records")}
+    try:
+        content = json.loads((folder / "verdict.json").read_text(encoding="utf-8"))
+        named = content.get("recommended") or content.get("best")
+    except (OSError, ValueError):
+        named = None
+    first = next(iter(rows.values()))
+    return {str(key): value for key, value in rows.get(str(named), first).items()}
+
+
+def _refuse_other_pairs(one: Contender, other: Contender) -> None:
+    same_labels = np.array_equal(one.labels, other.labels)
+    same_texts = None in (one.dev, other.dev) or one.dev == other.dev
+    if same_labels and same_texts:
+        return
+    sizes = f"{len(one.labels):,} and {len(other.labels):,} dev pairs"
+    raise StudyError(
+        "Only scores on the same dev pairs can be compared.",
+        value=f"{sizes}, {'with other texts' if same_labels else 'with other scores'}",
+        way_out="run both with the same `data.dev`, `data.max_dev_rows` and `data.seed`",
+    )
+
+
+def _table(contenders: tuple[Contender, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("study", "model", "config", "seeds", "Pearson", "95 % interval", "LoRA", "s"):
+        table.add_column(name, justify="left" if name in ("study", "model", "config") else "right")
+    for c in contenders:
+        score = mean_pearson(c.predictions, c.labels)
+        table.add_row(
+            *(Text(text) for text in (c.folder.name, Path(c.model).name, c.words)),
+            str(len(c.predictions)),
+            f"{score.value:.4f}",
+            f"{score.ci_low:.3f} {score.ci_high:.3f}",
+            compact(int(c.row["lora_params"])),
+            duration(float(c.row["train_seconds"])),
+        )
+    return table
+
+
+def _csv(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype={"config_id": str}) if path.is_file() else pd.DataFrame()
+
+
+def _load(path: Path) -> Floats:
+    """An array of the study's.
+
+    Raises:
+        StudyError: it is gone.
+    """
+    try:
+        return np.asarray(np.load(path), dtype=np.float64)
+    except OSError:
+        raise StudyError(
+            "Studies are compared by their dev predictions.",
+            value=f"{path} is missing",
+            way_out="compare studies whose `runs/` folders are complete",
+        ) from None
