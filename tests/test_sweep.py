@@ -600,7 +600,7 @@ def test_interrupted_run_goes_on_from_its_rung_to_the_unbroken_score(
     number: signal.Signals, code: int,
 ) -> None:  # fmt: skip
     study = home / "results" / "작은_실험"
-    arguments += ["trainer.max_steps=150", "trainer.eval_steps=10"]
+    arguments += ["trainer.max_steps=60", "trainer.eval_steps=10", "search.space={lora.r:[2]}"]
     with when(lambda: list(study.glob("runs/*/rung.pt")) != [], lambda: send(number)):
         ended, out, err = run(*arguments, capfd=capfd)
     assert (ended, err) == (code, "")
@@ -619,7 +619,6 @@ def test_time_limit_saves_what_is_under_way_and_a_larger_one_goes_on(
     home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     study = home / "results" / "작은_실험"
-    arguments += ["trainer.max_steps=60", "trainer.eval_steps=20"]
     assert run(*arguments, "search.timeout_min=1e-9", capfd=capfd)[0] == 4
     assert not states(study)
     smaller = "search.space={lora.r:[2],lora.target_modules:[qv]}"
@@ -639,7 +638,7 @@ def test_config_added_to_a_stopped_study_is_trained_at_its_next_start(
     home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     arguments.remove(SPACE)
-    arguments += ["search=random", "search.n_trials=1", "confirm=none"]
+    arguments += ["search=random", "search.n_trials=1"]
     arguments += ["search.space={lora.r:{low:1,high:8},lora.target_modules:[qv,mlp]}"]
     study = "results/작은_실험"
     assert run("add", study, "lora.r=3", capfd=capfd)[0] == 2
