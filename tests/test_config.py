@@ -86,6 +86,21 @@ def test_klue_grid_is_the_same_grid_with_the_usual_setting() -> None:
         ("search.space={lora.r:[8,0]}", "`lora.r` must be at least 1"),
         ("search.space={lora.rank:[8]}", "did you mean `lora.r"),
         ("search.space={lora.r:[8,16]} lora.r=4", "either searched or set"),
+        ("search.space={lora.r:8} lora.r=4", "either searched or set"),
+        ("search.space={lora.r:0}", "`lora.r` must be at least 1"),
+        ("search.space={lora.r:[4]} search.baseline=true", "`lora.r` 8 is not in it"),
+        ("search.space={model:[minilm,klue_roberta_smal]}", "did you mean `klue_roberta_small`"),
+        ("search.space={lora:[default]}", "must differ"),
+        ("search.space={data:[sts_demo,stsb]}", "can't be searched"),
+        ("search.space={data.label_range:[[0,1],[0,5]]}", "one dev set"),
+        ("search.space=넓게", "must map names"),
+        ("search=tpe search.objectives=[lora_params:min]", "must list `pearson:max`"),
+        ("search.objectives=[pearson:min]", "of these: pearson:max, lora_params:min"),
+        ("search=nsga2 search.pruner=median", "no run is pruned"),
+        ("search=cmaes search.space={lora.r:[4,8]}", "labels have no order"),
+        ("search=cmaes search.objectives=[pearson:max,lora_params:min]", "one objective"),
+        ("search.baseline=maybe", "`search.baseline` has a wrong type or value"),
+        ("search.space={lora.r:[4,8]} search.start_with=[{lora.r:16}]", "16 is not in it"),
     ],
 )
 def test_slip_is_refused_with_what_was_meant(override: str, said: str) -> None:
@@ -198,3 +213,72 @@ def test_local_folder_is_resolved_once_against_the_start_folder(
     monkeypatch.chdir(tmp_path)
     assert settings("model.path=모델").model.path == str(tmp_path / "모델")
     assert settings("model.path=klue/roberta-small").model.path == "klue/roberta-small"
+
+
+@pytest.mark.parametrize("name", ["lora_grid", "lora_tpe", "lora_asha", "klue_lora_grid"])
+def test_base_recipe_is_in_the_space_of_the_experiments(name: str) -> None:
+    composed = settings(f"+experiment={name}")
+    assert composed.baseline is not None
+    assert composed.baseline["rank"] == "r8_a16"
+    assert composed.expand(composed.baseline, 3) == composed.recipe(3)
+    assert composed.baseline_id == composed.recipe(0).config_id
+
+
+def test_sampler_starts_with_the_baseline_and_a_grid_keeps_its_cells() -> None:
+    start = "search.start_with=[{lora.r:16,lora.lora_alpha:32}]"
+    tpe = settings("+experiment=lora_tpe", start)
+    assert [p["rank"] for p in tpe.first_points()] == ["r8_a16", "r16_a32"]
+    assert len(settings("+experiment=lora_tpe", "search.baseline=false").first_points()) == 0
+    grid = settings("+experiment=lora_grid", start)
+    assert [p["rank"] for p in grid.first_points()] == ["r16_a32"]
+    assert all(point in grid.space.grid() for point in grid.first_points())
+
+
+def test_space_without_the_base_recipe_has_no_baseline() -> None:
+    composed = settings("search=random", "search.space={lora.r:[4,16]}")
+    assert composed.baseline is None
+    assert composed.baseline_id is None
+    assert composed.first_points() == []
+
+
+def test_whole_groups_are_choices_that_set_what_differs(tmp_path: Path) -> None:
+    (tmp_path / "lora").mkdir()
+    (tmp_path / "lora" / "넓게.yaml").write_text("defaults: [default, _self_]\nr: 64\n", "utf-8")
+    composed = settings(
+        "search.space={model:[minilm,klue_roberta_small],lora:[default,rslora,'넓게'],"
+        "trainer:{values:[default,smoke],when:{lora:[default]}}}",
+        config_dir=tmp_path,
+    )
+    space = composed.space
+    cells = space.grid()
+    assert len(cells) == 2 * (2 + 1 + 1)
+    assert space.num_points == len(cells)
+    # The checksum follows from the path: it is set, and no column of its own.
+    assert space.keys[:3] == ("model.path", "lora.r", "lora.use_rslora")
+    korean = {"model": "klue_roberta_small", "lora": "넓게"}
+    recipe = composed.expand(korean, 0)
+    assert (recipe.model.path, recipe.model.sha256) == ("klue/roberta-small", None)
+    assert (recipe.lora.r, recipe.lora.lora_alpha) == (64, 16)
+    assert recipe.trainer == composed.trainer
+    smoke = composed.expand({"model": "minilm", "lora": "default", "trainer": "smoke"}, 0)
+    assert smoke.trainer == settings("trainer=smoke").trainer
+    assert smoke.model == composed.model
+    assert composed.baseline == {"model": "minilm", "lora": "default", "trainer": "default"}
+
+
+def test_option_of_a_group_means_what_it_means_on_the_command_line() -> None:
+    searched = settings(
+        "+experiment=lora_grid", "search.space={lora:[default,rslora]}", "lora.r=32"
+    )
+    cell = searched.expand({"lora": "rslora"}, 0)
+    assert cell == settings("+experiment=lora_grid", "lora=rslora", "lora.r=32").recipe(0)
+    # What the options do not differ in can be searched beside them.
+    both = settings("+experiment=lora_grid", "search.space.lora=[default,rslora]")
+    assert len(both.space.grid()) == 16
+
+
+def test_cmaes_without_its_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweep.config.find_spec", lambda name: None)
+    ranges = "{lora.lora_dropout:{low:0,high:0.3},trainer.weight_decay:{low:0.0,high:0.1}}"
+    with pytest.raises(ConfigError, match=r"sweep\[cmaes\]"):
+        settings("search=cmaes", f"search.space={ranges}")

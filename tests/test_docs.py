@@ -38,7 +38,7 @@ def test_documented_command_is_understood(command: str) -> None:
 
 
 def test_documented_experiment_composes_as_a_file(tmp_path: Path) -> None:
-    (body,) = blocks(ROOT / "docs" / "configuration.md", "yaml")
+    body, *_ = blocks(ROOT / "docs" / "configuration.md", "yaml")
     path = tmp_path / "mine.yaml"
     path.write_text(body, encoding="utf-8")
     settings, _ = load_settings([f"+experiment={path}"])

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sweep.core.objectives import parse_objectives
 from sweep.core.recipe import Lora, Recipe
 from sweep.core.trial import Evaluated, Evaluation, Finished, Outcome, Run, RunState, Started
 from sweep.results import Results
+from sweep.watch.pareto import pareto_table
 
 KEYS = ("lora.r", "lora.target_modules")
 FIRST_COLUMNS = (
@@ -156,6 +158,29 @@ def test_leaderboard_ranks_means_and_says_what_can_not_be_told_apart(tmp_path: P
     assert pd.isna(board["std"].iloc[1])
     assert board["tied_with_best"].tolist() == [True, True, False]
     assert (board["ci_low"] < board["ci_high"]).all()
+
+
+def test_leaderboard_of_two_objectives_shows_the_front_and_keeps_the_ranking(
+    tmp_path: Path,
+) -> None:
+    objectives = parse_objectives(["pearson:max", "peak_memory_mb:min"])
+    results = Results(tmp_path, searched_keys=KEYS, versions={}, objectives=objectives)
+    finish(results, run_of(0, 8), outcome(0.8, peak_memory_mb=500.0))
+    finish(results, run_of(1, 16), outcome(0.9, peak_memory_mb=900.0))
+    finish(results, run_of(2, 32), outcome(0.7, peak_memory_mb=600.0))
+    finish(results, run_of(3, 64), outcome(0.6))
+    board = results.leaderboard()
+    assert list(board["mean"]) == [0.9, 0.8, 0.7, 0.6]
+    assert list(board["pareto"]) == [True, True, False, False]
+    assert list(board["peak_memory_mb"])[:3] == [900.0, 500.0, 600.0]
+    table = pareto_table(
+        board[board["pareto"]].to_dict("records"),
+        objectives=["pearson", "peak_memory_mb"],
+        keys=KEYS,
+    )
+    assert table.row_count == 2
+    assert [column.header for column in table.columns] == ["Pearson", "MB", "r", "targets"]
+    assert "pareto" not in open_results(tmp_path).leaderboard()
 
 
 def test_best_run_is_the_best_seed_of_the_best_mean(tmp_path: Path) -> None:

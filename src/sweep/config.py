@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -22,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from sweep.core.errors import ConfigError
+from sweep.core.objectives import Objective, parse_objectives
 from sweep.core.recipe import (
     SEARCHABLE_KEYS,
     Data,
@@ -31,7 +33,9 @@ from sweep.core.recipe import (
     Trainer,
     check_ranges,
 )
-from sweep.core.space import Params, Space, parse_space
+from sweep.core.space import Params, Range, Space, parse_space
+from sweep.core.starting_points import start_point
+from sweep.group_choices import GROUPS, expand_groups
 from sweep.overrides import Places, Ready, nearest, prepare, rename_old_keys
 
 T = TypeVar("T")
@@ -42,11 +46,14 @@ class Search:
     """How configs are chosen."""
 
     #: `grid` trains every cell; the others draw `n_trials` configs in total.
-    sampler: Literal["grid", "random", "qmc", "tpe", "gp"] = "grid"
+    sampler: Literal["grid", "random", "qmc", "tpe", "gp", "cmaes", "nsga2"] = "grid"
     n_trials: int = 20
     #: Minutes of a start after which no run is begun and those under way are saved; None is no
     #: limit. It may change between starts.
     timeout_min: float | None = None
+    #: What is sought: `pearson:max`, alone or with `lora_params:min`, `peak_memory_mb:min` or
+    #: `train_seconds:min`. Configs are ranked by Pearson whatever is sought.
+    objectives: tuple[str, ...] = ("pearson:max",)
     #: Seeds that a config is trained with, one after the other; its score is their mean.
     seeds: tuple[int, ...] = (0,)
     #: A further seed is trained only while the config may still be the best one.
@@ -60,7 +67,12 @@ class Search:
     reduction: int = 3
     #: Share of the runs to be pruned that is trained on all the same, to see what pruning costs.
     audit: float = 0.1
-    #: Name or dotted key to choices or a range; see `docs/configuration.md`.
+    #: Configs that are tried first: dimension to label or number, or dotted key to value.
+    start_with: tuple[dict[str, Any], ...] = ()
+    #: Whether a sampler tries the base recipe first, as what is to be beaten: `auto` does where
+    #: the space holds it. A grid has its cells and no other.
+    baseline: bool | Literal["auto"] = "auto"
+    #: Name or dotted key to choices, a range or a constant; see `docs/configuration.md`.
     space: dict[str, Any] = field(default_factory=dict)
 
 
@@ -129,17 +141,68 @@ class Settings:
     def space(self) -> Space:
         return parse_space(self.search.space, valid_keys=SEARCHABLE_KEYS)
 
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        return parse_objectives(self.search.objectives)
+
     def recipe(self, seed: int) -> Recipe:
         """The recipe that the space starts from."""
         return Recipe(self.model, self.data, self.lora, self.trainer, seed)
 
+    @property
+    def baseline(self) -> Params | None:
+        """The point that is the base recipe, which the others are compared with.
+
+        None where the space does not hold it, or without `search.baseline`.
+
+        Raises:
+            ConfigError: `search.baseline=true`, and the space does not hold it.
+        """
+        if self.search.baseline is False:
+            return None
+        try:
+            return self.space.point_of(self.recipe(seed=0).value_of)
+        except ConfigError as error:
+            if self.search.baseline is True:
+                raise ConfigError(
+                    "`search.baseline=true` needs a space that holds the base recipe.",
+                    value=error.value,
+                    way_out="add it, set another base, or leave it at `search.baseline=auto`",
+                ) from None
+            return None
+
+    @property
+    def baseline_id(self) -> str | None:
+        """`config_id` of the baseline."""
+        params = self.baseline
+        return None if params is None else self.expand(params, seed=0).config_id
+
+    def first_points(self) -> list[Params]:
+        """What is tried first: `search.start_with`, and before it, except in a grid, the baseline.
+
+        Raises:
+            ConfigError: an entry is no point of the space.
+        """
+        base, space = self.recipe(seed=0), self.space
+        given = [start_point(entry, space, base) for entry in self.search.start_with]
+        baseline = self.baseline
+        if baseline is None or self.search.sampler == "grid":
+            return given
+        return [baseline, *given]
+
     def expand(self, params: Params, seed: int) -> Recipe:
         """The recipe of a point of the space."""
-        return checked(self.recipe(seed).with_values(self.space.values(params)))
+        recipe = checked(self.recipe(seed).with_values(self.space.values(params)))
+        return dataclasses.replace(
+            recipe, model=_absolute_model(recipe.model), data=_absolute_data(recipe.data)
+        )
 
 
 #: Samplers whose draws do not depend on scores.
 _INDIFFERENT = ("grid", "random", "qmc")
+
+#: Keys under `data` that leave the dev pairs as they are.
+_SAME_DEV_SET = ("data.train", "data.max_train_rows", "data.max_length")
 
 _PARTS: dict[str, type] = {
     "model": Model,
@@ -189,12 +252,14 @@ def load_settings(
         settings, model=_absolute_model(settings.model), data=_absolute_data(settings.data)
     )
     _check_search(settings.search)
+    _check_sampler(settings)
     _check_confirm(settings.confirm)
     _refuse_mixed_precisions(settings.space)
     _refuse_searched_judges(settings.space)
+    _refuse_other_dev_sets(settings.space)
     _refuse_fixed_and_searched(settings.space, ready.keys)
     checked(settings.recipe(seed=0))
-    for params in settings.space.corners():
+    for params in (*settings.space.corners(), *settings.first_points()):
         settings.expand(params, seed=0)
     return settings, ready.notices
 
@@ -212,24 +277,42 @@ def _compose(overrides: Sequence[str], *, config_dir: Path | None) -> tuple[dict
     with Places.open(assets(), config_dir) as places:
         valid = [*_dotted(_schema()), *_SCALARS]
         ready = prepare(overrides, places=places, valid_keys=valid)
-        GlobalHydra.instance().clear()
-        try:
-            with initialize_config_dir(str(places.primary), version_base="1.3"):
-                composed = compose("config", [*ready.overrides, places.search_path])
-            content = OmegaConf.to_container(composed, resolve=True)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise _as_config_error(error) from error
+        plain, notices = _composed(ready.overrides, places)
+        _join_dotted_keys(plain["search"]["space"])
+
+        def part(group: str, option: str) -> dict[str, Any]:
+            others = [o for o in ready.overrides if not o.startswith(f"{group}=")]
+            changed: dict[str, Any] = _composed([*others, f"{group}={option}"], places)[0][group]
+            return changed
+
+        expand_groups(plain["search"]["space"], base=plain, options=places.options, composed=part)
+    plain["name"] = plain.get("name") or ready.experiment or "sweep"
+    return plain, dataclasses.replace(ready, notices=[*ready.notices, *notices])
+
+
+def _composed(overrides: Sequence[str], places: Places) -> tuple[dict[str, Any], list[str]]:
+    """What Hydra makes of the overrides, under current names, and notices about old ones."""
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(places.primary), version_base="1.3"):
+            composed = compose("config", [*overrides, places.search_path])
+        content = OmegaConf.to_container(composed, resolve=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _as_config_error(error) from error
     assert isinstance(content, dict)
     plain: dict[str, Any] = {str(key): value for key, value in content.items()}
-    _join_dotted_keys(plain["search"]["space"])
-    notices = [*ready.notices, *rename_old_keys(plain)]
-    plain["name"] = plain.get("name") or ready.experiment or "sweep"
-    return plain, dataclasses.replace(ready, notices=notices)
+    return plain, rename_old_keys(plain)
 
 
-def _join_dotted_keys(space: dict[str, Any]) -> None:
+def _join_dotted_keys(space: Any) -> None:
     """`search.space.lora.r=[4,8]` arrives as `{lora: {r: ...}}`: a dimension named `lora.r`."""
-    for part in ("model", "data", "lora", "trainer"):
+    if not isinstance(space, dict):
+        raise ConfigError(
+            "`search.space` must map names to choices, ranges or values.",
+            value=repr(space),
+            way_out="on the command line, names such as 한글 stand in quotes: {lora:['넓게']}",
+        )
+    for part in GROUPS:
         nested = space.get(part)
         if isinstance(nested, dict) and all(f"{part}.{k}" in SEARCHABLE_KEYS for k in nested):
             space |= {f"{part}.{key}": value for key, value in space.pop(part).items()}
@@ -317,6 +400,38 @@ def _check_search(search: Search) -> None:
         )
 
 
+def _check_sampler(settings: Settings) -> None:
+    """Refuse objectives, samplers and spaces that do not go together."""
+    search, space = settings.search, settings.space
+    if len(settings.objectives) > 1 and search.pruner != "none":
+        raise ConfigError(
+            "With several objectives no run is pruned: a weak score may be worth its low cost.",
+            value=f"`search.pruner={search.pruner}`",
+            way_out="set `search.pruner=none`, or seek `search.objectives=[pearson:max]`",
+        )
+    if search.sampler != "cmaes":
+        return
+    if len(settings.objectives) > 1:
+        raise ConfigError(
+            "CMA-ES seeks one objective.",
+            value=list(search.objectives),
+            way_out="take `search=nsga2` or `search=tpe`",
+        )
+    if not space.dimensions:
+        return
+    if sum(isinstance(d, Range) and not d.when for d in space.dimensions) < 2:
+        raise ConfigError(
+            "CMA-ES moves along ranges: it needs two of them, and labels have no order.",
+            value=f"search.space: {', '.join(d.name for d in space.dimensions)}",
+            way_out="write `{low, high}` instead of lists, or take `search=tpe`",
+        )
+    if find_spec("cmaes") is None:
+        raise ConfigError(
+            "`search=cmaes` needs the package `cmaes`.",
+            way_out='`pip install "sweep[cmaes]"`, or take `search=gp` or `search=tpe`',
+        )
+
+
 def _check_confirm(confirm: Confirm) -> None:
     if confirm.top < 0 or confirm.seeds < 1 or confirm.share < 0:
         raise ConfigError(
@@ -328,11 +443,12 @@ def _check_confirm(confirm: Confirm) -> None:
 
 def _refuse_fixed_and_searched(space: Space, given: Sequence[str]) -> None:
     """A value on the command line for a searched key would be silently without effect."""
-    for dimension in space.dimensions:
-        for key in set(dimension.keys) & set(given):
+    searched = {key: d.name for d in space.dimensions for key in d.keys}
+    for key, name in {**searched, **{key: key for key, _ in space.constants}}.items():
+        if key in given:
             raise ConfigError(
                 "A key is either searched or set.",
-                value=f"`{key}` is set on the command line and searched by `{dimension.name}`",
+                value=f"`{key}` is set on the command line and by `search.space.{name}`",
                 way_out="take it out of the search, with other labels or `search.space={...}`, "
                 "or leave the override away",
             )
@@ -359,6 +475,19 @@ def _refuse_searched_judges(space: Space) -> None:
                 value=f"`{key}` is searched by `{dimension.name}`",
                 way_out=f"set `{key}=...` for the whole sweep",
             )
+
+
+def _refuse_other_dev_sets(space: Space) -> None:
+    """Scores on different dev pairs can't be compared: one sweep has one dev set."""
+    for dimension in space.dimensions:
+        for key in dimension.keys:
+            if key.startswith("data.") and key not in _SAME_DEV_SET:
+                raise ConfigError(
+                    "A sweep compares scores on one dev set.",
+                    value=f"`{key}` is searched by `{dimension.name}` and may change it",
+                    way_out=f"search {', '.join(_SAME_DEV_SET)} only; for other data, run two "
+                    "sweeps",
+                )
 
 
 def _absolute_model(model: Model) -> Model:

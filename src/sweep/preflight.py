@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 from sweep.config import Settings
 from sweep.core.errors import ConfigError
-from sweep.core.recipe import Recipe
+from sweep.core.recipe import Data, Model, Recipe
+from sweep.core.space import label_of
 from sweep.core.statistics import Floats
-from sweep.train.data import load_split
+from sweep.train.data import Pairs, load_split
 from sweep.train.guard import Guard, guard
 from sweep.train.model import load_tokenizer, targets_of, weights_digest
 from sweep.train.packable import why_alone
@@ -59,39 +60,73 @@ def preflight(settings: Settings) -> Preflight:
     Raises:
         UserMistake: the first thing that would have stopped the sweep later.
     """
-    weights = weights_digest(settings.model)
-    tokenizer = load_tokenizer(settings.model)
-    train, dev = (load_split(settings.data, split) for split in ("train", "dev"))
     guarded = guard(settings.data)
-    for pairs in (train, dev):
-        cached_tokens(pairs, tokenizer, settings.data)
-    verified = f", SHA-256 {weights[:12]}… verified" if settings.model.sha256 else ""
     recipes = _recipes(settings)
+    models = list(dict.fromkeys(recipe.model for recipe in recipes))
+    weights = [weights_digest(model) for model in models]
+    pairs = {data: _pairs(data) for data in dict.fromkeys(recipe.data for recipe in recipes)}
+    for model, data in dict.fromkeys((recipe.model, recipe.data) for recipe in recipes):
+        for split in pairs[data]:
+            cached_tokens(split, load_tokenizer(model), data)
+    train, dev = pairs[recipes[0].data]
     counts = sorted({_check_config(recipe) for recipe in recipes})
     facts = (
-        f"model  {settings.model.path}{verified}",
+        *(_model_in_words(*found) for found in zip(models, weights, strict=True)),
         f"data   {len(train):,} train and {len(dev):,} dev pairs: {train.origin}, {dev.origin}",
         *guarded.lines,
         f"LoRA   {' / '.join(f'{n:,}' for n in counts)} parameters beside the head",
         _size_in_words(settings, recipes),
+        *_start_in_words(settings),
         f"trains {_in_words(settings.trainer.precision)}{_alone_in_words(recipes)}",
     )
-    fingerprints = {"weights": weights, "train": train.digest(), "dev": dev.digest()}
+    fingerprints = {"dev": dev.digest()}
+    for model, digest in zip(models, weights, strict=True):
+        name = "weights" if model == settings.model else f"weights of {model.path}"
+        fingerprints[name] = digest
+    for data, (pair, _) in pairs.items():
+        cut = f", {data.max_train_rows} rows" if data.max_train_rows else ""
+        name = "train" if data == settings.data else f"train of {data.train}{cut}"
+        fingerprints[name] = pair.digest()
     assert dev.labels is not None
     return Preflight(dev.labels, fingerprints, facts, guarded)
+
+
+def _pairs(data: Data) -> tuple[Pairs, Pairs]:
+    return load_split(data, "train"), load_split(data, "dev")
+
+
+def _model_in_words(model: Model, weights: str) -> str:
+    verified = f", SHA-256 {weights[:12]}… verified" if model.sha256 else ""
+    return f"model  {model.path}{verified}"
 
 
 def _size_in_words(settings: Settings, recipes: Sequence[Recipe]) -> str:
     """How many trainings there will be; cells that are the same training count once."""
     seeds = len(settings.search.seeds)
     if settings.search.sampler != "grid":
-        found, again = settings.search.n_trials, ""
+        most = settings.space.num_points
+        found = min(settings.search.n_trials, most or settings.search.n_trials)
+        again = f"; the space has no more than {_some(most, 'point')}" if found == most else ""
     else:
         found = len({recipe.config_id for recipe in recipes})
         folded = len(recipes) - found
         again = f"; {_some(folded, 'cell')} with the training of another" if folded else ""
     configs = f"{_some(found, 'config')} ({settings.search.sampler})"
     return f"search {configs}, {_some(seeds, 'seed')} each{again}"
+
+
+def _start_in_words(settings: Settings) -> list[str]:
+    """What every config has in common beyond the base, and what is tried first."""
+    constants = [f"{key}={label_of(value)}" for key, value in settings.space.constants]
+    lines = [f"fixed  {', '.join(constants)}"] if constants else []
+    first = ["the base recipe"] if settings.search.sampler != "grid" else []
+    if settings.baseline is None:
+        first = []
+        if settings.search.baseline:
+            lines.append("start  no baseline: the space does not hold the base recipe")
+    if settings.search.start_with:
+        first.append(f"{_some(len(settings.search.start_with), 'config')} of search.start_with")
+    return [*lines, f"start  with {', then '.join(first)}"] if first else lines
 
 
 def _some(count: int, noun: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from sweep.core.files import remove_rung, write_text
+from sweep.core.objectives import PEARSON, Objective, pareto_front
 from sweep.core.recipe import Recipe
 from sweep.core.space import label_of
 from sweep.core.statistics import standings
@@ -75,14 +77,21 @@ class Results:
         folder: The study's folder.
         searched_keys: Dotted keys that get a column of their own.
         versions: Versions of the libraries, kept with every run.
+        objectives: What is sought; with several, the leaderboard shows the Pareto front.
     """
 
     def __init__(
-        self, folder: Path, *, searched_keys: Sequence[str], versions: Mapping[str, str]
+        self,
+        folder: Path,
+        *,
+        searched_keys: Sequence[str],
+        versions: Mapping[str, str],
+        objectives: Sequence[Objective] = (PEARSON,),
     ) -> None:
         self.folder = folder
         self._keys = tuple(searched_keys)
         self._versions = dict(versions)
+        self._objectives = tuple(objectives)
         self._records: dict[str, Record] = {}
         self._next_write = 0.0
         for path in sorted((folder / "runs").glob("*/run.json")):
@@ -157,7 +166,18 @@ class Results:
         head = ["rank", "config_id", "trial", "n_seeds", "mean", "std", "ci_low", "ci_high"]
         columns = [*head, "tied_with_best", *self._keys, "lora_params", "train_seconds"]
         table = pd.DataFrame(rows, columns=columns)
-        return table.astype({"lora_params": "Int64", "tied_with_best": "boolean"})
+        table = table.astype({"lora_params": "Int64", "tied_with_best": "boolean"})
+        return self._with_front(table, ranked) if len(self._objectives) > 1 else table
+
+    def _with_front(self, board: pd.DataFrame, ranked: list[list[Record]]) -> pd.DataFrame:
+        """The leaderboard with what is sought, where it lacks it, and who is on the front."""
+        outcomes = [[r.outcome for r in records if r.outcome] for records in ranked]
+        values = [[objective.of(found) for objective in self._objectives] for found in outcomes]
+        points = [[math.nan if v is None else v for v in value] for value in values]
+        for place, objective in enumerate(self._objectives):
+            if objective != PEARSON and objective.name not in board:
+                board[objective.name] = [value[place] for value in values]
+        return board.assign(pareto=pareto_front(points, self._objectives))
 
     def best_run(self) -> Run | None:
         """The best run of the config on top of the leaderboard."""

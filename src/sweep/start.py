@@ -34,11 +34,19 @@ from sweep.rank_table import rank_line, write_rank_use
 from sweep.results import Record, Results
 from sweep.search import OptunaSearch
 from sweep.study import locked, open_folder, settings_of, versions
-from sweep.summary import caveat, failure_lines, folded_lines, halted_lines, pruning_lines
+from sweep.summary import (
+    caveat,
+    failure_lines,
+    folded_lines,
+    halted_lines,
+    pruning_lines,
+    used_up_lines,
+)
 from sweep.train.cost import relative_cost
 from sweep.train.packable import pack_key
 from sweep.train.runs import train_pack
 from sweep.watch.console import ConsoleWatcher, ranked_table
+from sweep.watch.pareto import pareto_table
 from sweep.watch.report import ReportWatcher, build_report, study_media
 from sweep.watch.wandb_log import WandbWatcher
 from sweep.watch.wandb_setup import resolve_mode
@@ -72,7 +80,8 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
         watchers = _watchers(settings, results, console, mode)
         try:
             with _halt(settings, console) as halt:
-                sweep = _sweep(settings, results, watchers, halt)
+                search = _search(settings)
+                sweep = _sweep(settings, search, results, watchers, halt)
                 sweep.run()
                 # A wandb address may have come in after the records were closed.
                 results.write_tables()
@@ -81,7 +90,9 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
             _say(console, "Stopped. Finished runs are kept; to go on:", f"  {command}")
             raise
         left = halted_lines(results.records(), sweep.num_runs, command) if halt.timed_out else []
-        _say(console, *folded_lines(sweep.folded, settings), *left)
+        _say(
+            console, *folded_lines(sweep.folded), *used_up_lines(search.is_used_up, settings), *left
+        )
         return _sum_up(settings, results, console)
 
 
@@ -114,10 +125,8 @@ def _halt(settings: Settings, console: Console) -> Halt:
     return Halt(timeout_min=settings.search.timeout_min, say=lambda line: _say(console, line))
 
 
-def _sweep(
-    settings: Settings, results: Results, watchers: Sequence[Watcher], halt: Callable[[], bool]
-) -> Sweep:
-    search = OptunaSearch(
+def _search(settings: Settings) -> OptunaSearch:
+    return OptunaSearch(
         settings.folder / "study.db",
         name=settings.name,
         space=settings.space,
@@ -127,8 +136,19 @@ def _sweep(
         sampler_seed=settings.search.sampler_seed,
         pruner=settings.search.pruner,
         reduction=settings.search.reduction,
+        objectives=settings.objectives,
+        first=settings.first_points(),
         cost=lambda params: relative_cost(settings.expand(params, settings.search.seeds[0])),
     )
+
+
+def _sweep(
+    settings: Settings,
+    search: OptunaSearch,
+    results: Results,
+    watchers: Sequence[Watcher],
+    halt: Callable[[], bool],
+) -> Sweep:
     runs = _num_runs(settings) or search.num_trials * len(settings.search.seeds)
     return Sweep(
         study=settings.name,
@@ -154,9 +174,11 @@ def _rules(settings: Settings, *, runs: int) -> Rules:
     search = settings.search
     return Rules(
         seeds=search.seeds,
-        race=search.race,
+        # The race is for the best score alone.
+        race=search.race and len(settings.objectives) == 1,
         reduction=search.reduction if search.pruner == "halving" else None,
         audit=search.audit,
+        objectives=settings.objectives,
         confirmation=confirmation_of(settings, runs=runs),
     )
 
@@ -167,7 +189,7 @@ def confirmation_of(settings: Settings, *, runs: int) -> Confirmation:
     return Confirmation(
         top=confirm.top,
         seeds=confirm.seeds,
-        baseline=settings.recipe(seed=0).config_id,
+        baseline=settings.baseline_id,
         most=int(confirm.share * runs),
     )
 
@@ -215,7 +237,8 @@ def _recorded(settings: Settings) -> dict[str, Any]:
     """What a study remembers of its settings."""
     content = dataclasses.asdict(settings)
     del content["mode"]
-    return content
+    # Whoever reads the study's folder compares with this config.
+    return {**content, "baseline": settings.baseline_id}
 
 
 def num_workers(settings: Settings) -> int:
@@ -245,7 +268,7 @@ def _asked_workers(settings: ExecutorSettings) -> int:
 def _largest_pack(settings: Settings) -> int:
     """A sampler that learns must see scores before it has drawn everything."""
     search = settings.search
-    learns = search.sampler in ("tpe", "gp")
+    learns = search.sampler in ("tpe", "gp", "cmaes", "nsga2")
     return max(1, search.n_trials // 4) if learns else 1_000_000
 
 
@@ -273,17 +296,26 @@ def _results(settings: Settings, checks: Preflight) -> Results:
         np.save(path, checks.dev_labels)
     found = json.dumps(checks.guard.to_json(), indent=2, ensure_ascii=False)
     write_text(settings.folder / "guard.json", found)
-    return Results(settings.folder, searched_keys=settings.space.keys, versions=versions())
+    return Results(
+        settings.folder,
+        searched_keys=settings.space.keys,
+        versions=versions(),
+        objectives=settings.objectives,
+    )
 
 
 def _results_of(folder: Path) -> Results:
     """The records of a study that is not being driven."""
+    from sweep.core.objectives import parse_objectives
     from sweep.core.recipe import SEARCHABLE_KEYS
     from sweep.core.space import parse_space
 
     content = settings_of(folder)
     space = parse_space(content["search"]["space"], valid_keys=SEARCHABLE_KEYS)
-    return Results(folder, searched_keys=space.keys, versions=content["versions"])
+    objectives = parse_objectives(content["search"].get("objectives", ["pearson:max"]))
+    return Results(
+        folder, searched_keys=space.keys, versions=content["versions"], objectives=objectives
+    )
 
 
 def _pick(results: Results, run_id: str | None) -> Record:
@@ -338,6 +370,11 @@ def _sum_up(settings: Settings, results: Results, console: Console) -> int:
     if not board.empty:
         console.print()
         console.print(ranked_table(board.to_dict("records"), keys=list(settings.space.keys)))
+    if "pareto" in board:
+        _say(console, "", "Pareto front: nothing else is as good in every objective")
+        front = board[board["pareto"]].to_dict("records")
+        names = [objective.name for objective in settings.objectives]
+        console.print(pareto_table(front, objectives=names, keys=list(settings.space.keys)))
     _say(console, *failure_lines(failed))
     if board.empty:
         _say(console, "No run finished.", f"logs: {folder / 'logs'}")

@@ -29,6 +29,9 @@ _FREE = (
     "results_dir",
     "name",
     "search.timeout_min",
+    "baseline",
+    "search.baseline",
+    "search.start_with",
 )
 #: Settings that `resume=extend` may change.
 _EXTENDABLE = ("search.space", "search.seeds", "search.n_trials", "search.race")
@@ -143,6 +146,8 @@ def _refuse_changes(
         for key in sorted(before.keys() | after.keys())
         if before.get(key) != after.get(key)
         and not any(key == a or key.startswith(f"{a}.") for a in (*allowed, "versions"))
+        # A grown space may bring models and data along.
+        and not (resume == "extend" and key.startswith("fingerprints.") and key not in before)
     ]
     if not changed:
         return

@@ -12,15 +12,24 @@ from sweep.core.trial import RunState
 from sweep.results import Record
 
 
-def folded_lines(folded: Sequence[int], settings: Settings) -> list[str]:
+def folded_lines(folded: Sequence[int]) -> list[str]:
     """Trials that cost nothing because their training was another's."""
     if not folded:
         return []
     few = f"{', '.join(map(str, folded[:6]))}{', ...' * (len(folded) > 6)}"
-    lines = ["", f"folded: {len(folded)} with the training of an earlier trial ({few})"]
-    if settings.search.sampler != "grid":
-        lines.append("The space may be used up: more seeds (search.seeds) tell more than n_trials.")
-    return lines
+    return ["", f"folded: {len(folded)} with the training of an earlier trial ({few})"]
+
+
+def used_up_lines(is_used_up: bool, settings: Settings) -> list[str]:
+    """Why a search has ended before `n_trials`."""
+    if not is_used_up:
+        return []
+    return [
+        "",
+        f"used up: all {settings.space.num_points} points of the space have been tried, so "
+        f"n_trials={settings.search.n_trials} has no more to draw.",
+        "More seeds tell more: search.seeds=[0,1,2] resume=extend",
+    ]
 
 
 def halted_lines(records: Sequence[Record], num_runs: int, command: str) -> list[str]:

@@ -72,7 +72,36 @@ def test_whole_range_gives_whole_numbers() -> None:
         ({"lora.r": [4], "rank": PAIRS}, "one dimension"),
         ({"lora.r": {"low": 8, "high": 4}}, "low <= high"),
         ({"trainer.learning_rate": {"low": 0, "high": 1, "log": True}}, "low > 0"),
-        ({"lora.r": 8}, "must be a list"),
+        ({"rank": 8}, "must be a key of the configuration"),
+        ({"lora.r": 8, "rank": PAIRS}, "one dimension"),
+        ({"lora.r": {"values": [4], "when": {"lora.bias": ["all"]}}}, "dimension of choices"),
+        ({"lora.r": [4], "lora.bias": {"values": ["all"], "when": 3}}, "for example `when"),
+        (
+            {"lora.r": [4, 8], "lora.bias": {"values": ["all"], "when": {"lora.r": [16]}}},
+            "one of: 4, 8",
+        ),
+        (
+            {"lora.r": {"low": 1, "high": 4, "when": {"lora.r": ["1"]}}},
+            "dimension of choices",
+        ),
+        (
+            {
+                "lora.r": {"values": [4, 8], "when": {"lora.bias": ["all"]}},
+                "lora.bias": {"values": ["all", "none"], "when": {"lora.r": [4]}},
+            },
+            "can't depend on itself",
+        ),
+        (
+            {
+                "lora.bias": ["all", "none"],
+                "lora.r": {"values": [4, 8], "when": {"lora.bias": ["all"]}},
+                "lora.use_rslora": {
+                    "values": [True, False],
+                    "when": {"lora.r": [4], "lora.bias": ["none"]},
+                },
+            },
+            "must be able to hold",
+        ),
         ({"lora.r": []}, "must be a list"),
     ],
 )
@@ -100,3 +129,83 @@ def test_every_cell_is_another_recipe_and_sets_what_it_says(
         (r, d) for r in ranks for d in dropouts
     }
     assert len({r.config_id for r in recipes}) == len(ranks) * len(dropouts)
+
+
+CONDITIONAL = {
+    # Conditions may come before what they look at.
+    "trainer.learning_rate": {
+        "low": 1e-4,
+        "high": 3e-4,
+        "step": 1e-4,
+        "when": {"lora.target_modules": ["all-linear"]},
+    },
+    "lora.target_modules": ["qv", "mlp", "all-linear"],
+    "rank": {**PAIRS, "when": {"lora.target_modules": ["mlp", "all-linear"]}},
+    "lora.use_rslora": {"values": [True, False], "when": {"rank": "r16_a32"}},
+}
+
+
+def test_grid_visits_a_conditional_dimension_only_where_it_counts() -> None:
+    space = parse(CONDITIONAL)
+    cells = space.grid()
+    # qv alone; mlp and all-linear with r8, or r16 with and without rsLoRA; three rates.
+    assert len(cells) == 1 + 3 + 3 * 3
+    assert len({json.dumps(cell, sort_keys=True) for cell in cells}) == len(cells)
+    assert space.num_points == len(cells)
+    assert {"lora.target_modules": "qv"} in cells
+    assert all(space.holds(cell) for cell in cells)
+    recipes = [Recipe().with_values(space.values(cell)) for cell in cells]
+    assert len({recipe.config_id for recipe in recipes}) == len(cells)
+    untouched = next(r for r in recipes if r.lora.target_modules == "qv")
+    assert untouched.trainer.learning_rate == Recipe().trainer.learning_rate
+
+
+def test_corners_look_at_every_value_of_conditional_dimensions() -> None:
+    space = parse(CONDITIONAL)
+    corners = space.corners()
+    assert all(space.holds(corner) for corner in corners)
+    for dimension in space.dimensions:
+        seen = {corner[dimension.name] for corner in corners if dimension.name in corner}
+        assert set(dimension.ends) <= seen
+
+
+def test_point_with_an_idle_dimension_or_without_an_active_one_is_none() -> None:
+    space = parse(CONDITIONAL)
+    assert not space.holds({"lora.target_modules": "qv", "rank": "r8_a16"})
+    assert not space.holds({"lora.target_modules": "mlp"})
+    assert not space.holds({"lora.target_modules": "mlp", "rank": "r99"})
+
+
+def test_constant_is_set_at_every_point_and_not_searched() -> None:
+    space = parse({"lora.lora_alpha": 64, "lora.bias": "none", "lora.r": [4, 8]})
+    assert space.keys == ("lora.r",)
+    assert space.values({"lora.r": "4"}) == {
+        "lora.lora_alpha": 64,
+        "lora.bias": "none",
+        "lora.r": 4,
+    }
+
+
+def test_base_recipe_is_found_as_a_point_or_said_to_be_outside() -> None:
+    base = Recipe().with_values({"lora.target_modules": "mlp", "lora.use_rslora": False})
+    space = parse(CONDITIONAL)
+    assert space.point_of(base.value_of) == {"lora.target_modules": "mlp", "rank": "r8_a16"}
+    other = base.with_values({"lora.lora_alpha": 5})
+    with pytest.raises(ConfigError, match=r"`lora.lora_alpha` 5 is not in it"):
+        space.point_of(other.value_of)
+
+
+@pytest.mark.parametrize(
+    ("content", "count"),
+    [
+        ({}, 1),
+        ({"lora.r": {"low": 4, "high": 9}}, 6),
+        ({"lora.r": {"low": 4, "high": 64, "log": True}, "lora.bias": ["none", "all"]}, 122),
+        ({"trainer.learning_rate": {"low": 1e-4, "high": 1e-3}, "lora.r": [4]}, None),
+        ({"lora.lora_dropout": {"low": 0.0, "high": 0.3, "step": 0.1}, "rank": PAIRS}, 8),
+    ],
+)
+def test_points_of_a_space_are_counted_where_they_are_finite(
+    content: dict[str, Any], count: int | None
+) -> None:
+    assert parse(content).num_points == count

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sweep.core.dimensions import is_active
 from sweep.core.errors import ConfigError
 from sweep.core.files import write_text
 from sweep.core.recipe import fingerprint
@@ -44,7 +45,11 @@ def point_of(space: Space, given: Mapping[str, Any], base: Mapping[str, Any]) ->
                 value=f"`{key}`",
                 way_out=f"searched are {', '.join(sorted(names))}",
             )
-    return {d.name: _place(d, given, base) for d in space.dimensions}
+    point: Params = {}
+    for dimension in space.dimensions:
+        if is_active(dimension, point):
+            point[dimension.name] = _place(dimension, given, base)
+    return point
 
 
 def _place(

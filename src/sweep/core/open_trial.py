@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from statistics import fmean
 
+from sweep.core.objectives import PEARSON, Objective, Value, value_of
 from sweep.core.trial import Outcome, RunState, Trial
 
 
@@ -13,6 +13,7 @@ class OpenTrial:
     """A trial, what came of its runs, and how it stands with the pruner."""
 
     trial: Trial
+    objectives: tuple[Objective, ...] = (PEARSON,)
     #: By run id, in the order of the seeds; None while the run is under way.
     outcomes: dict[str, Outcome | None] = field(default_factory=dict)
     #: The earlier trial with the same training.
@@ -27,10 +28,9 @@ class OpenTrial:
         return any(outcome is None for outcome in self.outcomes.values())
 
     @property
-    def value(self) -> float | None:
-        """Mean of the scores there are."""
-        scores = [o.pearson for o in self.outcomes.values() if o and o.pearson is not None]
-        return fmean(scores) if scores else None
+    def value(self) -> Value | None:
+        """Mean of each objective over the runs that have a score."""
+        return value_of([o for o in self.outcomes.values() if o], self.objectives)
 
     @property
     def is_pruned(self) -> bool:
@@ -41,6 +41,8 @@ class OpenTrial:
     def reason(self) -> str | None:
         """Why runs have no score, and whose training it shares."""
         reasons = [o.reason for o in self.outcomes.values() if o and o.reason]
+        if self.value is None and any(o and o.pearson is not None for o in self.outcomes.values()):
+            reasons.append("an objective was not measured")
         if self.folded_into is not None:
             reasons.append(f"the same training as trial {self.folded_into}")
         return "; ".join(reasons) or None

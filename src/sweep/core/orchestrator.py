@@ -155,7 +155,7 @@ class Sweep:
             self._start(trial)
 
     def _start(self, trial: Trial) -> None:
-        opened = self._open[trial.number] = OpenTrial(trial)
+        opened = self._open[trial.number] = OpenTrial(trial, self._rules.objectives)
         run_id = self._expand(trial.params, self._rules.seeds[0]).run_id
         first = self._trial_of.setdefault(run_id, trial.number)
         if first != trial.number:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from sweep.core.objectives import Value
 from sweep.core.trial import Event, Outcome, Run, Trial
 
 #: Takes an event; called in the loop's own process and thread.
@@ -28,9 +29,9 @@ class Search(Protocol):
         """The next config, or None when the budget is used up."""
 
     def tell(
-        self, number: int, value: float | None, reason: str | None = None, *, pruned: bool = False
+        self, number: int, value: Value | None, reason: str | None = None, *, pruned: bool = False
     ) -> None:
-        """Record a trial's value; None marks it as failed, or as pruned."""
+        """Record a trial's value, of each objective; None marks it as failed, or as pruned."""
 
     def report(self, number: int, step: int, value: float) -> bool:
         """Note a trial's value at a rung; True where its training is not worth going on with."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sweep.core.confirm import Confirmation
+from sweep.core.objectives import PEARSON, Objective
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Rules:
         reduction: Successive halving of the whole pool keeps the best 1 in so many at the first
             evaluation, and again each time a run has had so many times more; None keeps all.
         audit: Share of the trials to be pruned that is trained on all the same; one at least.
+        objectives: What a trial's value is made of.
         confirmation: What follows the search; None leaves it at that.
     """
 
@@ -25,4 +27,5 @@ class Rules:
     race: bool = False
     reduction: int | None = None
     audit: float = 0.0
+    objectives: tuple[Objective, ...] = (PEARSON,)
     confirmation: Confirmation | None = None

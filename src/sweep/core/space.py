@@ -1,138 +1,194 @@
-"""Search space: named choices and ranges, and what each point sets in a recipe.
-
-A choice is a short label with the dotted keys it sets, so that pairs such as (r, alpha) stay
-together and Optuna stores labels only (lists and tuples in its storage break on resume).
-"""
+"""Search space: its dimensions and constants, and what each point sets in a recipe."""
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sweep.core.conditions import requirements, sorted_by_conditions
+from sweep.core.dimension_parsing import check_key, is_constant, parse_dimension
+from sweep.core.dimensions import Choices, Dimension, Params, Place, Range, is_active, label_of
 from sweep.core.errors import ConfigError
 
-#: A point of the space: dimension name to label (choices) or number (ranges).
-Params = dict[str, str | int | float]
+__all__ = ["Choices", "Dimension", "Params", "Range", "Space", "label_of", "parse_space"]
 
-
-@dataclass(frozen=True)
-class Choices:
-    """A dimension of labelled options; each option sets one or more dotted keys."""
-
-    name: str
-    options: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return tuple(label for label, _ in self.options)
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """Dotted keys that the options set, in order of first mention."""
-        return tuple(dict.fromkeys(key for _, values in self.options for key, _ in values))
-
-    def values(self, label: str | int | float) -> dict[str, Any]:
-        """What a label sets, e.g. `r8_a16` gives `{"lora.r": 8, "lora.lora_alpha": 16}`."""
-        return dict(dict(self.options)[str(label)])
-
-
-@dataclass(frozen=True)
-class Range:
-    """A dimension of numbers from `low` to `high`, both included; its name is the key it sets."""
-
-    name: str
-    low: float
-    high: float
-    log: bool = False
-    step: float | None = None
-    integer: bool = False
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        return (self.name,)
-
-    def values(self, number: str | int | float) -> dict[str, Any]:
-        return {self.name: int(number) if self.integer else float(number)}
-
-    def points(self) -> tuple[int | float, ...]:
-        """The numbers a grid visits.
-
-        Raises:
-            ConfigError: the range has no step, so it has no grid.
-        """
-        if self.step is None:
-            raise ConfigError(
-                f"A grid needs a list of values or a range with `step` for `{self.name}`.",
-                value=f"low {self.low:g}, high {self.high:g}, no step",
-                way_out="list the values, add `step`, or take `search=tpe` or `search=random`",
-            )
-        count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
-        numbers = (self.low + i * self.step for i in range(count))
-        return tuple(round(n) if self.integer else round(n, 12) for n in numbers)
-
-
-Dimension = Choices | Range
+#: Keys that follow from `model.path`.
+_FOLLOWING = ("model.sha256", "model.hub_name")
 
 
 @dataclass(frozen=True)
 class Space:
-    """All dimensions of a search; without any, it has one point: the base recipe."""
+    """All dimensions of a search; without any, it has one point: the base recipe.
+
+    A dimension stands behind those that its conditions name. Where it does not count, its keys
+    keep the base recipe's values, and a point does not mention it.
+    """
 
     dimensions: tuple[Dimension, ...] = ()
+    #: Dotted keys with the value that every point sets.
+    constants: tuple[tuple[str, Any], ...] = ()
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Every dotted key that is searched, in the order of the configuration."""
-        return tuple(dict.fromkeys(key for d in self.dimensions for key in d.keys))
+        """Every dotted key that is searched and tells configs apart, in the order of the space."""
+        keys = dict.fromkeys(key for d in self.dimensions for key in d.keys)
+        return tuple(key for key in keys if key not in _FOLLOWING or "model.path" not in keys)
+
+    @property
+    def is_conditional(self) -> bool:
+        return any(d.when for d in self.dimensions)
+
+    @property
+    def num_points(self) -> int | None:
+        """Points in total; None where a range without step makes them endless."""
+        entangled = {c.name for d in self.dimensions for c in d.when}
+        entangled |= {d.name for d in self.dimensions if d.when}
+        counts = [d.num_points for d in self.dimensions]
+        if any(count is None for count in counts):
+            return None
+        free = [d.num_points or 1 for d in self.dimensions if d.name not in entangled]
+        return math.prod(free) * self._num_entangled(entangled)
 
     def values(self, params: Params) -> dict[str, Any]:
         """The dotted keys and values that a point sets."""
-        return {
+        searched = {
             key: value
             for dimension in self.dimensions
+            if dimension.name in params
             for key, value in dimension.values(params[dimension.name]).items()
         }
+        return {**dict(self.constants), **searched}
+
+    def holds(self, params: Mapping[str, Place]) -> bool:
+        """Whether this is a point: a valid place on each dimension that counts, and no other."""
+        active = [d for d in self.dimensions if is_active(d, params)]
+        return set(params) == {d.name for d in active} and all(
+            d.holds(params[d.name]) for d in active
+        )
+
+    def point_of(
+        self, value_of: Callable[[str], Any], chosen: Mapping[str, Place] | None = None
+    ) -> Params:
+        """The point that sets the searched keys to given values.
+
+        Args:
+            value_of: The value under a dotted key.
+            chosen: Places that are known already.
+
+        Raises:
+            ConfigError: there is no such point; names the first dimension that lacks it.
+        """
+        known = chosen or {}
+        params: Params = {}
+        for dimension in self.dimensions:
+            if not is_active(dimension, params):
+                continue
+            place = known.get(dimension.name, dimension.place_of(value_of))
+            if place is None:
+                found = ", ".join(f"`{key}` {label_of(value_of(key))}" for key in dimension.keys)
+                raise ConfigError(
+                    f"`search.space.{dimension.name}` must hold the values of a point.",
+                    value=f"{found} is not in it",
+                )
+            params[dimension.name] = place
+        return params
 
     def grid(self) -> list[Params]:
-        """All cells, the last dimension changing fastest."""
-        axes = [d.labels if isinstance(d, Choices) else d.points() for d in self.dimensions]
-        names = [d.name for d in self.dimensions]
-        return [dict(zip(names, cell, strict=True)) for cell in itertools.product(*axes)]
+        """All cells, the last dimension changing fastest.
+
+        Raises:
+            ConfigError: a range without step has no cells.
+        """
+        cells: list[Params] = [{}]
+        for dimension in self.dimensions:
+            points = dimension.points()
+            cells = [
+                longer
+                for cell in cells
+                for longer in (
+                    [{**cell, dimension.name: point} for point in points]
+                    if is_active(dimension, cell)
+                    else [cell]
+                )
+            ]
+        return cells
 
     def corners(self) -> list[Params]:
         """Cells with every label and both ends of every range: where bad values show first."""
-        axes: list[tuple[str | int | float, ...]] = [
-            d.labels if isinstance(d, Choices) else (d.low, d.high) for d in self.dimensions
-        ]
-        longest = max((len(axis) for axis in axes), default=1)
-        names = [d.name for d in self.dimensions]
+        axes = {d.name: d.ends for d in self.dimensions}
+        longest = max(map(len, axes.values()), default=1)
         # One cell per value is enough: each value is looked at, not each combination.
-        return [
-            {name: axis[min(i, len(axis) - 1)] for name, axis in zip(names, axes, strict=True)}
+        cells: list[Params] = [
+            {name: axis[min(i, len(axis) - 1)] for name, axis in axes.items()}
             for i in range(longest)
         ]
+        for dimension in self.dimensions:
+            if dimension.when:
+                needed = requirements(dimension, self.dimensions)
+                fulfilled = {name: labels[0] for name, labels in needed.items()}
+                cells += [{**cells[0], **fulfilled, dimension.name: end} for end in dimension.ends]
+        return _distinct(self._without_idle(cell) for cell in cells)
+
+    def _without_idle(self, cell: Params) -> Params:
+        params: Params = {}
+        for dimension in self.dimensions:
+            if is_active(dimension, params):
+                params[dimension.name] = cell[dimension.name]
+        return params
+
+    def _num_entangled(self, names: set[str]) -> int:
+        """Points of the dimensions that conditions join, told apart by the labels they look at."""
+        asked = {c.name for d in self.dimensions for c in d.when}
+        counts: dict[tuple[tuple[str, Place], ...], int] = {(): 1}
+        for dimension in (d for d in self.dimensions if d.name in names):
+            grown: dict[tuple[tuple[str, Place], ...], int] = {}
+            for known, count in counts.items():
+                if not is_active(dimension, dict(known)):
+                    grown[known] = grown.get(known, 0) + count
+                elif dimension.name in asked:
+                    for place in dimension.ends:
+                        grown[(*known, (dimension.name, place))] = count
+                else:
+                    grown[known] = grown.get(known, 0) + count * (dimension.num_points or 1)
+            counts = grown
+        return sum(counts.values())
 
 
 def parse_space(content: Mapping[str, Any], *, valid_keys: Iterable[str]) -> Space:
     """Turn the `search.space` mapping into a `Space`.
 
-    Three forms, one an entry:
+    Each entry is one of:
         `lora.lora_dropout: [0.0, 0.1]`             values of one key
         `lora.r: {low: 4, high: 64, log: true}`     a range of one key
         `rank: {r8_a16: {lora.r: 8, ...}, ...}`     labels that set several keys
+        `lora.use_rslora: true`                     a constant
+    A range and labels may have `when: {other: [label, ...]}` beside them; for a list of values
+    it is written `{values: [...], when: {...}}`.
 
     Raises:
-        ConfigError: an entry of another form, an unknown key, the seed, or a key set twice.
+        ConfigError: an entry of another form, an unknown key, the seed, a key set twice, or a
+            condition that can't hold.
     """
     valid = set(valid_keys)
     # A dimension set to null on the command line is taken out of the search.
     entries = {name: entry for name, entry in content.items() if entry is not None}
-    space = Space(tuple(_parse_dimension(name, entry, valid) for name, entry in entries.items()))
-    seen: dict[str, str] = {}
-    for dimension in space.dimensions:
+    constants = {name: entry for name, entry in entries.items() if is_constant(entry)}
+    for name in constants:
+        check_key(name, name, valid)
+    dimensions = [
+        parse_dimension(name, entry, valid)
+        for name, entry in entries.items()
+        if name not in constants
+    ]
+    _refuse_keys_set_twice(dimensions, constants)
+    return Space(sorted_by_conditions(dimensions), tuple(constants.items()))
+
+
+def _refuse_keys_set_twice(dimensions: Iterable[Dimension], constants: Iterable[str]) -> None:
+    seen = {key: key for key in constants}
+    for dimension in dimensions:
         for key in dimension.keys:
             if key in seen:
                 raise ConfigError(
@@ -141,100 +197,7 @@ def parse_space(content: Mapping[str, Any], *, valid_keys: Iterable[str]) -> Spa
                     way_out="merge the two into labelled choices, or drop one",
                 )
             seen[key] = dimension.name
-    return space
 
 
-def label_of(value: object) -> str:
-    """Short text of a value for Optuna and tables: `0.1`, `true`, `query+value`."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (list, tuple)):
-        return "+".join(label_of(inner) for inner in value)
-    return "none" if value is None else str(value)
-
-
-def _parse_dimension(name: str, entry: object, valid: set[str]) -> Dimension:
-    if isinstance(entry, Mapping) and {"low", "high"} <= set(entry):
-        _check_key(name, name, valid)
-        return _parse_range(name, entry)
-    if isinstance(entry, (list, tuple)) and entry:
-        _check_key(name, name, valid)
-        return Choices(name, tuple((label_of(v), ((name, _frozen(v)),)) for v in _unique(entry)))
-    if isinstance(entry, Mapping) and entry and all(isinstance(v, Mapping) for v in entry.values()):
-        for values in entry.values():
-            for key in values:
-                _check_key(key, name, valid)
-        return _parse_labelled(name, entry)
-    raise ConfigError(
-        f"`search.space.{name}` must be a list of values, a range `{{low, high}}`, "
-        "or labels with the keys they set.",
-        value=repr(entry),
-        way_out=f"for example `{name}: [value, value]`",
-    )
-
-
-def _parse_labelled(name: str, entry: Mapping[str, Mapping[str, Any]]) -> Choices:
-    choices = Choices(
-        name,
-        tuple(
-            (str(label), tuple((key, _frozen(v)) for key, v in values.items()))
-            for label, values in entry.items()
-        ),
-    )
-    for label in choices.labels:
-        missing = set(choices.keys) - set(choices.values(label))
-        if missing:
-            raise ConfigError(
-                f"Every label of `search.space.{name}` must set the same keys.",
-                value=f"`{label}` does not set {', '.join(sorted(missing))}",
-                way_out="write the value out, also where it is the default",
-            )
-    return choices
-
-
-def _parse_range(name: str, entry: Mapping[str, Any]) -> Range:
-    unknown = set(entry) - {"low", "high", "log", "step"}
-    low, high, step, log = entry["low"], entry["high"], entry.get("step"), bool(entry.get("log"))
-    if unknown or not _is_number(low) or not _is_number(high) or low > high:
-        raise ConfigError(
-            f"`search.space.{name}` must be `{{low, high[, log][, step]}}` with low <= high.",
-            value=dict(entry),
-        )
-    if log and (low <= 0 or step is not None):
-        raise ConfigError(
-            f"A log range `search.space.{name}` needs low > 0 and no step.", value=dict(entry)
-        )
-    if step is not None and (not _is_number(step) or step <= 0):
-        raise ConfigError(f"The step of `search.space.{name}` must be above 0.", value=step)
-    integer = all(isinstance(n, int) for n in (low, high, 1 if step is None else step))
-    return Range(name, low, high, log=log, step=step, integer=integer)
-
-
-def _check_key(key: str, dimension: str, valid: set[str]) -> None:
-    if key == "seed" or key.endswith(".seed"):
-        raise ConfigError(
-            "The seed can't be searched: the luckiest seed is not a setting.",
-            value=f"`{key}` in `search.space.{dimension}`",
-            way_out="list seeds under `search.seeds`; a config's score is their mean",
-        )
-    if key not in valid:
-        from difflib import get_close_matches
-
-        near = get_close_matches(key, sorted(valid), n=1)
-        raise ConfigError(
-            "Every key of `search.space` must be a key of the configuration.",
-            value=f"`{key}` in `search.space.{dimension}`",
-            way_out=f"did you mean `{near[0]}`?" if near else "see `python -m sweep --cfg`",
-        )
-
-
-def _unique(values: Iterable[Any]) -> list[Any]:
-    return list({label_of(value): value for value in values}.values())
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _distinct(cells: Iterable[Params]) -> list[Params]:
+    return [dict(items) for items in dict.fromkeys(tuple(cell.items()) for cell in cells)]

@@ -92,7 +92,9 @@ class Study:
         mappings = {name: entry for name, entry in space.items() if isinstance(entry, Mapping)}
         drawn = {name for name, entry in mappings.items() if "low" in entry}
         labelled = {
-            n: next(iter(entry.values())) for n, entry in mappings.items() if n not in drawn
+            name: next(keys for label, keys in entry.items() if label != "when")
+            for name, entry in mappings.items()
+            if name not in drawn and "values" not in entry
         }
         scored = [key for key in self.keys if key in self.configs]
         groups = [[k for k in keys if k in scored] for keys in labelled.values()]

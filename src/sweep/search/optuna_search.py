@@ -1,0 +1,181 @@
+"""The Optuna study behind the `Search` port.
+
+A grid is queued with `enqueue_trial` and counted here: Optuna's `GridSampler` takes a failed
+cell for visited and raises on the last `tell` of an ask/tell loop. Samplers are asked. Trials
+that a killed driver left RUNNING are taken up again under their number, so nothing is lost and
+nothing is tried twice.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from sweep.core.added import added_points
+from sweep.core.objectives import PEARSON, Objective, Value
+from sweep.core.recipe import fingerprint
+from sweep.core.space import Params, Space
+from sweep.core.trial import Trial
+from sweep.search.samplers import Pruner, Sampler, make_pruner, make_sampler
+from sweep.search.study_db import ADDED, open_study, point_of, suggest
+
+#: States that hold a point: it is scored, under way, or queued.
+_TRIED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+_HELD = (*_TRIED, TrialState.WAITING)
+
+
+class OptunaSearch:
+    """Chooses configs through one Optuna study in `study.db`.
+
+    Args:
+        path: SQLite file; opens in optuna-dashboard.
+        name: Name of the study.
+        space: What is searched.
+        sampler: `grid` visits every cell; the others draw `num_trials` in total, or fewer where
+            that uses the space up.
+        num_trials: Scored configs in total, over all starts; ignored by a grid.
+        seeds: Seeds that a trial's value is the mean over; other seeds are other values.
+        sampler_seed: Seed of the sampler.
+        pruner: Ends trials early on the strength of what `report` was told; `halving` is the
+            loop's, which sees all configs at once.
+        reduction: Of `asha`.
+        objectives: What a trial's value is made of; with several, nothing is pruned.
+        first: Points that are tried before all others.
+        cost: Of a point; the cells of a grid are queued dearest first.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        name: str,
+        space: Space,
+        sampler: Sampler,
+        num_trials: int,
+        seeds: Sequence[int] = (0,),
+        sampler_seed: int = 0,
+        pruner: Pruner = "none",
+        reduction: int = 3,
+        objectives: Sequence[Objective] = (PEARSON,),
+        first: Sequence[Params] = (),
+        cost: Callable[[Params], float] = lambda params: 0.0,
+    ) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._space = space
+        self._study = open_study(path, name, space, seeds, objectives)
+        trials = self._study.get_trials(deepcopy=False)
+        # A fixed seed would replay its draws after a restart: the number of trials moves it on.
+        # A quasi-random sequence keeps its own place in the study, under one seed.
+        moved = 0 if sampler == "qmc" else len(trials)
+        self._study.sampler = make_sampler(
+            sampler, space, seed=sampler_seed + moved, num_trials=num_trials
+        )
+        self._study.pruner = make_pruner(pruner, reduction)
+        self._adopted = deque(self._adopt(trials))
+        grid = sorted(space.grid(), key=cost, reverse=True) if sampler == "grid" else None
+        self._folder = path.parent
+        self._added = {fingerprint(point_of(t)) for t in trials if t.user_attrs.get(ADDED)}
+        self._enqueue([*first, *(_failed_points(trials) if grid is None else grid)])
+        self._budget = (num_trials if grid is None else len(grid)) + len(self._added)
+        self._take_up_added()
+        self._asked = self._num_complete()
+        self._prunes = len(objectives) == 1
+        #: Points that are scored or under way.
+        self._tried = {fingerprint(point_of(t)) for t in trials if t.state in _TRIED}
+
+    @property
+    def num_trials(self) -> int:
+        return min(self._budget, self._space.num_points or self._budget)
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether every point of the space has been tried, before the budget was spent."""
+        return self._asked < self._budget and len(self._tried) == self._space.num_points
+
+    def ask(self) -> Trial | None:
+        self._take_up_added()
+        if self._asked >= self._budget or (self.is_used_up and not self._adopted):
+            return None
+        self._asked += 1
+        trial = self._next()
+        self._tried.add(fingerprint(trial.params))
+        return trial
+
+    def _next(self) -> Trial:
+        if self._adopted:
+            return self._adopted.popleft()
+        return suggest(self._study.ask(), self._space)
+
+    def report(self, number: int, step: int, value: float) -> bool:
+        if not self._prunes:
+            return False
+        trial = self._trial(number)
+        known = self._study.get_trials(deepcopy=False)[number].intermediate_values
+        # A run that goes on from its rung reports its evaluations again.
+        if step not in known:
+            trial.report(value, step)
+        return trial.should_prune()
+
+    def tell(
+        self, number: int, value: Value | None, reason: str | None = None, *, pruned: bool = False
+    ) -> None:
+        if reason:
+            self._trial(number).set_user_attr("reason", reason)
+        if value is None:
+            self._study.tell(number, state=TrialState.PRUNED if pruned else TrialState.FAIL)
+        else:
+            self._study.tell(number, value)
+
+    def _adopt(self, trials: Sequence[FrozenTrial]) -> list[Trial]:
+        """Take up the trials that an earlier driver left open, under their numbers.
+
+        A driver killed in the middle of an ask leaves a trial with some of its parameters; the
+        missing ones are suggested now (of a queued point: those it was queued with).
+        """
+        return [
+            suggest(optuna.trial.Trial(self._study, trial._trial_id), self._space)
+            for trial in trials
+            if trial.state is TrialState.RUNNING
+        ]
+
+    def _enqueue(self, points: Sequence[Params]) -> None:
+        """Queue the points that no trial holds; those of failed trials are tried again."""
+        held = {
+            fingerprint(point_of(trial))
+            for trial in self._study.get_trials(deepcopy=False)
+            if trial.state in _HELD
+        }
+        for name, point in {fingerprint(point): point for point in points}.items():
+            if name not in held:
+                marked = {ADDED: True} if name in self._added else None
+                self._study.enqueue_trial(point, user_attrs=marked)
+
+    def _take_up_added(self) -> None:
+        """Queue what somebody has added by hand, beside `num_trials`; known points are dropped."""
+        for note, point in added_points(self._folder):
+            before = len(self._study.get_trials(deepcopy=False))
+            self._added.add(fingerprint(point))
+            self._enqueue([point])
+            if len(self._study.get_trials(deepcopy=False)) > before:
+                self._budget += 1
+            else:
+                self._added.discard(fingerprint(point))
+            note.unlink(missing_ok=True)
+
+    def _num_complete(self) -> int:
+        states = (TrialState.COMPLETE, TrialState.PRUNED)
+        return len(self._study.get_trials(deepcopy=False, states=states))
+
+    def _trial(self, number: int) -> optuna.trial.Trial:
+        """Optuna's own trial, also of one that an earlier driver asked for."""
+        trial_id = self._study.get_trials(deepcopy=False)[number]._trial_id
+        return optuna.trial.Trial(self._study, trial_id)
+
+
+def _failed_points(trials: Sequence[FrozenTrial]) -> list[Params]:
+    points = {fingerprint(point_of(t)): point_of(t) for t in trials if t.state is TrialState.FAIL}
+    return [point for point in points.values() if point]

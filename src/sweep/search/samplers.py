@@ -1,0 +1,66 @@
+"""Optuna's samplers and pruners, as the program uses them."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Literal
+
+import optuna
+
+from sweep.core.space import Space
+
+Sampler = Literal["grid", "random", "qmc", "tpe", "gp", "cmaes", "nsga2"]
+Pruner = Literal["none", "median", "percentile", "halving", "asha", "hyperband"]
+
+#: Trials that the median and percentile pruners see to their end before they cut any.
+_FIRST_WHOLE = 4
+#: Of NSGA-II: generations that a budget is shared out to.
+_GENERATIONS = 5
+_SMALLEST_POPULATION = 4
+
+
+def make_sampler(
+    kind: Sampler, space: Space, *, seed: int, num_trials: int
+) -> optuna.samplers.BaseSampler:
+    """The sampler of a kind; a grid is queued, so nothing is ever drawn for it."""
+    with warnings.catch_warnings():
+        # That an interface may change is not the user's concern.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return _sampler(kind, space, seed, num_trials)
+
+
+def _sampler(
+    kind: Sampler, space: Space, seed: int, num_trials: int
+) -> optuna.samplers.BaseSampler:
+    if kind == "tpe":
+        # Several configs are asked for before the first is told (arXiv:2304.11127, section 4).
+        # Dimensions that count together are modelled together.
+        return optuna.samplers.TPESampler(
+            seed=seed, multivariate=True, constant_liar=True, group=space.is_conditional
+        )
+    if kind == "qmc":
+        return optuna.samplers.QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False)
+    if kind == "gp":
+        return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)
+    if kind == "cmaes":
+        # Labels and conditional dimensions are drawn at random beside it.
+        return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+    if kind == "nsga2":
+        # Optuna's population of 50 would draw all of a small budget at random.
+        size = max(_SMALLEST_POPULATION, min(50, num_trials // _GENERATIONS))
+        return optuna.samplers.NSGAIISampler(population_size=size, seed=seed)
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+def make_pruner(kind: Pruner, reduction: int) -> optuna.pruners.BasePruner:
+    """Optuna's own, with a few trials trained to the end before any is cut short."""
+    if kind == "median":
+        return optuna.pruners.MedianPruner(n_startup_trials=_FIRST_WHOLE)
+    if kind == "percentile":
+        return optuna.pruners.PercentilePruner(25.0, n_startup_trials=_FIRST_WHOLE)
+    if kind == "asha":
+        # Asynchronous successive halving, arXiv:1810.05934.
+        return optuna.pruners.SuccessiveHalvingPruner(reduction_factor=reduction)
+    if kind == "hyperband":
+        return optuna.pruners.HyperbandPruner()
+    return optuna.pruners.NopPruner()

@@ -1,0 +1,162 @@
+"""`study.db`: the newest study of a name, and its successor when space or seeds have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import optuna
+import sqlalchemy
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import FrozenTrial, TrialState
+
+from sweep.core.dimensions import Choices, Dimension, Params, Place, is_active
+from sweep.core.objectives import PEARSON, Objective
+from sweep.core.space import Space
+from sweep.core.trial import Trial
+
+#: Marks a trial that was added by hand and comes on top of `num_trials`.
+ADDED = "added"
+
+
+def suggest(trial: optuna.trial.Trial, space: Space) -> Trial:
+    """Draw what is still missing of a trial's point, dimension by dimension."""
+    params: Params = {}
+    for dimension in space.dimensions:
+        if is_active(dimension, params):
+            params[dimension.name] = _suggest(trial, dimension)
+    return Trial(trial.number, params)
+
+
+def point_of(trial: FrozenTrial) -> Params:
+    """The trial's parameters; those of a queued trial are still to be suggested."""
+    queued: dict[str, Any] = trial.system_attrs.get("fixed_params", {})
+    return dict(trial.params or queued)
+
+
+def _suggest(trial: optuna.trial.Trial, dimension: Dimension) -> Place:
+    d = distribution(dimension)
+    if isinstance(d, CategoricalDistribution):
+        return cast(str, trial.suggest_categorical(dimension.name, d.choices))
+    if isinstance(d, IntDistribution):
+        return trial.suggest_int(dimension.name, d.low, d.high, step=d.step, log=d.log)
+    return trial.suggest_float(dimension.name, d.low, d.high, step=d.step, log=d.log)
+
+
+def distribution(
+    dimension: Dimension,
+) -> CategoricalDistribution | IntDistribution | FloatDistribution:
+    """Optuna's word for a dimension."""
+    if isinstance(dimension, Choices):
+        return CategoricalDistribution(dimension.labels)
+    if dimension.integer:
+        low, high, step = int(dimension.low), int(dimension.high), int(dimension.step or 1)
+        return IntDistribution(low, high, log=dimension.log, step=step)
+    return FloatDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step)
+
+
+def _commit_without_waiting(connection: Any, _: Any) -> None:
+    """A commit survives the death of the driver; only a power cut may take the last ones along.
+
+    Optuna commits nine times a trial, and the disk takes 2 ms to confirm each. What is done is
+    decided by the records, not here.
+    """
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def open_study(
+    path: Path,
+    name: str,
+    space: Space,
+    seeds: Sequence[int],
+    objectives: Sequence[Objective] = (PEARSON,),
+) -> optuna.Study:
+    """The newest study of that name, or its successor when space or seeds have changed.
+
+    Optuna refuses a categorical parameter whose choices change, so a grown space gets a study
+    of its own (`name`, `name~2`, ...) with a copy of the old trials. The old one stays.
+    """
+    storage = optuna.storages.RDBStorage(
+        f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}}
+    )
+    sqlalchemy.event.listen(storage.engine, "connect", _commit_without_waiting)
+    layout = _layout(space, seeds, objectives)
+    known = [
+        s for s in optuna.get_all_study_summaries(storage) if s.study_name.partition("~")[0] == name
+    ]
+    # The layout is written last, so one without was not copied in full and does not count.
+    whole = [s for s in known if "layout" in s.user_attrs]
+    newest = max(whole, key=lambda s: _generation(s.study_name), default=None)
+    if newest is not None and newest.user_attrs["layout"] == layout:
+        return optuna.load_study(study_name=newest.study_name, storage=storage)
+
+    generation = 1 + max((_generation(s.study_name) for s in known), default=0)
+    study = optuna.create_study(
+        study_name=name if generation == 1 else f"{name}~{generation}",
+        storage=storage,
+        directions=["maximize" if o.direction == "max" else "minimize" for o in objectives],
+    )
+    if newest is not None:
+        old_layout = newest.user_attrs["layout"]
+        same_values = all(old_layout.get(k) == layout.get(k) for k in ("seeds", "objectives"))
+        old = optuna.load_study(study_name=newest.study_name, storage=storage)
+        for trial in old.get_trials(deepcopy=False):
+            study.add_trial(_moved(trial, space, keep_value=same_values))
+    study.set_user_attr("layout", layout)
+    return study
+
+
+def _generation(study_name: str) -> int:
+    return int(study_name.partition("~")[2] or 1)
+
+
+def _layout(space: Space, seeds: Sequence[int], objectives: Sequence[Objective]) -> dict[str, Any]:
+    """What trials of one study have in common, as Optuna keeps it."""
+    layout: dict[str, Any] = {
+        "seeds": list(seeds),
+        "space": {d.name: repr(distribution(d)) for d in space.dimensions},
+    }
+    conditions = {
+        d.name: {c.name: list(c.labels) for c in d.when} for d in space.dimensions if d.when
+    }
+    if conditions:
+        layout["when"] = conditions
+    if len(objectives) > 1:
+        layout["objectives"] = [objective.name for objective in objectives]
+    return layout
+
+
+def _moved(trial: FrozenTrial, space: Space, *, keep_value: bool) -> FrozenTrial:
+    """The trial in another space, under the same number.
+
+    Without its value it counts as failed: the search asks for its point again, and the loop
+    finds the finished runs in their records instead of training them.
+    """
+    point = point_of(trial)
+    if not space.holds(point):
+        return optuna.trial.create_trial(
+            state=TrialState.FAIL, user_attrs={"reason": "its point is not in the new space"}
+        )
+    distributions: dict[str, BaseDistribution] = {
+        d.name: distribution(d) for d in space.dimensions if d.name in point
+    }
+    if keep_value and trial.state is TrialState.COMPLETE:
+        return optuna.trial.create_trial(
+            params=point,
+            distributions=distributions,
+            values=trial.values,
+            user_attrs=trial.user_attrs,
+        )
+    return optuna.trial.create_trial(
+        state=TrialState.FAIL,
+        params=point,
+        distributions=distributions,
+        user_attrs={ADDED: True} if trial.user_attrs.get(ADDED) else {},
+    )
