@@ -271,7 +271,9 @@ def test_option_of_a_group_means_what_it_means_on_the_command_line() -> None:
         "+experiment=lora_grid", "search.space={lora:[default,rslora]}", "lora.r=32"
     )
     cell = searched.expand({"lora": "rslora"}, 0)
-    assert cell == settings("+experiment=lora_grid", "lora=rslora", "lora.r=32").recipe(0)
+    assert cell == settings(
+        "+experiment=lora_grid", "search.space={}", "lora=rslora", "lora.r=32"
+    ).recipe(0)
     # What the options do not differ in can be searched beside them.
     both = settings("+experiment=lora_grid", "search.space.lora=[default,rslora]")
     assert len(both.space.grid()) == 16

@@ -36,7 +36,7 @@ from sweep.core.recipe import (
 from sweep.core.space import Params, Range, Space, parse_space
 from sweep.core.starting_points import start_point
 from sweep.group_choices import GROUPS, expand_groups
-from sweep.overrides import Places, Ready, nearest, prepare, rename_old_keys
+from sweep.overrides import Places, Ready, nearest, prepare, quoted, rename_old_keys
 
 T = TypeVar("T")
 
@@ -282,7 +282,9 @@ def _compose(overrides: Sequence[str], *, config_dir: Path | None) -> tuple[dict
 
         def part(group: str, option: str) -> dict[str, Any]:
             others = [o for o in ready.overrides if not o.startswith(f"{group}=")]
-            changed: dict[str, Any] = _composed([*others, f"{group}={option}"], places)[0][group]
+            changed: dict[str, Any] = _composed([*others, f"{group}={quoted(option)}"], places)[0][
+                group
+            ]
             return changed
 
         expand_groups(plain["search"]["space"], base=plain, options=places.options, composed=part)

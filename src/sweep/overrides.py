@@ -86,8 +86,8 @@ class Places:
     @property
     def search_path(self) -> str:
         """The override that makes Hydra look into the other places. Absolute, on purpose."""
-        quoted = ",".join(_quoted(f"file://{place}") for place in self.others)
-        return f"hydra.searchpath=[{quoted}]"
+        places = ",".join(quoted(f"file://{place}") for place in self.others)
+        return f"hydra.searchpath=[{places}]"
 
     def groups(self) -> set[str]:
         folders = (child for place in self._all() if place.is_dir() for child in place.iterdir())
@@ -130,10 +130,10 @@ def prepare(overrides: Sequence[str], *, places: Places, valid_keys: Iterable[st
             option = str(_value(override))
             if name == "experiment":
                 experiment, option = _experiment(option, places)
-                ready.append(f"+experiment={_quoted(option)}")
+                ready.append(f"+experiment={quoted(option)}")
             else:
                 _check_option(name, option, places)
-                ready.append(f"{name}={_quoted(option)}")
+                ready.append(f"{name}={quoted(option)}")
             continue
         key, notice = _current_name(name)
         notices += notice
@@ -251,7 +251,7 @@ def _parse(text: str) -> Override:
     except HydraException as error:
         key, _, value = text.partition("=")
         try:
-            return parser.parse_override(f"{key}={_quoted(value)}")
+            return parser.parse_override(f"{key}={quoted(value)}")
         except HydraException:
             raise ConfigError(
                 "An argument must follow Hydra's grammar for overrides.",
@@ -280,6 +280,7 @@ def _value(override: Override) -> Any:
     return value.text if isinstance(value, QuotedString) else value
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A value in the quotes of Hydra's grammar."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'") if "'" in text else text
     return f"'{escaped}'"

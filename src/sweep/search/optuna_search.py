@@ -85,7 +85,12 @@ class OptunaSearch:
         self._asked = self._num_complete()
         self._prunes = len(objectives) == 1
         #: Points that are scored or under way.
-        self._tried = {fingerprint(point_of(t)) for t in trials if t.state in _TRIED}
+        self._tried = {
+            fingerprint(point_of(t))
+            for t in trials
+            # Of one that was killed in the middle of an ask, the point is not known yet.
+            if t.state in _TRIED and space.holds(point_of(t))
+        }
 
     @property
     def num_trials(self) -> int:
