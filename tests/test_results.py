@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,8 +26,8 @@ FIRST_COLUMNS = (
 LABELS = np.random.default_rng(0).uniform(0, 5, 200)
 
 
-def open_results(folder: Path) -> Results:
-    return Results(folder, searched_keys=KEYS, versions={"sweep": "0"})
+def open_results(folder: Path, **changes: Any) -> Results:
+    return Results(folder, searched_keys=KEYS, versions={"sweep": "0"}, **changes)
 
 
 def run_of(trial: int, r: int, seed: int = 0) -> Run:
@@ -210,3 +211,48 @@ def test_long_study_does_not_write_its_tables_at_every_event(tmp_path: Path) -> 
     assert (tmp_path / "table.csv").stat().st_mtime_ns == stamp
     results.close()
     assert len(pd.read_csv(tmp_path / "table.csv")) == 20
+
+
+def test_verdict_is_beside_the_leaderboard_and_agrees_with_it(tmp_path: Path) -> None:
+    np.save(tmp_path / "dev_labels.npy", LABELS)
+    results = open_results(tmp_path, baseline=run_of(1, 8).recipe.config_id)
+    finish(results, run_of(0, 4), outcome(0.70), noise=3.0)
+    finish(results, run_of(1, 8), outcome(0.92), noise=0.5)
+    results.close()
+    verdict = json.loads((tmp_path / "verdict.json").read_text(encoding="utf-8"))
+    board = results.leaderboard()
+    assert verdict["best"] == verdict["baseline"] == board["config_id"].iloc[0]
+    assert verdict["tie_set"] == board.loc[board["tied_with_best"], "config_id"].tolist()
+    assert "r=8 on query+value" in verdict["sentences"][0]
+
+
+def test_ranking_rests_on_confirmation_runs_where_there_are_any(tmp_path: Path) -> None:
+    np.save(tmp_path / "dev_labels.npy", LABELS)
+    results = open_results(tmp_path, search_seeds=(0,))
+    finish(results, run_of(0, 4), outcome(0.99))
+    finish(results, run_of(1, 8), outcome(0.95))
+    finish(results, run_of(2, 16), outcome(0.97))
+    for seed in (7, 8):
+        finish(results, run_of(1, 8, seed=seed), outcome(0.90))
+        finish(results, run_of(2, 16, seed=seed), outcome(0.88))
+    board = results.leaderboard()
+    assert board["trial"].tolist() == [1, 2, 0]
+    assert board["mean"].tolist() == pytest.approx([0.90, 0.88, 0.99])
+    assert board["search_mean"].tolist() == pytest.approx([0.95, 0.97, 0.99])
+    assert board["confirmed"].tolist() == [True, True, False]
+    assert board["n_seeds"].tolist() == [2, 2, 1]
+    assert pd.isna(board["tied_with_best"].iloc[2])
+    assert board["ci_low"].notna().all()
+    verdict = results.verdict()
+    assert verdict is not None
+    assert verdict.shrinkage == pytest.approx(0.05)
+
+
+def test_best_run_of_a_named_config(tmp_path: Path) -> None:
+    results = open_results(tmp_path)
+    finish(results, run_of(0, 4), outcome(0.99))
+    finish(results, run_of(1, 8), outcome(0.80))
+    run = results.best_run(run_of(1, 8).recipe.config_id)
+    assert run is not None
+    assert run.trial == 1
+    assert results.best_run("unknown") is None

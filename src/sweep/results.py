@@ -12,20 +12,18 @@ import json
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from sweep.board import Board, searched
 from sweep.core.files import remove_rung, write_text
 from sweep.core.objectives import PEARSON, Objective, pareto_front
 from sweep.core.recipe import Recipe
-from sweep.core.space import label_of
-from sweep.core.statistics import standings
 from sweep.core.trial import (
     Evaluated,
     Evaluation,
@@ -37,6 +35,7 @@ from sweep.core.trial import (
     RunState,
     Started,
 )
+from sweep.core.verdict import Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +77,8 @@ class Results:
         searched_keys: Dotted keys that get a column of their own.
         versions: Versions of the libraries, kept with every run.
         objectives: What is sought; with several, the leaderboard shows the Pareto front.
+        search_seeds: Runs on other seeds are confirmation runs; None: there are none.
+        baseline: `config_id` of the config to beat, if there is one.
     """
 
     def __init__(
@@ -87,8 +88,12 @@ class Results:
         searched_keys: Sequence[str],
         versions: Mapping[str, str],
         objectives: Sequence[Objective] = (PEARSON,),
+        search_seeds: Collection[int] | None = None,
+        baseline: str | None = None,
     ) -> None:
         self.folder = folder
+        self._search_seeds = search_seeds
+        self._baseline = baseline
         self._keys = tuple(searched_keys)
         self._versions = dict(versions)
         self._objectives = tuple(objectives)
@@ -140,9 +145,14 @@ class Results:
         self.write_tables()
 
     def write_tables(self) -> None:
-        """Write `table.csv` and `leaderboard.csv`."""
+        """Write `table.csv`, `leaderboard.csv` and `verdict.json`."""
+        board = self._board()
         write_text(self.folder / "table.csv", self.table().to_csv(index=False))
-        write_text(self.folder / "leaderboard.csv", self.leaderboard().to_csv(index=False))
+        write_text(self.folder / "leaderboard.csv", self._ranking(board).to_csv(index=False))
+        verdict = board.verdict(baseline=self._baseline)
+        if verdict is not None:
+            text = json.dumps(dataclasses.asdict(verdict), indent=2, ensure_ascii=False)
+            write_text(self.folder / "verdict.json", text)
 
     def table(self) -> pd.DataFrame:
         """A row per run, in the order of the trials; missing values are empty."""
@@ -153,69 +163,55 @@ class Results:
         return table.astype(dict.fromkeys(_INTEGERS, "Int64"))
 
     def leaderboard(self) -> pd.DataFrame:
-        """A row per config with at least one score, best mean first."""
-        configs = self._scored_configs()
-        means = [_mean([_score(r) for r in records]) for records in configs]
-        order = sorted(range(len(configs)), key=lambda i: -means[i])
-        ranked = [configs[i] for i in order]
-        intervals = self._intervals(ranked)
-        rows = [
-            {"rank": rank, **_config_row(records, self._keys), **interval}
-            for rank, (records, interval) in enumerate(zip(ranked, intervals, strict=True), 1)
-        ]
-        head = ["rank", "config_id", "trial", "n_seeds", "mean", "std", "ci_low", "ci_high"]
-        columns = [*head, "tied_with_best", *self._keys, "lora_params", "train_seconds"]
-        table = pd.DataFrame(rows, columns=columns)
-        table = table.astype({"lora_params": "Int64", "tied_with_best": "boolean"})
-        return self._with_front(table, ranked) if len(self._objectives) > 1 else table
+        """A row per config with at least one score, best first: confirmed configs, then those
+        with enough seeds, then by mean."""
+        return self._ranking(self._board())
 
-    def _with_front(self, board: pd.DataFrame, ranked: list[list[Record]]) -> pd.DataFrame:
+    def _with_front(self, table: pd.DataFrame) -> pd.DataFrame:
         """The leaderboard with what is sought, where it lacks it, and who is on the front."""
-        outcomes = [[r.outcome for r in records if r.outcome] for records in ranked]
-        values = [[objective.of(found) for objective in self._objectives] for found in outcomes]
+        found: dict[str, list[Outcome]] = {}
+        for record in self._scored():
+            if record.outcome is not None:
+                found.setdefault(record.run.recipe.config_id, []).append(record.outcome)
+        outcomes = [found[config_id] for config_id in table["config_id"]]
+        values = [[objective.of(of_one) for objective in self._objectives] for of_one in outcomes]
         points = [[math.nan if v is None else v for v in value] for value in values]
         for place, objective in enumerate(self._objectives):
-            if objective != PEARSON and objective.name not in board:
-                board[objective.name] = [value[place] for value in values]
-        return board.assign(pareto=pareto_front(points, self._objectives))
+            if objective != PEARSON and objective.name not in table:
+                table[objective.name] = [value[place] for value in values]
+        return table.assign(pareto=pareto_front(points, self._objectives))
 
-    def best_run(self) -> Run | None:
-        """The best run of the config on top of the leaderboard."""
-        board = self.leaderboard()
-        if board.empty:
+    def verdict(self) -> Verdict | None:
+        """Best, ties, recommendation, in numbers and words; None before the first score."""
+        return self._board().verdict(baseline=self._baseline)
+
+    def best_run(self, config_id: str | None = None) -> Run | None:
+        """The best run of a config; of the one on top of the leaderboard, if none is named."""
+        board = self._board()
+        if not board.contenders:
             return None
-        top = [r for r in self._scored() if r.run.recipe.config_id == board["config_id"].iloc[0]]
-        return max(top, key=_score).run
+        wanted = config_id or board.contenders[0].config_id
+        runs = [r for r in self._scored() if r.run.recipe.config_id == wanted]
+        return max(runs, key=_score).run if runs else None
 
     def records(self) -> list[Record]:
         """All records in the order of the trials."""
         return self._sorted()
 
-    def _intervals(self, ranked: list[list[Record]]) -> list[dict[str, Any]]:
-        """Confidence columns of each config, or nothing where predictions are not at hand."""
-        labels_path = self.folder / "dev_labels.npy"
-        if not ranked or not labels_path.exists():
-            return [{} for _ in ranked]
-        try:
-            predictions = [[self._predictions(r) for r in records] for records in ranked]
-        except OSError as error:
-            logger.warning("No intervals in the leaderboard: %s", error)
-            return [{} for _ in ranked]
-        labels = np.load(labels_path)
-        return [dataclasses.asdict(s) for s in standings(predictions, labels, best=0)]
+    def _board(self) -> Board:
+        scored = [(r.run, r.outcome) for r in self._scored() if r.outcome is not None]
+        return Board.of(scored, self.folder, keys=self._keys, search_seeds=self._search_seeds)
 
-    def _predictions(self, record: Record) -> np.ndarray:
-        path = self.folder / "runs" / record.run.id / "predictions.npy"
-        return np.asarray(np.load(path), dtype=np.float64)
+    def _ranking(self, board: Board) -> pd.DataFrame:
+        head = ["rank", "config_id", "trial", "n_seeds", "mean", "std", "ci_low", "ci_high"]
+        columns = [*head, "tied_with_best", *self._keys, "lora_params", "train_seconds"]
+        columns += ["confirmed", "search_mean"]
+        table = pd.DataFrame(board.rows(self._keys), columns=columns)
+        table = table.astype({"lora_params": "Int64", "tied_with_best": "boolean"})
+        return self._with_front(table) if len(self._objectives) > 1 else table
 
     def _scored(self) -> list[Record]:
         return [r for r in self._sorted() if r.state is RunState.COMPLETE and r.outcome]
-
-    def _scored_configs(self) -> list[list[Record]]:
-        configs: dict[str, list[Record]] = {}
-        for record in self._scored():
-            configs.setdefault(record.run.recipe.config_id, []).append(record)
-        return list(configs.values())
 
     def _sorted(self) -> list[Record]:
         return sorted(self._records.values(), key=lambda r: (r.run.trial, r.run.recipe.seed))
@@ -251,7 +247,7 @@ def _row(record: Record, keys: Sequence[str]) -> dict[str, Any]:
         "scaling": recipe.lora.scaling,
         "precision": recipe.trainer.precision,
         "wandb_url": record.wandb_url,
-        **_searched(recipe, keys),
+        **searched(recipe, keys),
     }
     if outcome is None:
         rungs = record.evaluations
@@ -261,35 +257,10 @@ def _row(record: Record, keys: Sequence[str]) -> dict[str, Any]:
     return {**row, **{column: getattr(outcome, column) for column in measured}}
 
 
-def _config_row(records: list[Record], keys: Sequence[str]) -> dict[str, Any]:
-    scores = [_score(r) for r in records]
-    outcomes = [r.outcome for r in records if r.outcome is not None]
-    recipe = records[0].run.recipe
-    return {
-        "config_id": recipe.config_id,
-        "trial": records[0].run.trial,
-        "n_seeds": len(records),
-        "mean": _mean(scores),
-        "std": float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
-        **_searched(recipe, keys),
-        "lora_params": outcomes[0].lora_params,
-        "train_seconds": _mean([o.train_seconds or 0.0 for o in outcomes]),
-    }
-
-
-def _searched(recipe: Recipe, keys: Sequence[str]) -> dict[str, Any]:
-    values = {key: recipe.value_of(key) for key in keys}
-    return {k: label_of(v) if isinstance(v, tuple) else v for k, v in values.items()}
-
-
 def _score(record: Record) -> float:
     assert record.outcome is not None
     assert record.outcome.pearson is not None
     return record.outcome.pearson
-
-
-def _mean(numbers: Sequence[float]) -> float:
-    return float(np.mean(numbers))
 
 
 def _to_json(record: Record, versions: Mapping[str, str]) -> dict[str, Any]:

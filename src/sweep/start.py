@@ -35,12 +35,12 @@ from sweep.results import Record, Results
 from sweep.search import OptunaSearch
 from sweep.study import locked, open_folder, settings_of, versions
 from sweep.summary import (
-    caveat,
     failure_lines,
     folded_lines,
     halted_lines,
     pruning_lines,
     used_up_lines,
+    verdict_lines,
 )
 from sweep.train.cost import relative_cost
 from sweep.train.packable import pack_key
@@ -301,6 +301,8 @@ def _results(settings: Settings, checks: Preflight) -> Results:
         searched_keys=settings.space.keys,
         versions=versions(),
         objectives=settings.objectives,
+        search_seeds=settings.search.seeds,
+        baseline=settings.baseline_id,
     )
 
 
@@ -314,7 +316,12 @@ def _results_of(folder: Path) -> Results:
     space = parse_space(content["search"]["space"], valid_keys=SEARCHABLE_KEYS)
     objectives = parse_objectives(content["search"].get("objectives", ["pearson:max"]))
     return Results(
-        folder, searched_keys=space.keys, versions=content["versions"], objectives=objectives
+        folder,
+        searched_keys=space.keys,
+        versions=content["versions"],
+        objectives=objectives,
+        search_seeds=content["search"]["seeds"],
+        baseline=content.get("baseline"),
     )
 
 
@@ -379,7 +386,7 @@ def _sum_up(settings: Settings, results: Results, console: Console) -> int:
     if board.empty:
         _say(console, "No run finished.", f"logs: {folder / 'logs'}")
         return EXIT_NONE_FINISHED
-    _say(console, "", caveat(settings), *pruning_lines(results.records(), board))
+    _say(console, *verdict_lines(results, folder), *pruning_lines(results.records(), board))
     _say(console, *compare_with_plan(folder, results.records()))
     picked = _pick(results, None)
     complete = [r.run for r in results.records() if r.state is RunState.COMPLETE]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 
 from sweep.config import Settings
 from sweep.core.pruning import Ended, pruning_audit
 from sweep.core.trial import RunState
-from sweep.results import Record
+from sweep.results import Record, Results
 
 
 def folded_lines(folded: Sequence[int]) -> list[str]:
@@ -82,10 +83,13 @@ def pruning_lines(records: Sequence[Record], board: pd.DataFrame) -> list[str]:
     return lines
 
 
-def caveat(settings: Settings) -> str:
-    if len(settings.search.seeds) > 1:
-        return "Intervals and ties: bootstrap over the dev pairs, mean over the seeds."
-    return (
-        "Intervals and ties: bootstrap over the dev pairs. One seed each, so luck of the seed is "
-        "not in them: search.seeds=[0,1,2] resume=extend"
-    )
+def verdict_lines(results: Results, folder: Path) -> list[str]:
+    """The verdict in sentences, and how to get the recommended config where it isn't the best."""
+    verdict = results.verdict()
+    if verdict is None:
+        return []
+    lines = ["", *verdict.sentences]
+    run = results.best_run(verdict.recommended)
+    if run is not None and verdict.recommended != verdict.best:
+        lines.append(f"recommended: python -m sweep export {folder} --run {run.id}")
+    return lines

@@ -1,20 +1,45 @@
-"""The bootstrap against scipy, and what intervals and ties mean."""
+"""The bootstrap against scipy, and what intervals, noise and ties mean."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import pearsonr
 
-from sweep.core.statistics import Floats, resampled_pearson, resampling_weights, standings
+from sweep.core.statistics import (
+    Comparison,
+    Floats,
+    Sample,
+    compare,
+    resampled_pearson,
+    resampling_weights,
+)
+
+LABELS = np.random.default_rng(0).uniform(0, 5, size=300)
 
 
 def noisy(labels: Floats, noise: float, seed: int) -> Floats:
     return labels + np.random.default_rng(seed).normal(scale=noise, size=len(labels))
 
 
-LABELS = np.random.default_rng(0).uniform(0, 5, size=300)
+def one_seed(*runs: Floats, labels: Floats = LABELS) -> Comparison:
+    return compare([Sample((0,), run[None]) for run in runs], labels)
+
+
+def sweep(
+    seeds: Sequence[tuple[int, ...]], *, own: float = 0.3, shared: float = 1.0, draw: int = 0
+) -> list[Sample]:
+    """Equal configs: errors shared by all runs and errors of each run."""
+    rng = np.random.default_rng(draw)
+    common = LABELS + rng.normal(scale=shared, size=len(LABELS))
+    return [
+        Sample(of_config, common + rng.normal(scale=own, size=(len(of_config), len(LABELS))))
+        for of_config in seeds
+    ]
 
 
 @given(st.integers(0, 10_000), st.integers(5, 60))
@@ -36,20 +61,128 @@ def test_weights_are_shares_of_a_resample() -> None:
 
 
 def test_interval_holds_the_score_and_narrows_with_more_items() -> None:
-    wide = standings([[noisy(LABELS[:60], 1.0, 1)]], LABELS[:60], best=0)[0]
-    narrow = standings([[noisy(LABELS, 1.0, 1)]], LABELS, best=0)[0]
-    score = pearsonr(noisy(LABELS, 1.0, 1), LABELS).statistic
-    assert narrow.ci_low < score < narrow.ci_high
-    assert narrow.ci_high - narrow.ci_low < wide.ci_high - wide.ci_low
+    wide = one_seed(noisy(LABELS[:60], 1.0, 1), labels=LABELS[:60]).intervals()[0]
+    low, high = one_seed(noisy(LABELS, 1.0, 1)).intervals()[0]
+    assert low < pearsonr(noisy(LABELS, 1.0, 1), LABELS).statistic < high
+    assert high - low < wide[1] - wide[0]
 
 
 def test_clearly_worse_config_is_not_tied_and_an_equal_one_is() -> None:
     best, equal, worse = (noisy(LABELS, n, s) for n, s in ((0.5, 1), (0.5, 2), (3.0, 3)))
-    found = standings([[best], [equal], [worse]], LABELS, best=0)
-    assert [s.tied_with_best for s in found] == [True, True, False]
+    assert one_seed(best, equal, worse).tied.tolist() == [True, True, False]
 
 
-def test_seeds_of_a_config_are_averaged() -> None:
+def test_scores_of_seeds_are_averaged() -> None:
     good, bad = noisy(LABELS, 0.5, 1), noisy(LABELS, 3.0, 2)
-    both = standings([[good], [good, bad], [bad]], LABELS, best=0)
-    assert both[2].ci_low < both[1].ci_low < both[0].ci_low
+    found = compare([Sample((0, 1), np.stack([good, bad]))], LABELS)
+    each = one_seed(good, bad).means
+    assert found.means[0] == pytest.approx(each.mean())
+
+
+def test_with_one_seed_each_the_seed_s_noise_is_not_known() -> None:
+    found = one_seed(noisy(LABELS, 0.5, 1), noisy(LABELS, 0.6, 2))
+    assert found.seed_sd is None
+    assert found.dev_sd > 0
+
+
+def test_seed_sd_is_pooled_within_configs_also_of_unlike_numbers() -> None:
+    samples = sweep([(0, 1, 2), (0, 1), (5,)])
+    scores = [[pearsonr(run, LABELS).statistic for run in s.predictions] for s in samples]
+    squares = sum(((np.array(s) - np.mean(s)) ** 2).sum() for s in scores)
+    assert compare(samples, LABELS).seed_sd == pytest.approx(np.sqrt(squares / 3))
+
+
+def test_luck_of_the_seed_widens_intervals() -> None:
+    """Predictions of one config that differ in quality by seed, not by item alone."""
+    steady, errors = noisy(LABELS, 1.0, 1), np.random.default_rng(1).normal(size=len(LABELS))
+    lucky = np.stack([LABELS + scale * errors for scale in (0.7, 1.0, 1.4)])
+    calm = compare([Sample((0, 1, 2), np.stack([steady] * 3))], LABELS).intervals()[0]
+    wild = compare([Sample((0, 1, 2), lucky)], LABELS).intervals()[0]
+    assert wild[1] - wild[0] > 1.5 * (calm[1] - calm[0])
+
+
+def test_what_a_seed_does_to_all_configs_is_taken_out_of_their_comparison() -> None:
+    """The second config is a little worse under each seed; seeds differ far more."""
+    rng = np.random.default_rng(4)
+    errors = rng.normal(size=len(LABELS))
+    first = np.stack([LABELS + scale * errors for scale in (0.6, 0.9, 1.3)])
+    second = np.stack([LABELS + (scale + 0.1) * errors for scale in (0.6, 0.9, 1.3)])
+    paired = compare([Sample((0, 1, 2), first), Sample((0, 1, 2), second)], LABELS)
+    loose = compare([Sample((0, 1, 2), first), Sample((3, 4, 5), second)], LABELS)
+    assert paired.tied.tolist() == [True, False]
+    assert loose.tied.tolist() == [True, True]
+
+
+def test_lead_is_above_zero_exactly_where_the_config_is_not_tied() -> None:
+    close = one_seed(*(noisy(LABELS, n, s) for n, s in ((0.9, 1), (1.0, 2), (1.3, 3), (3.0, 4))))
+    for control in range(1, 4):
+        difference, low, high = close.lead_over(control)
+        assert low < difference < high
+        assert (low > 0) == (not close.tied[control])
+
+
+def test_more_rivals_make_a_lead_less_sure() -> None:
+    """The best of many equal configs is ahead of any one of them by luck."""
+    rivals = [noisy(LABELS, 1.0, seed) for seed in range(20)]
+    few, many = one_seed(*rivals[:2]), one_seed(*rivals)
+    assert few.lead_over(1)[1] > many.lead_over(1)[1]
+
+
+@given(st.floats(1e-3, 1e3), st.floats(-1e3, 1e3), st.sampled_from([1, 2, 3]), st.integers(0, 100))
+@settings(max_examples=15, deadline=None)
+def test_scale_and_offset_of_predictions_and_labels_change_nothing(
+    scale: float, offset: float, num_seeds: int, draw: int
+) -> None:
+    samples = sweep([tuple(range(num_seeds))] * 3, draw=draw)
+    moved = [Sample(s.seeds, scale * s.predictions + offset) for s in samples]
+    plain, changed = compare(samples, LABELS), compare(moved, offset - 2 + scale * LABELS)
+    assert np.allclose(plain.intervals(), changed.intervals(), atol=1e-6)
+    assert np.allclose(plain.covariance, changed.covariance, atol=1e-9)
+
+
+@given(st.permutations([1, 2, 3, 4]), st.integers(0, 100))
+@settings(max_examples=10, deadline=None)
+def test_order_of_the_others_changes_no_number_that_is_not_drawn(
+    order: list[int], draw: int
+) -> None:
+    samples = sweep([(0, 1, 2), (0, 1, 2), (0, 1), (0,), (1, 2)], draw=draw)
+    places = [0, *order]
+    plain, moved = compare(samples, LABELS), compare([samples[i] for i in places], LABELS)
+    assert moved.seed_sd == pytest.approx(plain.seed_sd)
+    assert np.allclose(moved.means, plain.means[places])
+    assert np.allclose(moved.covariance, plain.covariance[np.ix_(places, places)])
+
+
+@given(st.integers(1, 3), st.integers(2, 5))
+@settings(max_examples=8, deadline=None)
+def test_identical_configs_are_tied(num_seeds: int, num_configs: int) -> None:
+    sample = sweep([tuple(range(num_seeds))])[0]
+    found = compare([sample] * num_configs, LABELS)
+    assert found.tied.all()
+    assert found.lead_over(num_configs - 1)[0] == pytest.approx(0, abs=1e-12)
+    assert np.isfinite(found.lead_over(num_configs - 1)).all()
+
+
+@pytest.mark.parametrize("num_seeds", [1, 2])
+def test_constant_predictions_have_no_score_and_tie_with_nothing(num_seeds: int) -> None:
+    seeds = tuple(range(num_seeds))
+    good, flat = sweep([seeds])[0], Sample(seeds, np.full((num_seeds, len(LABELS)), 0.1))
+    found = compare([good, flat], LABELS)
+    assert np.isfinite(found.intervals()[0]).all()
+    assert np.isnan(found.means[1])
+    assert found.tied.tolist() == [True, False]
+
+
+def test_predictions_that_vary_on_one_item_alone_still_give_an_interval() -> None:
+    almost = np.zeros_like(LABELS)
+    almost[0] = 1.0
+    assert np.isfinite(one_seed(noisy(LABELS, 1.0, 1), almost).intervals()).all()
+
+
+def test_long_ranking_is_judged_as_a_short_one() -> None:
+    """Most ties show among a few others; the shortcut must not change a verdict."""
+    rng = np.random.default_rng(7)
+    levels = np.sort(rng.uniform(0.9, 1.6, size=80))
+    found = one_seed(*(noisy(LABELS, level, i) for i, level in enumerate(levels)))
+    whole = [found.lead_over(i)[1] <= 0 for i in range(1, 80)]
+    assert found.tied[1:].tolist() == whole

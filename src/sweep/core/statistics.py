@@ -1,75 +1,239 @@
-"""How sure a score is: bootstrap over the dev pairs, paired between configs.
+"""How sure a score is: dev pairs and training seeds together, paired between configs.
 
-Seed noise is part of it only as far as configs were trained with several seeds: their scores
-are averaged within each resample.
+A score is its config's expectation plus two errors: the luck of the dev pairs, common to all
+runs (so configs are compared on the same resamples), and the luck of the seed. The first is
+bootstrapped; a bootstrap of one to five seeds would come out too narrow, so the second is drawn
+from a normal distribution whose variance is pooled over all configs and itself drawn with its
+degrees of freedom, which gives the tails of Student's t. Where runs of different configs share a
+seed, what the seed does to all of them alike is taken out of comparisons.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 Floats = NDArray[np.float64]
 
 #: Resamples: the 2.5 % quantile of 2,000 rests on 50 draws.
 NUM_RESAMPLES = 2_000
+#: One-sided error of "worse than the best" and of each end of an interval: 95 % two-sided.
+ERROR = 0.025
+#: Others that are looked at first: most ties of a long ranking show among them.
+_FEW = 32
+#: Pearson points that are rounding.
+_NOTHING = 1e-9
 
 
 @dataclass(frozen=True)
-class Standing:
-    """A config beside the others: 95 % interval of its score, and whether it ties the best."""
+class Sample:
+    """Dev predictions of one config: `[S, N]`, a row for each of its `seeds`."""
 
-    ci_low: float
-    ci_high: float
-    tied_with_best: bool
+    seeds: tuple[int, ...]
+    predictions: Floats
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """K configs on the same dev pairs, the leading one first.
+
+    `means` `[K]` are Pearson averaged over seeds, NaN for a config whose predictions are
+    constant. `deviations` `[B, K]` are draws of (mean - expectation), joint over configs, and
+    `covariance` `[K, K]` is theirs without the uncertainty of the seeds' variance. `seed_sd` is
+    the standard deviation between runs of one config, pooled; None where no config has two seeds.
+    """
+
+    means: Floats
+    deviations: Floats
+    covariance: Floats
+    seed_sd: float | None
+
+    @property
+    def dev_sd(self) -> float:
+        """Standard error of a score, from dev pairs and seeds; the median config's."""
+        return float(np.sqrt(np.nanmedian(np.diag(self.covariance))))
+
+    def intervals(self) -> Floats:
+        """95 % percentile interval of each mean, `[K, 2]`."""
+        ends = np.quantile(self.deviations, [ERROR, 1 - ERROR], axis=0).T
+        return np.asarray(self.means[:, None] + ends, dtype=np.float64)
+
+    @cached_property
+    def tied(self) -> NDArray[np.bool_]:
+        """Configs that can't be told from the first, `[K]`: where it has the highest mean, they
+        hold the truly best one in at least 97.5 % of sweeps.
+
+        Each config is taken as control in turn and leaves where the first is ahead of it by more
+        than the luckiest of all would be, were they equal. Source: Hsu, Multiple Comparisons
+        (1996), chapter 4, with the joint distribution of the draws in the place of Dunnett's.
+        """
+        ahead, errors = self.means[0] - self.means, self._errors(0)
+        # No quantile of a maximum is that far out: most of a long ranking costs nothing.
+        ahead = np.where(np.abs(ahead) < _NOTHING, 0.0, ahead)
+        tied = np.asarray(ahead <= 2 * norm.ppf(1 - ERROR / len(ahead)) * errors)
+        for control in np.flatnonzero(tied & (ahead > 0)).tolist():
+            limits = (self._luck(control, +1, num_others=n) for n in (_FEW, None))
+            tied[control] = any(ahead[control] <= limit * errors[control] for limit in limits)
+        return tied
+
+    def lead_over(self, control: int) -> tuple[float, float, float]:
+        """Difference of the first config from another, with its 95 % interval.
+
+        The interval is simultaneous over all configs, so the first may be chosen on the same runs;
+        its lower end is above 0 exactly where `control` is not tied.
+        """
+        difference, error = float(self.means[0] - self.means[control]), self._errors(0)[control]
+        low, high = (float(self._luck(control, sign) * error) for sign in (+1, -1))
+        return difference, difference - low, difference + high
+
+    def _errors(self, control: int) -> Floats:
+        """Standard error of each config's difference from one, `[K]`."""
+        variances = np.diag(self.covariance)
+        squares = variances + variances[control] - 2 * self.covariance[control]
+        return np.asarray(np.sqrt(np.maximum(squares, 0)), dtype=np.float64)
+
+    def _luck(self, control: int, sign: int, *, num_others: int | None = None) -> float:
+        """How many standard errors the most deviating of equal configs is ahead of (`sign` 1) or
+        behind (-1) one of them in all but `ERROR` of the cases; of few others, it is less."""
+        errors = self._errors(control)
+        others = np.flatnonzero(errors > _NOTHING)[:num_others]
+        if not others.size:
+            return 0.0
+        ahead = self.deviations[:, others] - self.deviations[:, [control]]
+        return float(np.quantile((sign * ahead / errors[others]).max(axis=1), 1 - ERROR))
 
 
 def resampling_weights(num_items: int, *, seed: int = 0) -> Floats:
     """Share of each item in each bootstrap resample, `[NUM_RESAMPLES, num_items]`."""
-    rng = np.random.default_rng(seed)
+    # A stream of its own: data drawn under the same seed must not meet its own numbers again.
+    rng = np.random.default_rng([seed, 2])
     counts = rng.multinomial(num_items, np.full(num_items, 1 / num_items), size=NUM_RESAMPLES)
     return np.asarray(counts, dtype=np.float64) / num_items
 
 
 def resampled_pearson(predictions: Floats, labels: Floats, weights: Floats) -> Floats:
-    """Pearson of each resample. Shapes `[N]`, `[N]`, `[B, N]` to `[B]`.
+    """Pearson of each run on each resample. Shapes `[..., N]`, `[N]`, `[B, N]` to `[B, ...]`.
 
     A resample without variance has no correlation and gives NaN.
     """
-    p = predictions - predictions.mean()
-    y = labels - labels.mean()
-    mean_p, mean_y = weights @ p, weights @ y
-    covariance = weights @ (p * y) - mean_p * mean_y
-    variances = (weights @ (p * p) - mean_p**2) * (weights @ (y * y) - mean_y**2)
+    p = predictions - predictions.mean(axis=-1, keepdims=True)
+    # Constant predictions are constant also where their mean is rounded.
+    p = np.where(np.ptp(predictions, axis=-1, keepdims=True) > 0, p, 0.0)
+    p = p / np.maximum(p.std(axis=-1, keepdims=True), np.finfo(np.float64).tiny)
+    y = (labels - labels.mean()) / max(labels.std(), np.finfo(np.float64).tiny)
+    mean_p, mean_y = weights @ p.T, (weights @ y).reshape(-1, *[1] * (p.ndim - 1))
+    square_y = (weights @ (y * y)).reshape(mean_y.shape)
+    covariance = weights @ (p * y).T - mean_p * mean_y
+    variance_p, variance_y = weights @ (p * p).T - mean_p**2, square_y - mean_y**2
+    variances = np.where((variance_p > 1e-12) & (variance_y > 1e-12), variance_p * variance_y, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(covariance / np.sqrt(variances), dtype=np.float64)
+        scores = covariance / np.sqrt(variances)
+    return np.where(variances > 0, np.clip(scores, -1, 1), np.nan)
 
 
-def standings(
-    predictions: Sequence[Sequence[Floats]], labels: Floats, *, best: int
-) -> list[Standing]:
-    """Percentile intervals, and ties with config `best` on the same resamples.
+def compare(samples: Sequence[Sample], labels: Floats, *, seed: int = 0) -> Comparison:
+    """Compare configs, the leading one first, on the dev labels `[N]`; `seed` is that of the
+    resamples.
 
-    Args:
-        predictions: For each config, the dev predictions `[N]` of each of its seeds.
-        labels: Dev labels `[N]`.
-        best: Index of the config that the others are compared with.
-
-    A config ties the best when the 95 % interval of the paired difference holds 0.
-    Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 16.
+    Sources: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 16; for
+    the variance of two crossed samples Gallas, Academic Radiology 13 (2006), 353-362.
     """
-    weights = resampling_weights(len(labels))
-    scores = [
-        np.mean([resampled_pearson(run, labels, weights) for run in runs], axis=0)
-        for runs in predictions
-    ]
-    return [_standing(score, scores[best]) for score in scores]
+    runs = np.concatenate([sample.predictions for sample in samples])
+    scores = resampled_pearson(runs, labels, np.full((1, len(labels)), 1 / len(labels)))[0]
+    resampled = resampled_pearson(runs, labels, resampling_weights(len(labels), seed=seed))
+    # Where a resample leaves nothing that varies, there is nothing that correlates either.
+    by_items = np.nan_to_num(resampled) - np.nan_to_num(scores)
+    layout = _Layout.of([sample.seeds for sample in samples])
+    noise = _SeedNoise.of(scores, by_items, layout)
+    means = np.nan_to_num(scores) @ layout.shares
+    means[np.isnan(scores).astype(np.float64) @ layout.shares > 0] = np.nan
+    by_items = by_items @ layout.shares
+    rng = np.random.default_rng([seed, 1])
+    deviations = by_items + noise.draws(layout, rng)
+    covariance = np.cov(by_items, rowvar=False, ddof=0).reshape(len(samples), len(samples))
+    return Comparison(means, deviations, covariance + noise.covariance(layout), noise.seed_sd)
 
 
-def _standing(score: Floats, best: Floats) -> Standing:
-    low, high = np.nanquantile(score, [0.025, 0.975])
-    margin = np.nanquantile(best - score, 0.025)
-    return Standing(float(low), float(high), bool(margin <= 0))
+@dataclass(frozen=True)
+class _Layout:
+    """Which run belongs to which config and seed.
+
+    `shares` `[R, K]`: of each run in its config's mean. `of_seed` `[S, K]`: the same by seed.
+    `seeds` `[R, Q]` spans what seeds do to all configs alike, as far as configs leave it open.
+    """
+
+    shares: Floats
+    of_seed: Floats
+    seeds: Floats
+
+    @classmethod
+    def of(cls, seeds: Sequence[tuple[int, ...]]) -> _Layout:
+        owner = np.repeat(np.arange(len(seeds)), [len(s) for s in seeds])
+        _, seed_of = np.unique([s for of_config in seeds for s in of_config], return_inverse=True)
+        member = (owner[:, None] == np.arange(len(seeds))).astype(np.float64)
+        shares = member / member.sum(axis=0)
+        by_seed = (seed_of[:, None] == np.arange(seed_of.max() + 1)).astype(np.float64)
+        basis, sizes, _ = np.linalg.svd(by_seed - member @ (shares.T @ by_seed), False)
+        return cls(shares, by_seed.T @ shares, basis[:, sizes > 1e-9])
+
+    @property
+    def num_seeds(self) -> Floats:
+        return np.asarray((self.shares > 0).sum(axis=0), dtype=np.float64)
+
+    def variances(self, x: Floats, *, ddof: tuple[int, int]) -> tuple[float, float]:
+        """Mean squares of `[..., R]` within configs, and within configs and seeds."""
+        within = x - (x @ self.shares) @ (self.shares > 0).T
+        alone = within - (within @ self.seeds) @ self.seeds.T
+        draws = x.size / x.shape[-1]
+        total, own = ((part**2).sum() / draws for part in (within, alone))
+        return float(total / ddof[0]), float(own / ddof[1])
+
+
+@dataclass(frozen=True)
+class _SeedNoise:
+    """What the seed adds to the dev pairs' error.
+
+    `own` is the variance of one run that its config and seed leave, `own_by_items` the part of it
+    that comes from the finite dev set and is in the bootstrap already; `common` is what a seed does
+    to all configs.
+    """
+
+    seed_sd: float | None = None
+    own: float = 0.0
+    own_by_items: float = 0.0
+    common: float = 0.0
+    free: int = 0
+
+    @classmethod
+    def of(cls, scores: Floats, by_items: Floats, layout: _Layout) -> _SeedNoise:
+        scored = np.nan_to_num(scores)
+        num_runs, num_configs = layout.shares.shape
+        within = num_runs - num_configs
+        if within == 0:
+            return cls()
+        free = within - layout.seeds.shape[1]
+        if free == 0:  # No two configs share seeds: nothing is common.
+            layout = _Layout(layout.shares, layout.of_seed, np.zeros((num_runs, 0)))
+            free = within
+        total, own = layout.variances(scored, ddof=(within, free))
+        items, own_items = layout.variances(by_items, ddof=(within, free))
+        common = max(0.0, (total - own) - (items - own_items))
+        return cls(float(np.sqrt(total)), own, own_items, common, free)
+
+    def draws(self, layout: _Layout, rng: np.random.Generator) -> Floats:
+        """Joint draws of the configs' means, `[B, K]`."""
+        num_seeds, num_configs = layout.of_seed.shape
+        common = rng.normal(size=(NUM_RESAMPLES, num_seeds)) * np.sqrt(self.common)
+        own = self.own * self.free / rng.chisquare(max(self.free, 1), size=(NUM_RESAMPLES, 1))
+        own = np.sqrt(np.maximum(own - self.own_by_items, 0) / layout.num_seeds)
+        noise = rng.normal(size=(NUM_RESAMPLES, num_configs)) * own
+        return np.asarray(common @ layout.of_seed + noise)
+
+    def covariance(self, layout: _Layout) -> Floats:
+        own = max(0.0, self.own - self.own_by_items) / layout.num_seeds
+        return np.asarray(np.diag(own) + self.common * layout.of_seed.T @ layout.of_seed)

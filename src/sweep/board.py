@@ -1,0 +1,192 @@
+"""The ranking of a study's configs and its verdict, from complete runs and their predictions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+
+from sweep.core.recipe import Recipe
+from sweep.core.space import label_of
+from sweep.core.statistics import Comparison, Floats, Sample, compare
+from sweep.core.trial import Outcome, Run
+from sweep.core.verdict import Contender, Verdict, judge, judged, ranked
+from sweep.core.verdict_words import in_words
+
+logger = logging.getLogger(__name__)
+
+#: A complete run with its score.
+Scored = tuple[Run, Outcome]
+
+_SHORT = {"lora.lora_alpha": "alpha", "lora.lora_dropout": "dropout", "trainer.learning_rate": "lr"}
+
+
+@dataclass(frozen=True)
+class Board:
+    """Configs in order, best first, with their errors where predictions are at hand.
+
+    `folder` is the study's, where predictions and dev labels lie.
+    """
+
+    contenders: tuple[Contender, ...]
+    recipes: Mapping[str, Recipe]
+    trials: Mapping[str, int]
+    folder: Path
+
+    @classmethod
+    def of(
+        cls,
+        runs: Sequence[Scored],
+        folder: Path,
+        *,
+        keys: Sequence[str],
+        search_seeds: Collection[int] | None,
+    ) -> Board:
+        """Rank the configs of these complete runs.
+
+        Args:
+            folder: The study's folder, where predictions and dev labels lie.
+            keys: Searched keys, for the configs' names.
+            search_seeds: Runs on other seeds are confirmation runs; None: there are none.
+        """
+        found: dict[str, list[Scored]] = {}
+        for run, outcome in runs:
+            found.setdefault(run.recipe.config_id, []).append((run, outcome))
+        contenders = [_contender(group, keys, search_seeds) for group in found.values()]
+        return cls(
+            tuple(ranked(contenders)),
+            {name: group[0][0].recipe for name, group in found.items()},
+            {name: group[0][0].trial for name, group in found.items()},
+            folder,
+        )
+
+    @cached_property
+    def leaders(self) -> Comparison | None:
+        """The configs that the verdict is about: the first ones."""
+        return _comparison(judged(self.contenders), self.folder)
+
+    @cached_property
+    def others(self) -> Comparison | None:
+        """Those that were not confirmed, where some were."""
+        return _comparison(self.contenders[len(judged(self.contenders)) :], self.folder)
+
+    def rows(self, keys: Sequence[str]) -> list[dict[str, Any]]:
+        """Rows of `leaderboard.csv`; missing is None."""
+        leading = len(judged(self.contenders))
+        tied: list[bool | None] = [None] * len(self.contenders)
+        if self.leaders is not None:
+            tied[:leading] = self.leaders.tied.tolist()
+        ends = [*_intervals(self.leaders, leading)]
+        ends += _intervals(self.others, len(self.contenders) - leading)
+        return [
+            {
+                "rank": rank,
+                "config_id": config.config_id,
+                "trial": self.trials[config.config_id],
+                "n_seeds": len(config.seeds),
+                "mean": config.mean,
+                "std": stdev(config.scores) if len(config.scores) > 1 else None,
+                "ci_low": low,
+                "ci_high": high,
+                "tied_with_best": is_tied,
+                **searched(self.recipes[config.config_id], keys),
+                "lora_params": config.lora_params,
+                "train_seconds": config.train_seconds,
+                "confirmed": config.confirmed,
+                "search_mean": config.search_mean,
+            }
+            for rank, (config, is_tied, (low, high)) in enumerate(
+                zip(self.contenders, tied, ends, strict=True), 1
+            )
+        ]
+
+    def verdict(self, *, baseline: str | None) -> Verdict | None:
+        """The verdict in numbers and words; None before the first score."""
+        found = judge(self.contenders, self.leaders, baseline=baseline)
+        if found is None:
+            return None
+        low, high = _intervals(self.leaders, 1)[0]
+        interval = None if low is None or high is None else (low, high)
+        return in_words(found, self.contenders, interval=interval)
+
+
+def searched(recipe: Recipe, keys: Sequence[str]) -> dict[str, Any]:
+    """The searched keys and their values, lists as text."""
+    values = {key: recipe.value_of(key) for key in keys}
+    return {k: label_of(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
+def words(recipe: Recipe, keys: Sequence[str]) -> str:
+    """A config for people: `r=8 alpha=16 on qv`."""
+    values = searched(recipe, keys)
+    targets = values.pop("lora.target_modules", None)
+    parts = [
+        f"{_SHORT.get(key, key.rpartition('.')[2])}="
+        + (f"{value:.3g}" if isinstance(value, float) else label_of(value))
+        for key, value in values.items()
+    ]
+    parts += [f"on {targets}"] if targets else []
+    return " ".join(parts) or "the config"
+
+
+def _contender(
+    group: Sequence[Scored], keys: Sequence[str], search_seeds: Collection[int] | None
+) -> Contender:
+    """A config; its confirmation runs take the place of the search's runs."""
+    search = [pair for pair in group if search_seeds is None or _seed(pair) in search_seeds]
+    fresh = [pair for pair in group if pair not in search]
+    counted = fresh or search
+    recipe = group[0][0].recipe
+    seconds = [o.train_seconds for _, o in group if o.train_seconds is not None]
+    return Contender(
+        recipe.config_id,
+        words(recipe, keys),
+        seeds=tuple(_seed(pair) for pair in counted),
+        scores=tuple(_score(pair) for pair in counted),
+        lora_params=group[0][1].lora_params,
+        train_seconds=fmean(seconds) if seconds else None,
+        search_mean=fmean(map(_score, search)) if search else None,
+        confirmed=bool(fresh),
+    )
+
+
+def _comparison(group: Sequence[Contender], folder: Path) -> Comparison | None:
+    """None where predictions are not at hand."""
+    path = folder / "dev_labels.npy"
+    if not group or not path.exists():
+        return None
+    try:
+        samples = [Sample(c.seeds, _predictions(c, folder)) for c in group]
+    except OSError as error:
+        logger.warning("No intervals in the leaderboard: %s", error)
+        return None
+    return compare(samples, np.asarray(np.load(path), dtype=np.float64))
+
+
+def _predictions(config: Contender, folder: Path) -> Floats:
+    runs = [folder / "runs" / f"{config.config_id}-s{seed}" for seed in config.seeds]
+    return np.stack([np.load(run / "predictions.npy") for run in runs]).astype(np.float64)
+
+
+def _intervals(
+    comparison: Comparison | None, count: int
+) -> list[tuple[float | None, float | None]]:
+    if comparison is None:
+        return [(None, None)] * count
+    return [(float(low), float(high)) for low, high in comparison.intervals()[:count]]
+
+
+def _seed(pair: Scored) -> int:
+    return pair[0].recipe.seed
+
+
+def _score(pair: Scored) -> float:
+    score = pair[1].pearson
+    assert score is not None
+    return score

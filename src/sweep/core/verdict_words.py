@@ -1,0 +1,116 @@
+"""The verdict in sentences, with numbers and how sure they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from sweep.core.verdict import Contender, Verdict, judged
+
+_SHARES = {1 / 2: "half", 1 / 3: "a third", 1 / 4: "a quarter", 1 / 8: "an eighth"}
+
+
+def in_words(
+    verdict: Verdict, contenders: Sequence[Contender], *, interval: tuple[float, float] | None
+) -> Verdict:
+    """The verdict with its sentences: which config, against the default, how sure.
+
+    Args:
+        contenders: All configs of the study.
+        interval: 95 % interval of the best config's score.
+    """
+    by_id = {c.config_id: c for c in contenders}
+    num_judged = len(judged(contenders))
+    spoken = [
+        _best(verdict, by_id, num_judged, interval),
+        _baseline(verdict, by_id),
+        _luck(verdict, by_id, len(contenders), num_judged),
+    ]
+    return replace(verdict, sentences=tuple(sentence for sentence in spoken if sentence))
+
+
+def _best(
+    verdict: Verdict,
+    by_id: Mapping[str, Contender],
+    num_judged: int,
+    interval: tuple[float, float] | None,
+) -> str:
+    best, use = by_id[verdict.best], by_id[verdict.recommended]
+    score = f"dev Pearson {best.mean:.4f}"
+    if interval is None:
+        return (
+            f"{best.label} has the highest score, {score}; without dev predictions nothing "
+            "is known of ties."
+        )
+    score += f", 95 % interval {interval[0]:.3f} to {interval[1]:.3f}"
+    if num_judged == 1:
+        return f"{best.label} is the only config with a score ({score})."
+    if len(verdict.tie_set) == 1:
+        return f"{best.label} is best ({score}), ahead of each of the {num_judged - 1} others."
+    tied = f"{len(verdict.tie_set)} of {num_judged} configs can't be told apart"
+    if use is best:
+        return f"{best.label} is best ({score}). {tied}; it is the cheapest of them."
+    return (
+        f"{use.label} is as good as the best{_at(use, best)}: {use.mean:.4f} against "
+        f"{best.mean:.4f} of {best.label} ({score.partition(', ')[2]}). {tied}."
+    )
+
+
+def _at(use: Contender, best: Contender) -> str:
+    """What the cheaper config saves, where it is worth a word."""
+    if not use.lora_params or not best.lora_params or use.lora_params >= best.lora_params:
+        return ""
+    share = use.lora_params / best.lora_params
+    near = next((word for x, word in _SHARES.items() if abs(share / x - 1) < 0.04), None)
+    return f", at {near or f'{share:.0%}'} of the LoRA parameters"
+
+
+def _baseline(verdict: Verdict, by_id: Mapping[str, Contender]) -> str:
+    versus = verdict.versus_baseline
+    if verdict.baseline is None:
+        return ""
+    default = f"the default ({by_id[verdict.baseline].label})"
+    if versus is None:
+        return f"Nothing beats {default}." if verdict.beats_baseline is False else ""
+    ahead = (
+        f"{versus.difference:+.4f} (95 % interval {versus.ci_low:+.4f} to {versus.ci_high:+.4f})"
+    )
+    if verdict.beats_baseline is None:
+        return (
+            f"Whether anything beats {default} is not known with one seed each: the best is "
+            f"{ahead} from it, the luck of the seeds left out."
+        )
+    if verdict.beats_baseline:
+        return f"{by_id[verdict.best].label} beats {default} by {ahead}."
+    return f"Nothing beats {default} for sure: the best is {ahead} from it."
+
+
+def _luck(
+    verdict: Verdict, by_id: Mapping[str, Contender], num_configs: int, num_judged: int
+) -> str:
+    """The noise floor, and what choosing the best does to its score."""
+    if verdict.dev_sd is None:
+        return ""
+    best = by_id[verdict.best]
+    if verdict.seed_sd is None:
+        return (
+            f"One seed each: intervals and ties hold the luck of the dev pairs "
+            f"(SD {verdict.dev_sd:.4f}), not that of the seed. search.seeds=[0,1,2] resume=extend"
+        )
+    noise = f"Runs that differ by their seed alone differ by SD {verdict.seed_sd:.4f}"
+    if verdict.shrinkage is not None and best.search_mean is not None:
+        noise = (
+            f"Confirmed on {_seeds(len(best.seeds))} that the search never used: {best.mean:.4f}, "
+            f"after {best.search_mean:.4f} in the search. {noise}"
+        )
+    if verdict.expected_score is None or num_judged == 1:
+        return f"{noise}."
+    chosen = "confirmed" if verdict.confirmed else f"{num_configs}"
+    return (
+        f"{noise}; the best of the {chosen}, chosen without a seed, scores "
+        f"{verdict.expected_score:.4f} on that seed."
+    )
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed{'s' * (count != 1)}"
