@@ -94,7 +94,7 @@ class Results:
         self.folder = folder
         self._search_seeds = search_seeds
         self._baseline = baseline
-        self._keys = tuple(searched_keys)
+        self.keys = tuple(searched_keys)
         self._versions = dict(versions)
         self._objectives = tuple(objectives)
         self._records: dict[str, Record] = {}
@@ -156,9 +156,9 @@ class Results:
 
     def table(self) -> pd.DataFrame:
         """A row per run, in the order of the trials; missing values are empty."""
-        columns = [*RUN_COLUMNS, *SCORE_COLUMNS, *self._keys, "scaling", "precision"]
+        columns = [*RUN_COLUMNS, *SCORE_COLUMNS, *self.keys, "scaling", "precision"]
         columns += [*COST_COLUMNS, "wandb_url"]
-        rows = [_row(record, self._keys) for record in self._sorted()]
+        rows = [_row(record, self.keys) for record in self._sorted()]
         table = pd.DataFrame(rows, columns=columns)
         return table.astype(dict.fromkeys(_INTEGERS, "Int64"))
 
@@ -185,6 +185,16 @@ class Results:
         """Best, ties, recommendation, in numbers and words; None before the first score."""
         return self._board().verdict(baseline=self._baseline)
 
+    def search_board(self) -> Board:
+        """The ranking by the search's runs alone, also where others confirm the leaders."""
+        kept = [
+            (r.run, r.outcome)
+            for r in self._scored()
+            if r.outcome is not None
+            and (self._search_seeds is None or r.run.recipe.seed in self._search_seeds)
+        ]
+        return Board.of(kept, self.folder, keys=self.keys, search_seeds=None)
+
     def best_run(self, config_id: str | None = None) -> Run | None:
         """The best run of a config; of the one on top of the leaderboard, if none is named."""
         board = self._board()
@@ -200,13 +210,13 @@ class Results:
 
     def _board(self) -> Board:
         scored = [(r.run, r.outcome) for r in self._scored() if r.outcome is not None]
-        return Board.of(scored, self.folder, keys=self._keys, search_seeds=self._search_seeds)
+        return Board.of(scored, self.folder, keys=self.keys, search_seeds=self._search_seeds)
 
     def _ranking(self, board: Board) -> pd.DataFrame:
         head = ["rank", "config_id", "trial", "n_seeds", "mean", "std", "ci_low", "ci_high"]
-        columns = [*head, "tied_with_best", *self._keys, "lora_params", "train_seconds"]
+        columns = [*head, "tied_with_best", *self.keys, "lora_params", "train_seconds"]
         columns += ["confirmed", "search_mean"]
-        table = pd.DataFrame(board.rows(self._keys), columns=columns)
+        table = pd.DataFrame(board.rows(self.keys), columns=columns)
         table = table.astype({"lora_params": "Int64", "tied_with_best": "boolean"})
         return self._with_front(table) if len(self._objectives) > 1 else table
 

@@ -26,6 +26,7 @@ from sweep.execute.cores import physical_cores
 from sweep.execute.in_process import InProcess
 from sweep.execute.processes import Processes, in_fresh_process
 from sweep.export import Verified, export_run, verify_on
+from sweep.findings import matters_line, write_findings
 from sweep.forecast import compare_with_plan
 from sweep.halt import Halt
 from sweep.held_out import final_scores, stored_scores
@@ -117,7 +118,9 @@ def rebuild_report(folder: Path) -> Path:
     Raises:
         StudyError: the folder holds no study.
     """
-    _results_of(folder).write_tables()
+    results = _results_of(folder)
+    results.write_tables()
+    write_findings(results.search_board(), folder, keys=results.keys)
     return build_report(folder)
 
 
@@ -386,7 +389,9 @@ def _sum_up(settings: Settings, results: Results, console: Console) -> int:
     if board.empty:
         _say(console, "No run finished.", f"logs: {folder / 'logs'}")
         return EXIT_NONE_FINISHED
-    _say(console, *verdict_lines(results, folder), *pruning_lines(results.records(), board))
+    effects = write_findings(results.search_board(), folder, keys=settings.space.keys)
+    _say(console, *verdict_lines(results, folder), *matters_line(effects))
+    _say(console, *pruning_lines(results.records(), board))
     _say(console, *compare_with_plan(folder, results.records()))
     picked = _pick(results, None)
     complete = [r.run for r in results.records() if r.state is RunState.COMPLETE]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,12 +108,15 @@ class Comparison:
         return float(np.quantile((sign * ahead / errors[others]).max(axis=1), 1 - ERROR))
 
 
+@lru_cache(maxsize=1)
 def resampling_weights(num_items: int, *, seed: int = 0) -> Floats:
-    """Share of each item in each bootstrap resample, `[NUM_RESAMPLES, num_items]`."""
+    """Share of each item in each bootstrap resample, `[NUM_RESAMPLES, num_items]`, read-only."""
     # A stream of its own: data drawn under the same seed must not meet its own numbers again.
     rng = np.random.default_rng([seed, 2])
     counts = rng.multinomial(num_items, np.full(num_items, 1 / num_items), size=NUM_RESAMPLES)
-    return np.asarray(counts, dtype=np.float64) / num_items
+    weights = np.asarray(counts, dtype=np.float64) / num_items
+    weights.setflags(write=False)
+    return weights
 
 
 def resampled_pearson(predictions: Floats, labels: Floats, weights: Floats) -> Floats:
