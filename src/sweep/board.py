@@ -69,12 +69,13 @@ class Board:
     @cached_property
     def leaders(self) -> Comparison | None:
         """The configs that the verdict is about: the first ones."""
-        return _comparison(judged(self.contenders), self.folder)
+        return _comparison(judged(self.contenders), self.folder, num_rivals=len(self.contenders))
 
     @cached_property
     def others(self) -> Comparison | None:
         """Those that were not confirmed, where some were."""
-        return _comparison(self.contenders[len(judged(self.contenders)) :], self.folder)
+        rest = self.contenders[len(judged(self.contenders)) :]
+        return _comparison(rest, self.folder, num_rivals=len(self.contenders))
 
     def rows(self, keys: Sequence[str]) -> list[dict[str, Any]]:
         """Rows of `leaderboard.csv`; missing is None."""
@@ -156,7 +157,7 @@ def _contender(
     )
 
 
-def _comparison(group: Sequence[Contender], folder: Path) -> Comparison | None:
+def _comparison(group: Sequence[Contender], folder: Path, *, num_rivals: int) -> Comparison | None:
     """None where predictions are not at hand."""
     path = folder / "dev_labels.npy"
     if not group or not path.exists():
@@ -166,7 +167,8 @@ def _comparison(group: Sequence[Contender], folder: Path) -> Comparison | None:
     except OSError as error:
         logger.warning("No intervals in the leaderboard: %s", error)
         return None
-    return compare(samples, np.asarray(np.load(path), dtype=np.float64))
+    labels = np.asarray(np.load(path), dtype=np.float64)
+    return compare(samples, labels, num_rivals=num_rivals)
 
 
 def _predictions(config: Contender, folder: Path) -> Floats:

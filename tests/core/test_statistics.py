@@ -186,3 +186,12 @@ def test_long_ranking_is_judged_as_a_short_one() -> None:
     found = one_seed(*(noisy(LABELS, level, i) for i, level in enumerate(levels)))
     whole = [found.lead_over(i)[1] <= 0 for i in range(1, 80)]
     assert found.tied[1:].tolist() == whole
+
+
+def test_a_lead_among_those_chosen_from_many_is_less_sure() -> None:
+    """Luck with the dev pairs took part in the choice, also where the seeds are fresh."""
+    samples = [Sample((0,), noisy(LABELS, noise, i)[None]) for i, noise in enumerate((0.9, 1.0))]
+    alone = compare(samples, LABELS).lead_over(1)
+    chosen = compare(samples, LABELS, num_rivals=24).lead_over(1)
+    assert chosen[0] == alone[0]
+    assert chosen[1] < alone[1] < alone[2] < chosen[2]

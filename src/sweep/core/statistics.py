@@ -46,12 +46,14 @@ class Comparison:
     constant. `deviations` `[B, K]` are draws of (mean - expectation), joint over configs, and
     `covariance` `[K, K]` is theirs without the uncertainty of the seeds' variance. `seed_sd` is
     the standard deviation between runs of one config, pooled; None where no config has two seeds.
+    `num_rivals` are the configs that these were chosen from on the same dev pairs, if not all.
     """
 
     means: Floats
     deviations: Floats
     covariance: Floats
     seed_sd: float | None
+    num_rivals: int | None = None
 
     @property
     def dev_sd(self) -> float:
@@ -75,7 +77,9 @@ class Comparison:
         ahead, errors = self.means[0] - self.means, self._errors(0)
         # No quantile of a maximum is that far out: most of a long ranking costs nothing.
         ahead = np.where(np.abs(ahead) < _NOTHING, 0.0, ahead)
-        tied = np.asarray(ahead <= 2 * norm.ppf(1 - ERROR / len(ahead)) * errors)
+        tied = np.asarray(
+            ahead <= 2 * norm.ppf(1 - ERROR / max(len(ahead), self.num_rivals or 0)) * errors
+        )
         for control in np.flatnonzero(tied & (ahead > 0)).tolist():
             limits = (self._luck(control, +1, num_others=n) for n in (_FEW, None))
             tied[control] = any(ahead[control] <= limit * errors[control] for limit in limits)
@@ -105,7 +109,11 @@ class Comparison:
         if not others.size:
             return 0.0
         ahead = self.deviations[:, others] - self.deviations[:, [control]]
-        return float(np.quantile((sign * ahead / errors[others]).max(axis=1), 1 - ERROR))
+        luckiest = (sign * ahead / errors[others]).max(axis=1)
+        # Fresh seeds don't undo a choice by luck with the dev pairs: those that were not confirmed
+        # count as if they were here (Bonferroni's bound).
+        share = (len(self.means) - 1) / max((self.num_rivals or 0) - 1, len(self.means) - 1)
+        return float(np.quantile(luckiest, 1 - ERROR * share))
 
 
 @lru_cache(maxsize=1)
@@ -139,9 +147,11 @@ def resampled_pearson(predictions: Floats, labels: Floats, weights: Floats) -> F
     return np.where(variances > 0, np.clip(scores, -1, 1), np.nan)
 
 
-def compare(samples: Sequence[Sample], labels: Floats, *, seed: int = 0) -> Comparison:
+def compare(
+    samples: Sequence[Sample], labels: Floats, *, seed: int = 0, num_rivals: int | None = None
+) -> Comparison:
     """Compare configs, the leading one first, on the dev labels `[N]`; `seed` is that of the
-    resamples.
+    resamples, `num_rivals` the number of configs that these were chosen from.
 
     Sources: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 16; for
     the variance of two crossed samples Gallas, Academic Radiology 13 (2006), 353-362.
@@ -159,7 +169,9 @@ def compare(samples: Sequence[Sample], labels: Floats, *, seed: int = 0) -> Comp
     rng = np.random.default_rng([seed, 1])
     deviations = by_items + noise.draws(layout, rng)
     covariance = np.cov(by_items, rowvar=False, ddof=0).reshape(len(samples), len(samples))
-    return Comparison(means, deviations, covariance + noise.covariance(layout), noise.seed_sd)
+    return Comparison(
+        means, deviations, covariance + noise.covariance(layout), noise.seed_sd, num_rivals
+    )
 
 
 @dataclass(frozen=True)
