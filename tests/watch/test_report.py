@@ -199,6 +199,7 @@ def test_without_predictions_no_interval_is_claimed(tmp_path: Path) -> None:
     study(tmp_path / "s").write_tables()
     (tmp_path / "s" / "dev_labels.npy").unlink()
     Results(tmp_path / "s", searched_keys=KEYS, versions=VERSIONS).write_tables()
+    (tmp_path / "s" / "verdict.json").unlink()
     text = Page(build_report(tmp_path / "s")).text
     assert "There is no interval" in text
     verdict = text[text.index("Best of 8 configs") : text.index("Filter")]
