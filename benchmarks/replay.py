@@ -25,7 +25,7 @@ from common import write
 from record_curves import CURVES, SEEDS, SPACE
 from rich.progress import track
 
-from sweep.config import Search, load_settings
+from sweep.config import load_settings
 from sweep.core.confirm import Confirmation
 from sweep.core.files import asked_to_stop
 from sweep.core.orchestrator import Sweep
@@ -37,6 +37,7 @@ from sweep.core.trial import Evaluated, Evaluation, Finished, Outcome, Paused, R
 from sweep.execute.in_process import InProcess
 from sweep.results import Results
 from sweep.search import OptunaSearch
+from sweep.settings import Search
 
 SPACE_OF_TABLE = parse_space(SPACE, valid_keys=SEARCHABLE_KEYS)
 

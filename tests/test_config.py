@@ -280,7 +280,7 @@ def test_option_of_a_group_means_what_it_means_on_the_command_line() -> None:
 
 
 def test_cmaes_without_its_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweep.config.find_spec", lambda name: None)
+    monkeypatch.setattr("sweep.settings_checks.find_spec", lambda name: None)
     ranges = "{lora.lora_dropout:{low:0,high:0.3},trainer.weight_decay:{low:0.0,high:0.1}}"
     with pytest.raises(ConfigError, match=r"sweep\[cmaes\]"):
         settings("search=cmaes", f"search.space={ranges}")

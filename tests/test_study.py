@@ -63,6 +63,15 @@ def test_changed_setting_is_refused_with_key_old_and_new_value(
     assert (tmp_path / "config.yaml").read_text(encoding="utf-8") == before
 
 
+def test_study_begun_before_a_key_existed_had_its_default(tmp_path: Path) -> None:
+    open_folder(tmp_path, SETTINGS, resume="continue")
+    grown = changed(search__race=True)
+    defaults = {"search": {"race": True, "space": {}}}
+    open_folder(tmp_path, grown, resume="continue", defaults=defaults)
+    with pytest.raises(StudyError, match=r"`search.race` was True, now False"):
+        open_folder(tmp_path, changed(search__race=False), resume="continue", defaults=defaults)
+
+
 def test_where_it_runs_may_change(tmp_path: Path) -> None:
     open_folder(tmp_path, SETTINGS, resume="continue")
     open_folder(tmp_path, changed(executor__workers=1), resume="continue")

@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sweep.config import Settings
 from sweep.core.recipe import Recipe
 from sweep.core.space import Params
 from sweep.execute.processes import in_fresh_process, warm_up
 from sweep.forecast import Plan, PlannedConfig, write_plan
+from sweep.parts import confirmation_of, num_threads, num_workers
 from sweep.preflight import preflight, with_settled_precision
-from sweep.start import confirmation_of, num_threads, num_workers
+from sweep.settings import Settings
 from sweep.train.cost import relative_cost, relative_memory
 from sweep.train.data import load_split
 from sweep.train.memory import memory_for_workers

@@ -22,6 +22,7 @@ Resume = Literal["continue", "extend", "restart"]
 
 #: Settings that may change between starts without changing any result.
 _FREE = (
+    "baseline",
     "confirm",
     "executor",
     "tracking",
@@ -103,11 +104,20 @@ def is_driven(folder: Path) -> bool:
         return True
 
 
-def open_folder(folder: Path, settings: Mapping[str, Any], *, resume: Resume) -> None:
+def open_folder(
+    folder: Path,
+    settings: Mapping[str, Any],
+    *,
+    resume: Resume,
+    defaults: Mapping[str, Any] | None = None,
+) -> None:
     """Make the folder ready for these settings, or refuse.
 
     `settings` are the resolved configuration with the fingerprints of data and model. They
     are compared with those that the study was begun with and written to `config.yaml`.
+
+    Args:
+        defaults: Of every key: what a study had that was begun before there was such a key.
 
     Raises:
         StudyError: a setting differs that decides results; names key, old and new value.
@@ -117,7 +127,7 @@ def open_folder(folder: Path, settings: Mapping[str, Any], *, resume: Resume) ->
     path = folder / "config.yaml"
     if path.exists():
         old = yaml.safe_load(path.read_text(encoding="utf-8"))
-        _refuse_changes(folder, old, _plain(settings), resume=resume)
+        _refuse_changes(folder, old, _plain(settings), resume=resume, defaults=defaults or {})
     content = {**_plain(settings), "versions": versions()}
     write_text(path, yaml.safe_dump(content, allow_unicode=True, sort_keys=False))
 
@@ -137,10 +147,17 @@ def _move_aside(folder: Path) -> None:
 
 
 def _refuse_changes(
-    folder: Path, old: Mapping[str, Any], new: Mapping[str, Any], *, resume: Resume
+    folder: Path,
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    *,
+    resume: Resume,
+    defaults: Mapping[str, Any],
 ) -> None:
     allowed = _FREE + (_EXTENDABLE if resume == "extend" else ())
     before, after = _flatten(old), _flatten(new)
+    known = _flatten(_plain(defaults))
+    before |= {key: known[key] for key in after if key in known and key not in before}
     changed = [
         key
         for key in sorted(before.keys() | after.keys())

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from sweep.config import Settings
 from sweep.core.pruning import Ended, pruning_audit
 from sweep.core.trial import RunState
 from sweep.results import Record, Results
+from sweep.settings import Settings
 
 
 def folded_lines(folded: Sequence[int]) -> list[str]:

@@ -1,0 +1,253 @@
+"""The parts of a sweep, each built from its settings. Knows all rooms and runs nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from sweep.core.confirm import Confirmation
+from sweep.core.files import replacing_file, write_text
+from sweep.core.orchestrator import Sweep
+from sweep.core.ports import Executor, Watcher
+from sweep.core.rules import Rules
+from sweep.execute.cores import physical_cores
+from sweep.execute.in_process import InProcess
+from sweep.execute.processes import Processes
+from sweep.findings import write_findings
+from sweep.preflight import Preflight
+from sweep.results import Results
+from sweep.search import OptunaSearch
+from sweep.settings import Executor as ExecutorSettings
+from sweep.settings import Settings
+from sweep.study import settings_of, versions
+from sweep.train.cost import relative_cost
+from sweep.train.packable import pack_key
+from sweep.train.runs import train_pack
+from sweep.watch.console import ConsoleWatcher
+from sweep.watch.report import ReportWatcher, study_media
+from sweep.watch.wandb_log import WandbWatcher
+from sweep.watch.wandb_values import StudyLog
+
+#: Runs in a GPU's pack unless told otherwise; a pack that does not fit is halved.
+_GPU_PACK = 32
+
+
+def search_of(settings: Settings) -> OptunaSearch:
+    return OptunaSearch(
+        settings.folder / "study.db",
+        name=settings.name,
+        space=settings.space,
+        sampler=settings.search.sampler,
+        num_trials=settings.search.n_trials,
+        seeds=settings.search.seeds,
+        sampler_seed=settings.search.sampler_seed,
+        pruner=settings.search.pruner,
+        reduction=settings.search.reduction,
+        objectives=settings.objectives,
+        first=settings.first_points(),
+        cost=lambda params: relative_cost(settings.expand(params, settings.search.seeds[0])),
+    )
+
+
+def sweep_of(
+    settings: Settings,
+    search: OptunaSearch,
+    results: Results,
+    watchers: Sequence[Watcher],
+    halt: Callable[[], bool],
+) -> Sweep:
+    runs = _num_runs(settings) or search.num_trials * len(settings.search.seeds)
+    return Sweep(
+        study=settings.name,
+        search=search,
+        executor=_executor(
+            settings.executor,
+            settings.folder,
+            runs=runs,
+            most=_largest_pack(settings),
+        ),
+        records=results,
+        watchers=watchers,
+        expand=settings.expand,
+        pack_key=pack_key,
+        rules=_rules(settings, runs=runs),
+        halt=halt,
+        num_runs=runs,
+    )
+
+
+def _rules(settings: Settings, *, runs: int) -> Rules:
+    """How much every config is trained, in a search of so many runs."""
+    search = settings.search
+    return Rules(
+        seeds=search.seeds,
+        # The race is for the best score alone.
+        race=search.race and len(settings.objectives) == 1,
+        reduction=search.reduction if search.pruner == "halving" else None,
+        audit=search.audit,
+        objectives=settings.objectives,
+        confirmation=confirmation_of(settings, runs=runs),
+    )
+
+
+def confirmation_of(settings: Settings, *, runs: int) -> Confirmation:
+    """What follows a search of so many runs."""
+    confirm = settings.confirm
+    return Confirmation(
+        top=confirm.top,
+        seeds=confirm.seeds,
+        baseline=settings.baseline_id,
+        most=int(confirm.share * runs),
+    )
+
+
+def _num_runs(settings: Settings) -> int | None:
+    """Distinct runs of a grid; what a sampler will draw is not known."""
+    if settings.search.sampler != "grid":
+        return None
+    seeds = settings.search.seeds
+    return len({settings.expand(p, s).run_id for p in settings.space.grid() for s in seeds})
+
+
+def _executor(settings: ExecutorSettings, folder: Path, *, runs: int, most: int) -> Executor:
+    """One worker per GPU with large packs; without one, a worker per core with packs of one.
+
+    A small encoder leaves a GPU idle and keeps a core busy. A core is pinned only where all are
+    taken: two sweeps that each take half of a machine would choose the same half.
+    """
+    import torch
+
+    runs_dir = (folder / "runs").resolve()
+    gpus, cores = torch.cuda.device_count(), physical_cores()
+    pack_size = settings.pack_size or (_GPU_PACK if gpus else 1)
+    pack_size = min(pack_size, most)
+    if settings.kind == "in_process":
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+        return InProcess(train_pack, runs_dir=runs_dir, pack_size=pack_size)
+    asked = _asked_workers(settings)
+    threads = _threads(settings)
+    pinned = not gpus and threads == 1 and asked == len(cores) and hasattr(os, "sched_setaffinity")
+    return Processes(
+        train_pack,
+        runs_dir=runs_dir,
+        logs_dir=(folder / "logs").resolve(),
+        workers=min(asked, runs),
+        threads=threads,
+        gpus=gpus,
+        cores=cores if pinned else (),
+        pack_size=pack_size,
+    )
+
+
+def recorded(settings: Settings) -> dict[str, Any]:
+    """What a study remembers of its settings."""
+    content = dataclasses.asdict(settings)
+    del content["mode"]
+    # Whoever reads the study's folder compares with this config.
+    return {**content, "baseline": settings.baseline_id}
+
+
+def num_workers(settings: Settings) -> int:
+    """Runs that train at the same time, packs apart."""
+    return 1 if settings.executor.kind == "in_process" else _asked_workers(settings.executor)
+
+
+def num_threads(settings: Settings) -> int:
+    """Of torch's pool in each worker."""
+    import torch
+
+    if settings.executor.kind == "in_process":
+        return settings.executor.threads or torch.get_num_threads()
+    return _threads(settings.executor)
+
+
+def _threads(settings: ExecutorSettings) -> int:
+    return settings.threads or max(1, len(physical_cores()) // _asked_workers(settings))
+
+
+def _asked_workers(settings: ExecutorSettings) -> int:
+    import torch
+
+    return settings.workers or torch.cuda.device_count() or len(physical_cores())
+
+
+def _largest_pack(settings: Settings) -> int:
+    """A sampler that learns must see scores before it has drawn everything."""
+    search = settings.search
+    learns = search.sampler in ("tpe", "gp", "cmaes", "nsga2")
+    return max(1, search.n_trials // 4) if learns else 1_000_000
+
+
+def watchers_of(
+    settings: Settings, results: Results, console: Console, *, mode: Any, say: Callable[[str], None]
+) -> list[Watcher]:
+    """Who is told what happens.
+
+    Args:
+        mode: Of wandb, resolved.
+        say: Shows the user a line.
+    """
+    watchers: list[Watcher] = [ConsoleWatcher(console), ReportWatcher(settings.folder)]
+    if mode != "disabled":
+        watchers.append(
+            WandbWatcher(
+                settings.folder,
+                mode=mode,
+                project=settings.tracking.project,
+                entity=settings.tracking.entity,
+                timeout_s=settings.tracking.timeout_s,
+                searched_keys=settings.space.keys,
+                read_study=lambda: _study_log(settings, results),
+                on_url=results.set_wandb_url,
+                say=say,
+            )
+        )
+    return watchers
+
+
+def _study_log(settings: Settings, results: Results) -> StudyLog:
+    """For the study's own wandb run, once everything is trained."""
+    write_findings(results.search_board(), settings.folder, keys=settings.space.keys)
+    return StudyLog(results.table(), *study_media(settings.folder))
+
+
+def new_results(settings: Settings, checks: Preflight) -> Results:
+    with replacing_file(settings.folder / "dev_labels.npy") as path:
+        np.save(path, checks.dev_labels)
+    found = json.dumps(checks.guard.to_json(), indent=2, ensure_ascii=False)
+    write_text(settings.folder / "guard.json", found)
+    return Results(
+        settings.folder,
+        searched_keys=settings.space.keys,
+        versions=versions(),
+        objectives=settings.objectives,
+        search_seeds=settings.search.seeds,
+        baseline=settings.baseline_id,
+    )
+
+
+def stored_results(folder: Path) -> Results:
+    """The records of a study that is not being driven."""
+    from sweep.core.objectives import parse_objectives
+    from sweep.core.recipe import SEARCHABLE_KEYS
+    from sweep.core.space import parse_space
+
+    content = settings_of(folder)
+    space = parse_space(content["search"]["space"], valid_keys=SEARCHABLE_KEYS)
+    objectives = parse_objectives(content["search"].get("objectives", ["pearson:max"]))
+    return Results(
+        folder,
+        searched_keys=space.keys,
+        versions=content["versions"],
+        objectives=objectives,
+        search_seeds=content["search"]["seeds"],
+        baseline=content.get("baseline"),
+    )
