@@ -101,9 +101,17 @@ def scores(sample: Sample, labels: Floats) -> list[float]:
 
 
 def judge_runs(
-    task: Task, samples: dict[int, Sample], *, search: dict[int, float] | None = None
+    task: Task,
+    samples: dict[int, Sample],
+    *,
+    search: dict[int, float] | None = None,
+    searched: dict[int, Sample] | None = None,
 ) -> Judged:
-    """The verdict over these runs, by the code of the program."""
+    """The verdict over these runs, by the code of the program.
+
+    Args:
+        search: Scores of the search, where these runs confirm it, and its runs as `searched`.
+    """
     configs = [
         Contender(
             str(k),
@@ -119,10 +127,21 @@ def judge_runs(
     ]
     order = judged(ranked(configs))
     numbers = [int(c.config_id) for c in order]
-    comparison = compare([samples[k] for k in numbers], task.labels, num_rivals=task.design.configs)
+    comparison = compare(
+        [samples[k] for k in numbers],
+        task.labels,
+        num_rivals=task.design.configs,
+        noise_from=[joined(searched[k], samples[k]) for k in numbers] if searched else None,
+    )
     verdict = judge(configs, comparison, baseline=str(BASELINE))
     assert verdict is not None
     return Judged(numbers, {int(c.config_id): c.mean for c in order}, comparison, verdict)
+
+
+def joined(one: Sample, other: Sample) -> Sample:
+    """A config's runs on both sets of seeds."""
+    predictions = np.concatenate([one.predictions, other.predictions])
+    return Sample((*one.seeds, *other.seeds), predictions)
 
 
 def one_sweep(design: Design, rng: np.random.Generator) -> dict[str, float]:
@@ -134,7 +153,7 @@ def one_sweep(design: Design, rng: np.random.Generator) -> dict[str, float]:
         chosen = dict.fromkeys([*search.order[:3], BASELINE])
         fresh = range(100, 100 + design.confirm)
         again = {k: task.sample(k, fresh) for k in chosen}
-        found = judge_runs(task, again, search=search.means)
+        found = judge_runs(task, again, search=search.means, searched=samples)
     return {**_claims(task, found), **_intervals(task, found), **_scores(task, search, found)}
 
 

@@ -154,6 +154,7 @@ def _contender(
         train_seconds=fmean(seconds) if seconds else None,
         search_mean=fmean(map(_score, search)) if search else None,
         confirmed=bool(fresh),
+        all_seeds=tuple(_seed(pair) for pair in group),
     )
 
 
@@ -163,16 +164,28 @@ def _comparison(group: Sequence[Contender], folder: Path, *, num_rivals: int) ->
     if not group or not path.exists():
         return None
     try:
-        samples = [Sample(c.seeds, _predictions(c, folder)) for c in group]
+        samples = [Sample(c.seeds, _predictions(c, folder, c.seeds)) for c in group]
+        noise_from = _with_all_seeds(group, folder)
     except OSError as error:
         logger.warning("No intervals in the leaderboard: %s", error)
         return None
     labels = np.asarray(np.load(path), dtype=np.float64)
-    return compare(samples, labels, num_rivals=num_rivals)
+    return compare(samples, labels, num_rivals=num_rivals, noise_from=noise_from)
 
 
-def _predictions(config: Contender, folder: Path) -> Floats:
-    runs = [folder / "runs" / f"{config.config_id}-s{seed}" for seed in config.seeds]
+def _with_all_seeds(group: Sequence[Contender], folder: Path) -> list[Sample] | None:
+    """Confirmed configs with the runs of the search as well; None where there is nothing to add."""
+    seeds = [c.all_seeds or c.seeds for c in group]
+    if seeds == [c.seeds for c in group]:
+        return None
+    return [
+        Sample(known, _predictions(config, folder, known))
+        for config, known in zip(group, seeds, strict=True)
+    ]
+
+
+def _predictions(config: Contender, folder: Path, seeds: Sequence[int]) -> Floats:
+    runs = [folder / "runs" / f"{config.config_id}-s{seed}" for seed in seeds]
     return np.stack([np.load(run / "predictions.npy") for run in runs]).astype(np.float64)
 
 

@@ -195,3 +195,16 @@ def test_a_lead_among_those_chosen_from_many_is_less_sure() -> None:
     chosen = compare(samples, LABELS, num_rivals=24).lead_over(1)
     assert chosen[0] == alone[0]
     assert chosen[1] < alone[1] < alone[2] < chosen[2]
+
+
+def test_all_seeds_tell_of_the_seed_s_noise_and_none_of_them_moves_a_mean() -> None:
+    rng = np.random.default_rng(21)
+    runs = [np.stack([noisy(LABELS, 1.0, 100 * k + s) for s in range(5)]) for k in range(3)]
+    runs = [r + rng.normal(scale=0.3, size=(5, 1)) for r in runs]
+    few = [Sample((3, 4), r[3:]) for r in runs]
+    alone = compare(few, LABELS)
+    more = compare(few, LABELS, noise_from=[Sample(tuple(range(5)), r) for r in runs])
+    assert np.allclose(alone.means, more.means)
+    whole = compare([Sample(tuple(range(5)), r) for r in runs], LABELS)
+    assert more.seed_sd == pytest.approx(whole.seed_sd)
+    assert alone.seed_sd != pytest.approx(whole.seed_sd)

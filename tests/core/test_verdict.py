@@ -80,7 +80,7 @@ def test_cheapest_of_the_tied_is_recommended_with_what_it_saves() -> None:
     verdict = study(EQUAL | {"bad": 3.0}, params={"a": 4000, "b": 4000, "c": 4000, cheap: 1000})
     assert verdict.recommended == cheap
     assert (
-        f"label {cheap} is as good as the best, at a quarter of the LoRA parameters"
+        f"label {cheap} can't be told from the best, at a quarter of the LoRA parameters"
         in (verdict.sentences[0])
     )
     assert "3 of 4 configs can't be told apart" in verdict.sentences[0]
@@ -197,3 +197,43 @@ def test_unknown_cost_counts_as_dear() -> None:
     assert (
         known.cost < replace(known, train_seconds=None).cost < replace(known, lora_params=None).cost
     )
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(0.8, 1.6), min_size=2, max_size=6), st.sampled_from([(0,), (0, 1)]))
+def test_what_is_recommended_is_tied_and_not_behind_in_a_pair_of_its_own(
+    noises: list[float], seeds: tuple[int, ...]
+) -> None:
+    samples = [sample(noise, seeds, i) for i, noise in enumerate(sorted(noises))]
+    configs = [contender(str(i), found, params=100 - i) for i, found in enumerate(samples)]
+    order = judged(ranked(configs))
+    ranking = [samples[int(c.config_id)] for c in order]
+    comparison = compare(ranking, LABELS)
+    verdict = judge(configs, comparison, baseline=None)
+    assert verdict is not None
+    assert verdict.recommended in verdict.tie_set
+    place = [c.config_id for c in order].index(verdict.recommended)
+    gaps = comparison.deviations[:, 0] - comparison.deviations[:, place]
+    ahead = comparison.means[0] - comparison.means[place]
+    assert ahead <= np.quantile(gaps, 0.975) + 1e-9
+
+
+def test_config_far_behind_is_not_recommended_because_little_is_known() -> None:
+    """Ties allow for all that were searched; a replacement for the best has to stand a look at
+    the two alone."""
+    rng = np.random.default_rng(5)
+    comparison = Comparison(
+        means=np.array([0.86, 0.85, 0.79]),
+        deviations=rng.normal(scale=0.02, size=(2000, 3)),
+        covariance=np.eye(3) * 0.02**2,
+        seed_sd=0.02,
+        num_rivals=24,
+    )
+    configs = [
+        Contender(name, name, (1, 2), (mean, mean), lora_params=params)
+        for name, mean, params in (("best", 0.86, 4000), ("near", 0.85, 2000), ("far", 0.79, 500))
+    ]
+    verdict = judge(configs, comparison, baseline=None)
+    assert verdict is not None
+    assert "far" in verdict.tie_set
+    assert verdict.recommended == "near"

@@ -85,6 +85,18 @@ class Comparison:
             tied[control] = any(ahead[control] <= limit * errors[control] for limit in limits)
         return tied
 
+    @cached_property
+    def near(self) -> NDArray[np.bool_]:
+        """Configs that the first is not ahead of by a 95 % interval of the two alone, `[K]`.
+
+        Fewer than `tied`: that set must not lose the best one to chance, however little is known.
+        What is handed over in the best one's place should not look worse by any measure.
+        """
+        ahead, errors = self.means[0] - self.means, self._errors(0)
+        gaps = self.deviations[:, [0]] - self.deviations
+        limits = np.quantile(gaps, 1 - ERROR, axis=0)
+        return np.asarray((ahead <= limits) | (ahead < _NOTHING) & (errors < _NOTHING)) & self.tied
+
     def lead_over(self, control: int) -> tuple[float, float, float]:
         """Difference of the first config from another, with its 95 % interval.
 
@@ -148,21 +160,32 @@ def resampled_pearson(predictions: Floats, labels: Floats, weights: Floats) -> F
 
 
 def compare(
-    samples: Sequence[Sample], labels: Floats, *, seed: int = 0, num_rivals: int | None = None
+    samples: Sequence[Sample],
+    labels: Floats,
+    *,
+    seed: int = 0,
+    num_rivals: int | None = None,
+    noise_from: Sequence[Sample] | None = None,
 ) -> Comparison:
-    """Compare configs, the leading one first, on the dev labels `[N]`; `seed` is that of the
-    resamples, `num_rivals` the number of configs that these were chosen from.
+    """Compare configs, the leading one first, on the dev labels `[N]`.
+
+    Args:
+        seed: Of the resamples.
+        num_rivals: Number of configs that these were chosen from.
+        noise_from: The same configs with all their seeds, for the variance between seeds; their
+            means are of `samples` alone. None takes `samples`.
 
     Sources: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 16; for
     the variance of two crossed samples Gallas, Academic Radiology 13 (2006), 353-362.
     """
-    runs = np.concatenate([sample.predictions for sample in samples])
-    scores = resampled_pearson(runs, labels, np.full((1, len(labels)), 1 / len(labels)))[0]
-    resampled = resampled_pearson(runs, labels, resampling_weights(len(labels), seed=seed))
-    # Where a resample leaves nothing that varies, there is nothing that correlates either.
-    by_items = np.nan_to_num(resampled) - np.nan_to_num(scores)
+    weights = resampling_weights(len(labels), seed=seed)
+    scores, by_items = _resampled(samples, labels, weights)
     layout = _Layout.of([sample.seeds for sample in samples])
-    noise = _SeedNoise.of(scores, by_items, layout)
+    if noise_from is None:
+        noise = _SeedNoise.of(scores, by_items, layout)
+    else:
+        all_seeds = _Layout.of([sample.seeds for sample in noise_from])
+        noise = _SeedNoise.of(*_resampled(noise_from, labels, weights), all_seeds)
     means = np.nan_to_num(scores) @ layout.shares
     means[np.isnan(scores).astype(np.float64) @ layout.shares > 0] = np.nan
     by_items = by_items @ layout.shares
@@ -172,6 +195,15 @@ def compare(
     return Comparison(
         means, deviations, covariance + noise.covariance(layout), noise.seed_sd, num_rivals
     )
+
+
+def _resampled(samples: Sequence[Sample], labels: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Pearson of each run `[R]`, and how far each resample is from it `[B, R]`."""
+    runs = np.concatenate([sample.predictions for sample in samples])
+    scores = resampled_pearson(runs, labels, np.full((1, len(labels)), 1 / len(labels)))[0]
+    # Where a resample leaves nothing that varies, there is nothing that correlates either.
+    resampled = np.nan_to_num(resampled_pearson(runs, labels, weights))
+    return scores, resampled - np.nan_to_num(scores)
 
 
 @dataclass(frozen=True)

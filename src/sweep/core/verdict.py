@@ -26,6 +26,8 @@ class Contender:
     train_seconds: float | None = None
     search_mean: float | None = None
     confirmed: bool = False
+    #: Of a confirmed config also those of the search: for the luck of the seed all of them tell.
+    all_seeds: tuple[int, ...] | None = None
 
     @cached_property
     def mean(self) -> float:
@@ -107,11 +109,12 @@ def judge(
         return None
     enough = has_enough_seeds(order)
     best = order[0]
-    tied = [True] + [False] * (len(order) - 1)
+    tied = near = [True] + [False] * (len(order) - 1)
     if comparison is not None:
-        tied = comparison.tied.tolist()
+        tied, near = comparison.tied.tolist(), comparison.near.tolist()
     ties = [c for c, is_tied in zip(order, tied, strict=True) if is_tied and c.config_id in enough]
-    recommended = min(ties, key=lambda c: c.cost)
+    close = [c for c, is_near in zip(order, near, strict=True) if is_near and c in ties]
+    recommended = min(close, key=lambda c: c.cost)
     base = next((c for c in order if c.config_id == baseline), None)
     versus = None
     if comparison is not None and base is not None and base is not best:

@@ -24,7 +24,7 @@ def in_words(
     spoken = [
         _best(verdict, by_id, num_judged, interval),
         _baseline(verdict, by_id),
-        _luck(verdict, by_id, len(contenders), num_judged),
+        _luck(verdict, by_id, num_judged),
     ]
     return replace(verdict, sentences=tuple(sentence for sentence in spoken if sentence))
 
@@ -51,7 +51,7 @@ def _best(
     if use is best:
         return f"{best.label} is best ({score}). {tied}; it is the cheapest of them."
     return (
-        f"{use.label} is as good as the best{_at(use, best)}: {use.mean:.4f} against "
+        f"{use.label} can't be told from the best{_at(use, best)}: {use.mean:.4f} against "
         f"{best.mean:.4f} of {best.label} ({score.partition(', ')[2]}). {tied}."
     )
 
@@ -85,9 +85,7 @@ def _baseline(verdict: Verdict, by_id: Mapping[str, Contender]) -> str:
     return f"Nothing beats {default} for sure: the best is {ahead} from it."
 
 
-def _luck(
-    verdict: Verdict, by_id: Mapping[str, Contender], num_configs: int, num_judged: int
-) -> str:
+def _luck(verdict: Verdict, by_id: Mapping[str, Contender], num_judged: int) -> str:
     """The noise floor, and what choosing the best does to its score."""
     if verdict.dev_sd is None:
         return ""
@@ -105,10 +103,9 @@ def _luck(
         )
     if verdict.expected_score is None or num_judged == 1:
         return f"{noise}."
-    chosen = "confirmed" if verdict.confirmed else f"{num_configs}"
     return (
-        f"{noise}; the best of the {chosen}, chosen without a seed, scores "
-        f"{verdict.expected_score:.4f} on that seed."
+        f"{noise}; on seeds that had no say in choosing it, the best scores "
+        f"{verdict.expected_score:.4f}."
     )
 
 
