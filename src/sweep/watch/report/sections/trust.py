@@ -69,15 +69,12 @@ def test(study: Study) -> Section | None:
     if not content:
         return None
     rows = {name: value for name, value in content.items() if isinstance(value, Mapping)}
-    said = content.get("sentences", ())
-    plain = {
-        name.replace("_", " "): _text(value)
-        for name, value in content.items()
-        if name not in rows and name != "sentences" and not isinstance(value, list)
-    }
-    facts = {"plain": plain}
+    # Made for the terminal, where columns are aligned by spaces.
+    said = tuple(" ".join(sentence.split()) for sentence in content.get("sentences", ()))
+    looks = content.get("looks") or 1
+    note = f"Scored for {looks} adapters: every look makes it say less." if looks > 1 else ""
     table = _table(rows, study.labels) if rows else None
-    return Section("test", "Test scores", sentences=tuple(said), table=table, facts=facts)
+    return Section("test", "Test scores", sentences=said, note=note, table=table)
 
 
 def _example(example: object) -> str:
