@@ -29,6 +29,7 @@ from sweep.summary import (
     folded_lines,
     halted_lines,
     pruning_lines,
+    recommended_lines,
     used_up_lines,
     verdict_lines,
 )
@@ -166,7 +167,8 @@ def _sum_up(settings: Settings, results: Results, console: Console) -> int:
     if board.empty:
         _say(console, "No run finished.", f"logs: {folder / 'logs'}")
         return EXIT_NONE_FINISHED
-    _say(console, *_verdict(settings, results, board))
+    _say(console, *_verdict(settings, results, board), wrap=True)
+    _say(console, *recommended_lines(results, folder))
     _say(console, *_handed_over(settings, results, console))
     return EXIT_SOME_FAILED if failed else EXIT_DONE
 
@@ -186,7 +188,7 @@ def _verdict(settings: Settings, results: Results, board: pd.DataFrame) -> list[
     """Which config to use, what matters, and what the search's short cuts cost."""
     effects = write_findings(results.search_board(), settings.folder, keys=settings.space.keys)
     return [
-        *verdict_lines(results, settings.folder),
+        *verdict_lines(results),
         *matters_line(effects),
         *pruning_lines(results.records(), board),
         *compare_with_plan(settings.folder, results.records()),
@@ -216,6 +218,7 @@ def _handed_over(settings: Settings, results: Results, console: Console) -> list
     ]
 
 
-def _say(console: Console, *lines: str) -> None:
+def _say(console: Console, *lines: str, wrap: bool = False) -> None:
+    """Print lines; sentences may `wrap` at words on a terminal, paths and commands stay whole."""
     for line in lines:
-        console.print(Text(line), soft_wrap=True)
+        console.print(Text(line), soft_wrap=not (wrap and console.is_terminal))

@@ -83,13 +83,18 @@ def pruning_lines(records: Sequence[Record], board: pd.DataFrame) -> list[str]:
     return lines
 
 
-def verdict_lines(results: Results, folder: Path) -> list[str]:
-    """The verdict in sentences, and how to get the recommended config where it isn't the best."""
+def verdict_lines(results: Results) -> list[str]:
+    """The verdict in sentences."""
     verdict = results.verdict()
-    if verdict is None:
+    return ["", *verdict.sentences] if verdict else []
+
+
+def recommended_lines(results: Results, folder: Path) -> list[str]:
+    """How to get the recommended config where it isn't the best one, which is exported anyway."""
+    verdict = results.verdict()
+    if verdict is None or verdict.recommended == verdict.best:
         return []
-    lines = ["", *verdict.sentences]
     run = results.best_run(verdict.recommended)
-    if run is not None and verdict.recommended != verdict.best:
-        lines.append(f"recommended: python -m sweep export {folder} --run {run.id}")
-    return lines
+    if run is None:
+        return []
+    return ["", "the recommended one:", f"  python -m sweep export {folder} --run {run.id}"]
