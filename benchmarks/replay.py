@@ -44,10 +44,10 @@ SPACE_OF_TABLE = parse_space(SPACE, valid_keys=SEARCHABLE_KEYS)
 
 @dataclass(frozen=True)
 class Method:
-    """A search, and whether its leaders are confirmed on the other seeds."""
+    """A search, and how many of its leaders are confirmed on the other seeds."""
 
     search: Search
-    confirm: bool = False
+    confirm: int = 0
 
 
 class Recording:
@@ -141,8 +141,9 @@ def one_sweep(recording: Recording, method: Method, number: int) -> dict[str, fl
             rules=Rules(
                 seeds=(0,),
                 reduction=search.reduction if search.pruner == "halving" else None,
+                grace=search.grace,
                 audit=search.audit,
-                confirmation=Confirmation(top=3, seeds=2) if method.confirm else None,
+                confirmation=Confirmation(top=method.confirm, seeds=2),
             ),
         ).run()
         shortfall = recording.shortfall(_choice(results))
@@ -171,12 +172,16 @@ def _choice(results: Results) -> Params:
 
 def methods() -> dict[str, Method]:
     """The default experiment, and what one would else do at about the same price."""
-    asha = load_settings(["+experiment=lora_asha"])[0].search
+    settings = load_settings(["+experiment=lora_asha"])[0]
+    asha, top = settings.search, settings.confirm.top
     return {
-        "lora_asha": Method(asha),
-        "lora_asha, confirmed": Method(asha, confirm=True),
+        "lora_asha": Method(asha, confirm=top),
+        "lora_asha, not confirmed": Method(asha),
+        "lora_asha, cut at the first evaluation": Method(
+            dataclasses.replace(asha, grace=1), confirm=top
+        ),
+        "grid, confirmed": Method(Search(sampler="grid"), confirm=3),
         "grid": Method(Search(sampler="grid")),
-        "grid, confirmed": Method(Search(sampler="grid"), confirm=True),
         "random, 12 configs": Method(Search(sampler="random", n_trials=12)),
         "Optuna TPE, 12 configs": Method(Search(sampler="tpe", n_trials=12)),
         "Optuna TPE + MedianPruner, 18 configs": Method(

@@ -91,6 +91,7 @@ def _rules(settings: Settings, *, runs: int) -> Rules:
         # The race is for the best score alone.
         race=search.race and len(settings.objectives) == 1,
         reduction=search.reduction if search.pruner == "halving" else None,
+        grace=search.grace,
         audit=search.audit,
         objectives=settings.objectives,
         confirmation=confirmation_of(settings, runs=runs),

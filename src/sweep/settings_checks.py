@@ -48,6 +48,8 @@ def _check_search(search: Search) -> None:
         raise ConfigError("`search.n_trials` must be at least 1.", value=search.n_trials)
     if search.reduction < 2:
         raise ConfigError("`search.reduction` must be at least 2.", value=search.reduction)
+    if search.grace < 1:
+        raise ConfigError("`search.grace` must be at least 1 evaluation.", value=search.grace)
     if search.pruner == "halving" and search.sampler not in _INDIFFERENT:
         raise ConfigError(
             "`search.pruner=halving` sees all configs before it ends any.",

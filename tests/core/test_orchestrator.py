@@ -403,6 +403,13 @@ def test_pool_keeps_the_best_at_each_rung() -> None:
     }
 
 
+def test_pool_cuts_nobody_before_the_grace_is_over() -> None:
+    search = ListedSearch([{"r": r} for r in range(1, 10)])
+    executor, records = InstantExecutor(noisy, slots=2, evaluations=9), Memory()
+    sweep_of(search, executor, records, [0], reduction=3, grace=2).run()
+    assert sorted(Counter(executor.steps.values()).items()) == [(2, 6), (6, 2), (9, 1)]
+
+
 @pytest.mark.parametrize("finished", range(1, 9))
 def test_pool_decides_the_same_after_a_stop_between_rungs(finished: int) -> None:
     """What was told is kept; everything else is asked for again, from its first rung."""

@@ -45,22 +45,24 @@ class Promotion:
 class Pool:
     """Curves of all runs, and those that wait at a rung.
 
-    Runs stop at evaluation 1, `reduction`, its square and so on. What was cut, in this start or
-    an earlier one, counts among those that a run is compared with: a decision taken again after
-    an interruption is the same.
+    Runs stop at evaluation `grace`, at `reduction` times as many, and so on. What was cut, in
+    this start or an earlier one, counts among those that a run is compared with: a decision taken
+    again after an interruption is the same.
 
     Args:
         reduction: One in so many goes on; None pauses nothing.
+        grace: Evaluations before the first cut.
     """
 
-    def __init__(self, reduction: int | None) -> None:
+    def __init__(self, reduction: int | None, *, grace: int = 1) -> None:
         self._reduction = reduction
+        self._grace = grace
         self._curves: dict[str, dict[int, float]] = {}
         self._paused: dict[str, tuple[Run, Outcome]] = {}
 
     def entering(self, run: Run) -> Run:
         """The run as it is to be submitted first."""
-        return run if self._reduction is None else replace(run, until=1)
+        return run if self._reduction is None else replace(run, until=self._grace)
 
     def note(self, run_id: str, evaluation: Evaluation) -> None:
         self._curves.setdefault(run_id, {})[evaluation.step] = evaluation.pearson

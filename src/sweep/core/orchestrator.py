@@ -77,7 +77,7 @@ class Sweep:
         self._trial_of: dict[str, int] = {}
         self._folded: list[int] = []
         self._race = Race()
-        self._pool = Pool(rules.reduction)
+        self._pool = Pool(rules.reduction, grace=rules.grace)
         self._audit = Audit(rules.audit)
         #: A run of every config that did not fail.
         self._run_of: dict[str, Run] = {}

@@ -16,8 +16,9 @@ class Rules:
         seeds: A trial's value is the mean over them.
         race: Seeds are trained one after the other, the next only while the config may still
             be the best; else all at once.
-        reduction: Successive halving of the whole pool keeps the best 1 in so many at the first
-            evaluation, and again each time a run has had so many times more; None keeps all.
+        reduction: Successive halving of the whole pool keeps the best 1 in so many at evaluation
+            `grace`, and again each time a run has had so many times more; None keeps all.
+        grace: Evaluations before the first cut.
         audit: Share of the trials to be pruned that is trained on all the same; one at least.
         objectives: What a trial's value is made of.
         confirmation: What follows the search; None leaves it at that.
@@ -26,6 +27,7 @@ class Rules:
     seeds: tuple[int, ...]
     race: bool = False
     reduction: int | None = None
+    grace: int = 1
     audit: float = 0.0
     objectives: tuple[Objective, ...] = (PEARSON,)
     confirmation: Confirmation | None = None
