@@ -479,6 +479,11 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
         time.sleep(0.05)
 
 
+def going_with_a_score(study: Path) -> bool:
+    rows = table(study)
+    return bool(rows.loc[rows["state"] == "running", "pearson_last"].notna().any())
+
+
 def num_done(folder: Path) -> int:
     return len(list((folder / "results").glob("*/runs/*/run.json")))
 
@@ -520,7 +525,8 @@ def test_status_and_stop_from_another_terminal(
     arguments += ["executor.workers=1", "trainer.max_steps=4000", "trainer.eval_steps=50"]
     process = start(arguments, home)
     wait_for(lambda: list(study.glob("runs/*/rung.pt")) != [], process)
-    wait_for(lambda: "running" in set(table(study)["state"]), process)
+    # The table follows about a second behind.
+    wait_for(lambda: going_with_a_score(study), process)
     code, out, _ = run("status", str(study), capfd=capfd)
     assert code == 0
     assert f"driven by process {process.pid} on" in out
