@@ -466,6 +466,29 @@ def test_confirmation_saves_seeds_where_there_is_little_room() -> None:
     assert Confirmation(top=3, seeds=5).fresh_seeds(3, used=[2, 0]) == [3, 4, 5, 6, 7]
 
 
+@pytest.mark.parametrize(
+    ("most", "kept"),
+    [
+        (100, ["a", "b", "c", "base"]),
+        (8, ["a", "b", "c", "base"]),
+        (7, ["a", "b", "base"]),
+        (4, ["a", "base"]),
+        (3, []),
+        (0, []),
+    ],
+)
+def test_confirmation_saves_leaders_before_it_has_too_few_seeds(most: int, kept: list[str]) -> None:
+    rule = Confirmation(top=3, seeds=5, baseline="base", most=most)
+    scores = {"d": [0.1], "c": [0.2], "base": [0.0], "a": [0.4], "b": [0.3]}
+    assert rule.configs(scores, tried=scores) == kept
+    assert len(rule.fresh_seeds(len(kept), used=[0])) * len(kept) <= most
+    among = Confirmation(top=3, seeds=5, baseline="c", most=most)
+    assert set(among.configs(scores, tried=scores)) <= {"a", "b", "c"}
+    assert kept == [] or "c" in among.configs(scores, tried=scores)
+    alone = Confirmation(top=1, seeds=5, baseline="a", most=most)
+    assert alone.configs(scores, tried=scores) == (["a"] if most >= 2 else [])
+
+
 @pytest.mark.parametrize(("ranks", "score"), [((4, 8), None), ((4,), 0.5)])
 def test_nothing_is_confirmed_where_nothing_was_chosen(
     ranks: tuple[int, ...], score: float | None

@@ -23,7 +23,7 @@ class Confirmation:
         top: Configs with the best means; 0 confirms nothing.
         seeds: Fresh seeds of each.
         baseline: `config_id` that is always among them, where it was tried, pruned or not.
-        most: Runs at most; seeds are saved where it is too little.
+        most: Runs at most; seeds are saved where it is too little, and then leaders.
     """
 
     top: int
@@ -35,7 +35,8 @@ class Confirmation:
     def most_runs(self) -> int:
         """Runs that it takes where the baseline is not among the leaders."""
         configs = self.top + (self.baseline is not None) if self.top else 0
-        return configs * len(self.fresh_seeds(configs, used=(0,)))
+        kept = self._as_room_allows([str(number) for number in range(configs)])
+        return len(kept) * len(self.fresh_seeds(len(kept), used=(0,)))
 
     def configs(
         self, scores: Mapping[str, Sequence[float]], *, tried: Collection[str]
@@ -49,9 +50,23 @@ class Confirmation:
         leaders = sorted(scores, key=lambda config_id: -fmean(scores[config_id]))[: self.top]
         if not leaders or len(tried) < 2:
             return []
-        if self.baseline is None or self.baseline in leaders or self.baseline not in tried:
-            return leaders
-        return [*leaders, self.baseline]
+        chosen = leaders
+        if self.baseline is not None and self.baseline in tried and self.baseline not in leaders:
+            chosen = [*leaders, self.baseline]
+        return self._as_room_allows(chosen)
+
+    def _as_room_allows(self, chosen: list[str]) -> list[str]:
+        """Fewer leaders rather than too few seeds; a single config of several says nothing."""
+        room = len(chosen)
+        if self.most is not None:
+            room = min(room, self.most // min(_FEWEST_SEEDS, self.seeds))
+        if room < min(2, len(chosen)):
+            return []
+        kept = list(chosen)
+        while len(kept) > room:
+            last = max(i for i, config_id in enumerate(kept) if config_id != self.baseline)
+            del kept[last]
+        return kept
 
     def fresh_seeds(self, num_configs: int, *, used: Sequence[int]) -> list[int]:
         """Seeds that the search has not used; none where there is no room for two of them."""
