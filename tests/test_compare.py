@@ -65,7 +65,7 @@ def test_clear_winner_is_named_whichever_comes_first(
         assert f"verdict {good} is better than {bad} by +0." in text
         assert "paired on 200 pairs" in text
         assert "luck of the seed" in text
-        for part in ("small", "large", "r 2", "r 8"):
+        for part in ("small", "large", "r=2", "r=8"):
             assert part in text
 
 

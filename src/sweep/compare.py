@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sweep.board import words
 from sweep.core.errors import StudyError
 from sweep.core.paired import mean_pearson, paired_difference
+from sweep.core.recipe import Recipe
 from sweep.core.statistics import Floats
 from sweep.study import settings_of
 from sweep.watch.console import compact, duration
@@ -77,7 +79,7 @@ def _contender(folder: Path) -> Contender:
         folder,
         str(row.get("model.path") or settings["model"]["path"]),
         row,
-        ", ".join(f"{key.partition('.')[2]} {row[key]}" for key in keys) or "base settings",
+        words(_recipe(folder / "runs" / names[0]), keys),
         tuple(_load(folder / "runs" / name / "predictions.npy") for name in names),
         _load(folder / "dev_labels.npy"),
         settings.get("fingerprints", {}).get("dev"),
@@ -112,11 +114,12 @@ def _refuse_other_pairs(one: Contender, other: Contender) -> None:
 def _table(contenders: tuple[Contender, ...]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("study", "model", "config", "seeds", "Pearson", "95 % interval", "LoRA", "s"):
-        table.add_column(name, justify="left" if name in ("study", "model", "config") else "right")
+        is_text = name in ("study", "model", "config")
+        table.add_column(name, justify="left" if is_text else "right", overflow="fold")
     for c in contenders:
         score = mean_pearson(c.predictions, c.labels)
         table.add_row(
-            *(Text(text) for text in (c.folder.name, Path(c.model).name, c.words)),
+            *(Text(text) for text in (c.folder.name, _short(c.model), c.words)),
             str(len(c.predictions)),
             f"{score.value:.4f}",
             f"{score.ci_low:.3f} {score.ci_high:.3f}",
@@ -124,6 +127,16 @@ def _table(contenders: tuple[Contender, ...]) -> Table:
             duration(float(c.row["train_seconds"])),
         )
     return table
+
+
+def _short(model: str) -> str:
+    """A Hub name as it is, of a longer path the end."""
+    return "/".join(Path(model.removeprefix("package:")).parts[-2:])
+
+
+def _recipe(run_dir: Path) -> Recipe:
+    content = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
+    return Recipe.from_dict(content["recipe"])
 
 
 def _csv(path: Path) -> pd.DataFrame:
