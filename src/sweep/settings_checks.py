@@ -30,7 +30,6 @@ def check_settings(settings: Settings, *, given: Sequence[str]) -> None:
     _check_sampler(settings)
     _check_confirm(settings.confirm)
     _refuse_mixed_precisions(space)
-    _refuse_searched_judges(space)
     _refuse_other_dev_sets(space)
     _refuse_fixed_and_searched(space, given)
 
@@ -120,18 +119,6 @@ def _refuse_mixed_precisions(space: Space) -> None:
                 "A sweep computes in one precision.",
                 value=f"`trainer.precision` is searched by `{dimension.name}`",
                 way_out="set `trainer.precision=fp32` or `bf16`; for both, run two sweeps",
-            )
-
-
-def _refuse_searched_judges(space: Space) -> None:
-    """Scores on different pairs can't be compared, and no search may see what judges it."""
-    judges = {"data.dev", "data.test", "data.holdout", "data.holdout_seed", "data.on_leak"}
-    for dimension in space.dimensions:
-        for key in judges & set(dimension.keys):
-            raise ConfigError(
-                "What a sweep is judged by can't be searched.",
-                value=f"`{key}` is searched by `{dimension.name}`",
-                way_out=f"set `{key}=...` for the whole sweep",
             )
 
 

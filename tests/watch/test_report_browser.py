@@ -197,7 +197,10 @@ def test_plots_follow_the_page_into_the_dark(opened: Opened) -> None:
     legend = opened.tab.locator("#scores-1-1 .legendtext").first
     for scheme, palette in (("dark", DARK), ("light", LIGHT)):
         opened.tab.emulate_media(color_scheme=scheme)
+        # The plots are drawn anew a moment later; without that the wait runs out.
         sync_api.expect(legend).to_have_css("fill", rgb(palette["muted"]))
+        assert legend.evaluate("one => getComputedStyle(one).fill") == rgb(palette["muted"])
+    assert DARK["muted"] != LIGHT["muted"]
 
 
 def test_prints_without_what_paper_cannot_do(opened: Opened) -> None:
