@@ -136,5 +136,5 @@ def test_leak_is_refused_before_anything_is_made(
     assert run_command([*leaky, "data.on_leak=error"]) == 2
     assert "data.on_leak=drop" in capfd.readouterr().err
     assert run_command([*leaky, "search.space={data.holdout:[0.1,0.2]}", "data.test=null"]) == 2
-    assert "judged by" in capfd.readouterr().err
+    assert "compares scores on one dev set" in capfd.readouterr().err
     assert not (home / "results").exists()
