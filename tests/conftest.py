@@ -117,3 +117,32 @@ def recipe(tiny_model: Path, pair_files: dict[str, Path]) -> Recipe:
             precision="fp32",
         ),
     )
+
+
+@pytest.fixture
+def arguments(tiny_model: Path, pair_files: dict[str, Path]) -> list[str]:
+    """A grid of four configs on the tiny model, a second each."""
+    return [
+        f"model.path={tiny_model}",
+        "data=files",
+        f"data.train={pair_files['train']}",
+        f"data.dev={pair_files['dev']}",
+        "data.max_length=32",
+        "trainer=smoke",
+        "trainer.learning_rate=5e-3",
+        "trainer.precision=fp32",
+        "tracking=disabled",
+        "executor=in_process",
+        "confirm=none",
+        "name=작은_실험",
+        "search.space={lora.r:[2,4],lora.target_modules:[qv,all-linear]}",
+    ]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder with a Korean name to start in."""
+    folder = tmp_path / "내 폴더"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder

@@ -382,6 +382,70 @@ def test_failed_point_of_a_used_up_space_is_tried_again_on_the_next_start(tmp_pa
     assert again.is_used_up
 
 
+def excess_of(limit: int) -> Any:
+    """MB beyond a limit, where a rank takes a MB."""
+    return lambda params: int(params["lora.r"]) - limit
+
+
+def trials_of(folder: Path) -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name="s", storage=f"sqlite:///{folder / 'study.db'}").trials
+
+
+def test_cells_that_do_not_fit_are_noted_as_infeasible_and_not_asked(tmp_path: Path) -> None:
+    for _ in range(2):
+        opened = search(tmp_path, excess=excess_of(8))
+        assert {p["lora.r"] for p, _ in opened.infeasible} == {"16"}
+        for trial in ask_all(opened):
+            assert trial.params["lora.r"] != "16"
+            opened.tell(trial.number, 0.5)
+    noted = [t for t in trials_of(tmp_path) if t.constraints]
+    assert [(t.state.name, t.constraints) for t in noted] == [
+        ("PRUNED", {"excess_memory_mb": 8.0})
+    ] * 2
+    assert all("too large by 8 MB" in t.user_attrs["reason"] for t in noted)
+    assert len(trials_of(tmp_path)) == 6
+    # With more room they are trained after all.
+    grown = search(tmp_path, excess=excess_of(16))
+    assert [t.params["lora.r"] for t in ask_all(grown)] == ["16", "16"]
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc", "tpe", "gp", "nsga2"])
+def test_draws_that_do_not_fit_cost_nothing_of_the_budget(tmp_path: Path, sampler: str) -> None:
+    space = {"lora.r": {"low": 1, "high": 64}, "lora.lora_dropout": {"low": 0.0, "high": 0.5}}
+    arguments: dict[str, Any] = {"sampler": sampler, "num_trials": 14, "excess": excess_of(16)}
+    done = 0
+    for _ in range(2):
+        opened = search(tmp_path, space, **arguments)
+        while done < 14 and (trial := opened.ask()) is not None:
+            assert int(trial.params["lora.r"]) <= 16
+            # More rank is better: what draws by scores is drawn to what does not fit.
+            opened.tell(trial.number, int(trial.params["lora.r"]) / 64)
+            done += 1
+            if done == 7:
+                break
+    assert done == 14
+    assert search(tmp_path, space, **arguments).ask() is None
+    assert all(t.constraints for t in trials_of(tmp_path) if t.params["lora.r"] > 16)
+
+
+def test_space_in_which_nothing_fits_ends_the_search(tmp_path: Path) -> None:
+    space = {"lora.r": {"low": 1, "high": 64}, "lora.lora_dropout": {"low": 0.0, "high": 0.5}}
+    opened = search(tmp_path, space, sampler="tpe", num_trials=5, excess=lambda params: 1.0)
+    assert opened.ask() is None
+    asked = len(opened.infeasible)
+    assert opened.ask() is None
+    assert len(opened.infeasible) == asked
+
+
+def test_config_added_by_hand_that_does_not_fit_takes_no_other_along(tmp_path: Path) -> None:
+    space = {"lora.r": [4, 8, 16, 32]}
+    arguments: dict[str, Any] = {"sampler": "random", "num_trials": 1, "excess": excess_of(16)}
+    opened = search(tmp_path, space, first=[{"lora.r": "4"}], **arguments)
+    add_point(tmp_path, {"lora.r": "32"})
+    assert [t.params["lora.r"] for t in ask_all(opened)] == ["4"]
+    assert [p for p, _ in opened.infeasible] == [{"lora.r": "32"}]
+
+
 def test_finished_grid_is_not_called_used_up(tmp_path: Path) -> None:
     opened = search(tmp_path)
     ask_all(opened)

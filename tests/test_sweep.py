@@ -28,35 +28,6 @@ from sweep.cli import run_command
 SPACE = "search.space={lora.r:[2,4],lora.target_modules:[qv,all-linear]}"
 
 
-@pytest.fixture
-def arguments(tiny_model: Path, pair_files: dict[str, Path]) -> list[str]:
-    """A grid of four configs on the tiny model, a second each."""
-    return [
-        f"model.path={tiny_model}",
-        "data=files",
-        f"data.train={pair_files['train']}",
-        f"data.dev={pair_files['dev']}",
-        "data.max_length=32",
-        "trainer=smoke",
-        "trainer.learning_rate=5e-3",
-        "trainer.precision=fp32",
-        "tracking=disabled",
-        "executor=in_process",
-        "confirm=none",
-        "name=작은_실험",
-        SPACE,
-    ]
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder with a Korean name to start in."""
-    folder = tmp_path / "내 폴더"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
-
-
 def run(*arguments: str, capfd: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     code = run_command(arguments)
     out, err = capfd.readouterr()
@@ -139,9 +110,30 @@ def test_plan_shows_every_config_with_time_and_memory_and_is_compared_in_the_end
         assert config["lora_params"] == rows.loc[config["config_id"], "lora_params"]
         assert config["head_params"] == rows.loc[config["config_id"], "head_params"]
     assert plan["mean_absolute_error"]["seconds"] > 0
-    code, out, _ = run(*arguments, "mode=plan", "search=random", "search.n_trials=9", capfd=capfd)
+    for asked, runs in (3, 3), (9, 4):
+        drawn = [*arguments, "mode=plan", "search=random", f"search.n_trials={asked}"]
+        code, out, _ = run(*drawn, capfd=capfd)
+        assert code == 0
+        assert f"plan {runs} runs" in " ".join(out.split())
+
+
+def test_space_that_is_used_up_goes_on_with_fresh_seeds_if_asked(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments += ["search=random", "search.n_trials=12", "name=used"]
+    code, out, _ = run(*arguments, capfd=capfd)
     assert code == 0
-    assert "plan 9 runs" in " ".join(out.split())
+    assert "used up: all 4 points" in out
+    assert "search.when_used_up=seeds" in out
+    rows = table(home / "results" / "used")
+    assert rows["seed"].tolist() == [0] * 4
+    code, out, _ = run(*arguments, "search.when_used_up=seeds", capfd=capfd)
+    assert code == 0
+    assert "confirming 2 configs, 4 fresh seeds each" in out
+    rows = table(home / "results" / "used")
+    seeds = rows.groupby("config_id")["seed"].apply(sorted).tolist()
+    assert sorted(seeds) == [[0], [0], [0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]
+    assert (rows["state"] == "complete").all()
 
 
 def test_plan_says_what_trains_alone_and_a_sweep_never_mixes_precisions(

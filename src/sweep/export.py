@@ -68,14 +68,14 @@ def export_run(
     merge: bool,
     versions: Mapping[str, str],
     verifier: Callable[[Path], Verified],
-    final_scores: Mapping[str, Any] | None = None,
+    final_scores: Callable[[], Mapping[str, Any] | None] = lambda: None,
 ) -> Verified:
     """Write config, adapter, tokenizer, metrics and card to `to`, after verifying them.
 
     Args:
         verifier: Calls `verify` where nothing of this process can help.
         final_scores: Of this run on test or held-out pairs, for metrics and card; its
-            `sentences` are shown.
+            `sentences` are shown. Asked for after the verification, which others may wait beside.
 
     Raises:
         ExportError: the run kept no adapter, or `to` holds something else.
@@ -101,20 +101,20 @@ def export_run(
             merged = load_adapted(folder, run.recipe, tokenizer).merge_and_unload()
             merged.save_pretrained(str(folder / "merged"))
             tokenizer.save_pretrained(str(folder / "merged"))
-        verified = verifier(folder)
-        lines = [*_order_in_words(verified.asymmetry), *(final_scores or {}).get("sentences", [])]
+        verified, final = verifier(folder), final_scores()
+        lines = [*_order_in_words(verified.asymmetry), *(final or {}).get("sentences", [])]
         card = model_card(
             run,
             outcome,
             study=study,
             versions=versions,
             notes=lines,
-            is_tested=final_scores is not None,
+            is_tested=final is not None,
         )
         write_text(folder / "README.md", card)
         if verified.asymmetry is not None:
             metrics["order_asymmetry"] = dataclasses.asdict(verified.asymmetry)
-        metrics["final_scores"] = final_scores
+        metrics["final_scores"] = final
         write_text(folder / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False))
         return verified
 
@@ -252,12 +252,14 @@ def predicted(
     rows = tokenized(pairs, tokenizer, data)
     rows = rows.remove_columns([c for c in rows.column_names if c == "labels"])
     collate = DataCollatorWithPadding(tokenizer)
-    batches = (
-        collate([rows[i] for i in range(start, min(start + batch_size, len(rows)))])
-        for start in range(0, len(rows), batch_size)
-    )
-    logits = [model(**batch).logits.reshape(-1).double() for batch in batches]
-    return in_label_units(np.asarray(torch.cat(logits).numpy(), dtype=np.float64), data)
+    # Pairs of like length share a batch: of shuffled ones, half can be padding.
+    order = np.argsort([len(row) for row in rows["input_ids"]], kind="stable")
+    logits = np.empty(len(rows), dtype=np.float64)
+    for start in range(0, len(order), batch_size):
+        places = order[start : start + batch_size]
+        found = model(**collate([rows[int(place)] for place in places])).logits
+        logits[places] = found.reshape(-1).double().numpy()
+    return in_label_units(logits, data)
 
 
 def _metrics(

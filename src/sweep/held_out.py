@@ -98,7 +98,7 @@ class FinalScores:
 
 
 def final_scores(
-    folder: Path, exported: Run, complete: Sequence[Run], *, baseline_id: str
+    folder: Path, exported: Run, complete: Sequence[Run], *, baseline_id: str, threads: int
 ) -> FinalScores | None:
     """Score test and held-out pairs, or show what was found before; None without any.
 
@@ -106,13 +106,14 @@ def final_scores(
         exported: The run whose adapter is exported.
         complete: All runs with an adapter.
         baseline_id: The config of the study's base settings.
+        threads: To predict with.
 
     Raises:
         VerificationError: the process that scores has died.
     """
     digests = {
         split: load_split(exported.recipe.data, split).digest()
-        for split in _splits_of(exported.recipe.data)
+        for split in splits_set_aside(exported.recipe.data)
     }
     if not digests:
         return None
@@ -124,7 +125,7 @@ def final_scores(
         for config_id in (exported.recipe.config_id, baseline_id)
     )
     runs = {run.id: run for run in (exported, *config, *baseline)}
-    predictions = _predictions(folder, list(digests), list(runs.values()))
+    predictions = _predictions(folder, list(digests), list(runs.values()), threads=threads)
     found = FinalScores(
         exported.recipe.config_id,
         exported.id,
@@ -151,7 +152,8 @@ def stored_scores(folder: Path) -> FinalScores | None:
         return None
 
 
-def _splits_of(data: Data) -> list[Split]:
+def splits_set_aside(data: Data) -> list[Split]:
+    """What there is beside train and dev."""
     there: dict[Split, object] = {"test": data.test, "holdout": data.holdout}
     return [split for split, named in there.items() if named]
 
@@ -189,12 +191,12 @@ def _scored(
 
 
 def _predictions(
-    folder: Path, splits: Sequence[Split], runs: Sequence[Run]
+    folder: Path, splits: Sequence[Split], runs: Sequence[Run], *, threads: int
 ) -> dict[Split, dict[str, Floats]]:
     """`[N]` of each run on each split, from a process that has trained nothing."""
     adapters = [(run.recipe, (folder / "runs" / run.id).resolve()) for run in runs]
     try:
-        return in_fresh_process(predict_splits, adapters, splits, torch.get_num_threads())
+        return in_fresh_process(predict_splits, adapters, splits, threads)
     except ChildProcessError as death:
         raise VerificationError(f"The process that scores test died: {death}") from None
 

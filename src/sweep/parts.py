@@ -16,7 +16,10 @@ from sweep.core.confirm import Confirmation
 from sweep.core.files import replacing_file, write_text
 from sweep.core.orchestrator import Sweep
 from sweep.core.ports import Executor, Watcher
+from sweep.core.recipe import Recipe
 from sweep.core.rules import Rules
+from sweep.core.space import Params
+from sweep.estimate import MemoryLimit
 from sweep.execute.cores import physical_cores
 from sweep.execute.in_process import InProcess
 from sweep.execute.processes import Processes
@@ -34,12 +37,18 @@ from sweep.watch.console import ConsoleWatcher
 from sweep.watch.report import ReportWatcher, study_media
 from sweep.watch.wandb_log import WandbWatcher
 from sweep.watch.wandb_values import StudyLog
+from sweep.workers import asked_workers, threads_of_each
 
 #: Runs in a GPU's pack unless told otherwise; a pack that does not fit is halved.
 _GPU_PACK = 32
 
 
-def search_of(settings: Settings) -> OptunaSearch:
+def search_of(settings: Settings, limit: MemoryLimit | None = None) -> OptunaSearch:
+    """The search; configs beyond the limit are left out."""
+
+    def excess_mb(params: Params) -> float:
+        return limit.excess_mb(_first_recipe(settings, params)) if limit else 0.0
+
     return OptunaSearch(
         settings.folder / "study.db",
         name=settings.name,
@@ -52,8 +61,13 @@ def search_of(settings: Settings) -> OptunaSearch:
         reduction=settings.search.reduction,
         objectives=settings.objectives,
         first=settings.first_points(),
-        cost=lambda params: relative_cost(settings.expand(params, settings.search.seeds[0])),
+        cost=lambda params: relative_cost(_first_recipe(settings, params)),
+        excess=excess_mb,
     )
+
+
+def _first_recipe(settings: Settings, params: Params) -> Recipe:
+    return settings.expand(params, settings.search.seeds[0])
 
 
 def sweep_of(
@@ -63,7 +77,7 @@ def sweep_of(
     watchers: Sequence[Watcher],
     halt: Callable[[], bool],
 ) -> Sweep:
-    runs = _num_runs(settings) or search.num_trials * len(settings.search.seeds)
+    runs = _num_runs(settings, search) or search.num_trials * len(settings.search.seeds)
     return Sweep(
         study=settings.name,
         search=search,
@@ -106,15 +120,17 @@ def confirmation_of(settings: Settings, *, runs: int) -> Confirmation:
         seeds=confirm.seeds,
         baseline=settings.baseline_id,
         most=int(confirm.share * runs),
+        spare=settings.num_spare_runs,
     )
 
 
-def _num_runs(settings: Settings) -> int | None:
+def _num_runs(settings: Settings, search: OptunaSearch) -> int | None:
     """Distinct runs of a grid; what a sampler will draw is not known."""
     if settings.search.sampler != "grid":
         return None
-    seeds = settings.search.seeds
-    return len({settings.expand(p, s).run_id for p in settings.space.grid() for s in seeds})
+    left_out = [point for point, _ in search.infeasible]
+    cells = [point for point in settings.space.grid() if point not in left_out]
+    return len({settings.expand(p, seed).run_id for p in cells for seed in settings.search.seeds})
 
 
 def _executor(settings: ExecutorSettings, folder: Path, *, runs: int, most: int) -> Executor:
@@ -133,8 +149,7 @@ def _executor(settings: ExecutorSettings, folder: Path, *, runs: int, most: int)
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
         return InProcess(train_pack, runs_dir=runs_dir, pack_size=pack_size)
-    asked = _asked_workers(settings)
-    threads = _threads(settings)
+    asked, threads = asked_workers(settings), threads_of_each(settings)
     pinned = not gpus and threads == 1 and asked == len(cores) and hasattr(os, "sched_setaffinity")
     return Processes(
         train_pack,
@@ -154,30 +169,6 @@ def recorded(settings: Settings) -> dict[str, Any]:
     del content["mode"]
     # Whoever reads the study's folder compares with this config.
     return {**content, "baseline": settings.baseline_id}
-
-
-def num_workers(settings: Settings) -> int:
-    """Runs that train at the same time, packs apart."""
-    return 1 if settings.executor.kind == "in_process" else _asked_workers(settings.executor)
-
-
-def num_threads(settings: Settings) -> int:
-    """Of torch's pool in each worker."""
-    import torch
-
-    if settings.executor.kind == "in_process":
-        return settings.executor.threads or torch.get_num_threads()
-    return _threads(settings.executor)
-
-
-def _threads(settings: ExecutorSettings) -> int:
-    return settings.threads or max(1, len(physical_cores()) // _asked_workers(settings))
-
-
-def _asked_workers(settings: ExecutorSettings) -> int:
-    import torch
-
-    return settings.workers or torch.cuda.device_count() or len(physical_cores())
 
 
 def _largest_pack(settings: Settings) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,17 +12,15 @@ from rich.text import Text
 
 from sweep.core.recipe import Recipe
 from sweep.core.space import Params
-from sweep.execute.processes import in_fresh_process, warm_up
+from sweep.estimate import distinct_configs, measured_estimates
 from sweep.forecast import Plan, PlannedConfig, write_plan
-from sweep.parts import confirmation_of, num_threads, num_workers
+from sweep.parts import confirmation_of
 from sweep.preflight import preflight, with_settled_precision
 from sweep.settings import Settings
-from sweep.train.cost import relative_cost, relative_memory
-from sweep.train.data import load_split
 from sweep.train.memory import memory_for_workers
 from sweep.train.model import targets_of
-from sweep.train.pace import Pace, measure_pace
 from sweep.watch.console import compact, duration, short
+from sweep.workers import num_workers
 
 _SHOWN = 24
 #: Adapter and head of the best evaluation in float32, and twice that for Adam in the rung.
@@ -98,19 +95,22 @@ def _confirmation_line(settings: Settings, plan: Plan) -> list[str]:
 
 def plan_of(settings: Settings, runs: Sequence[PlannedRun]) -> Plan:
     """The whole sweep, from what its configs take."""
+    workers = num_workers(settings)
+    most = memory_for_workers(workers, most_gb=settings.executor.max_memory_gb)
     is_grid = settings.search.sampler == "grid"
-    configs = len(runs) if is_grid else settings.search.n_trials
-    count, workers = configs * len(settings.search.seeds), num_workers(settings)
-    mean = float(np.mean([run.seconds for run in runs]))
+    fitting = [run for run in runs if most is None or (run.peak_memory_mb or 0) <= most]
+    configs = len(fitting) if is_grid else settings.num_configs
+    count = configs * len(settings.search.seeds)
+    mean = float(np.mean([run.seconds for run in fitting or runs]))
     # Sharing out runs of unlike lengths leaves workers idle for half a run at the end.
-    seconds = count * mean / min(workers, count) + (mean / 2 if count > workers else 0.0)
-    most = memory_for_workers(workers)
+    busy = max(1, min(workers, count))
+    seconds = count * mean / busy + (mean / 2 if count > workers else 0.0)
     return Plan(
         workers=workers,
         runs=count,
         seconds=seconds,
         folded_cells=len(settings.space.grid()) - len(runs) if is_grid else 0,
-        infeasible_cells=sum((run.peak_memory_mb or 0) > most for run in runs) if most else 0,
+        infeasible_cells=len(runs) - len(fitting),
         disk_mb=count * max(sum(run.num_parameters) for run in runs) * _BYTES_A_PARAMETER / 1e6,
         configs=tuple(
             PlannedConfig(
@@ -126,53 +126,11 @@ def planned_runs(settings: Settings) -> list[PlannedRun]:
 
     Each distinct training once; what it takes is interpolated between those that were tried.
     """
-    seed = settings.search.seeds[0]
-    is_grid = settings.search.sampler == "grid"
-    points = settings.space.grid() if is_grid else settings.space.corners()
-    found: dict[str, tuple[Params, Recipe]] = {}
-    for point in points:
-        recipe = settings.expand(point, seed)
-        found.setdefault(recipe.config_id, (point, recipe))
-    recipes = [recipe for _, recipe in found.values()]
-    ends = _ends(recipes)
-    paces = _measured(ends, settings)
-    rows = len(load_split(settings.data, "train"))
-    seconds = [p.run_seconds(r, train_rows=rows) for r, p in zip(ends, paces, strict=True)]
-    peaks = [pace.peak_memory_mb for pace in paces]
-    times = _along([relative_cost(r) for r in ends], seconds, [relative_cost(r) for r in recipes])
-    known = [peak for peak in peaks if peak is not None]
-    memory: list[float] | list[None] = [None] * len(recipes)
-    if len(known) == len(ends):
-        memory = _along(
-            list(map(relative_memory, ends)), known, list(map(relative_memory, recipes))
-        )
+    estimates = measured_estimates(settings)
     return [
-        PlannedRun(point, recipe, time, peak)
-        for (point, recipe), time, peak in zip(found.values(), times, memory, strict=True)
+        PlannedRun(point, recipe, estimates.seconds(recipe), estimates.peak_memory_mb(recipe))
+        for point, recipe in distinct_configs(settings)
     ]
-
-
-def _ends(recipes: Sequence[Recipe]) -> list[Recipe]:
-    """The cheapest and the dearest; one where all are alike."""
-    ends = [min(recipes, key=relative_cost), max(recipes, key=relative_cost)]
-    return ends[: 2 if ends[0].config_id != ends[1].config_id else 1]
-
-
-def _measured(recipes: Sequence[Recipe], settings: Settings) -> list[Pace]:
-    """Few steps of each, at the same time where workers will train at the same time."""
-    import torch
-
-    warm_up("sweep.train.pace")
-    together = num_workers(settings) if not torch.cuda.is_available() else 1
-    threads = num_threads(settings)
-    with ThreadPoolExecutor(together) as pool:
-        return list(pool.map(lambda r: in_fresh_process(measure_pace, r, threads), recipes))
-
-
-def _along(known: Sequence[float], values: Sequence[float], wanted: Sequence[float]) -> list[float]:
-    """Values interpolated over what is known to order them."""
-    order = np.argsort(known)
-    return [float(v) for v in np.interp(wanted, np.take(known, order), np.take(values, order))]
 
 
 def _table(runs: Sequence[PlannedRun], *, keys: Sequence[str]) -> Table:

@@ -59,6 +59,9 @@ class Search:
     grace: int = 1
     #: Share of the runs to be pruned that is trained on all the same, to see what pruning costs.
     audit: float = 0.1
+    #: Where a sampler has used its space up before `n_trials`: `stop`, or `seeds`, which trains
+    #: the best configs with fresh seeds for what is left. It may change between starts.
+    when_used_up: Literal["stop", "seeds"] = "stop"
     #: Configs that are tried first: dimension to label or number, or dotted key to value.
     start_with: tuple[dict[str, Any], ...] = ()
     #: Whether a sampler tries the base recipe first, as what is to be beaten: `auto` does where
@@ -92,6 +95,9 @@ class Executor:
     threads: int | None = None
     #: Most runs that a worker trains together on one frozen base; None takes 32 on a GPU, else 1.
     pack_size: int | None = None
+    #: GB that all workers may take together, or on each GPU; configs that are expected to take more
+    #: are not trained. None takes what there is, and expects nothing.
+    max_memory_gb: float | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,22 @@ class Settings:
     @property
     def objectives(self) -> tuple[Objective, ...]:
         return parse_objectives(self.search.objectives)
+
+    @property
+    def num_configs(self) -> int:
+        """Configs of the search: all cells of a grid; what a sampler draws, and no more than the
+        space has."""
+        points = self.space.num_points
+        if self.search.sampler == "grid":
+            return points or 0
+        return min(self.search.n_trials, points or self.search.n_trials)
+
+    @property
+    def num_spare_runs(self) -> int:
+        """What `n_trials` leaves for more seeds where the space has no more configs."""
+        if self.search.when_used_up == "stop" or self.search.sampler == "grid":
+            return 0
+        return (self.search.n_trials - self.num_configs) * len(self.search.seeds)
 
     def recipe(self, seed: int) -> Recipe:
         """The recipe that the space starts from."""

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 from sweep.core.errors import ConfigError
 from sweep.core.space import Range, Space
-from sweep.settings import Confirm, Search, Settings
+from sweep.settings import Confirm, Executor, Search, Settings
 
 #: Samplers whose draws do not depend on scores.
 _INDIFFERENT = ("grid", "random", "qmc")
@@ -29,6 +29,7 @@ def check_settings(settings: Settings, *, given: Sequence[str]) -> None:
     _check_search(settings.search)
     _check_sampler(settings)
     _check_confirm(settings.confirm)
+    _check_memory(settings.executor)
     _refuse_mixed_precisions(space)
     _refuse_other_dev_sets(space)
     _refuse_fixed_and_searched(space, given)
@@ -95,6 +96,13 @@ def _check_confirm(confirm: Confirm) -> None:
             "`confirm` needs top >= 0, seeds >= 1 and share >= 0.",
             value=f"top {confirm.top}, seeds {confirm.seeds}, share {confirm.share:g}",
             way_out="`confirm=none` confirms nothing",
+        )
+
+
+def _check_memory(executor: Executor) -> None:
+    if executor.max_memory_gb is not None and executor.max_memory_gb <= 0:
+        raise ConfigError(
+            "`executor.max_memory_gb` must be above 0.", value=f"{executor.max_memory_gb:g}"
         )
 
 

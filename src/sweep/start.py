@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -11,13 +15,14 @@ from rich.text import Text
 from sweep.config import default_settings
 from sweep.core.errors import ExportError, Interrupted, VerificationError
 from sweep.core.trial import RunState
+from sweep.estimate import MemoryLimit, distinct_configs, memory_limit
 from sweep.execute.cores import physical_cores
 from sweep.execute.processes import in_fresh_process
 from sweep.export import Verified, export_run, verify_on
 from sweep.findings import matters_line, write_findings
 from sweep.forecast import compare_with_plan
 from sweep.halt import Halt
-from sweep.held_out import final_scores, stored_scores
+from sweep.held_out import final_scores, splits_set_aside, stored_scores
 from sweep.parts import new_results, recorded, search_of, stored_results, sweep_of, watchers_of
 from sweep.preflight import preflight, with_settled_precision
 from sweep.rank_table import rank_line, write_rank_use
@@ -28,6 +33,7 @@ from sweep.summary import (
     failure_lines,
     folded_lines,
     halted_lines,
+    left_out_lines,
     pruning_lines,
     recommended_lines,
     used_up_lines,
@@ -52,6 +58,7 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
     with console.status("Checking model, data and every config ..."):
         settings = with_settled_precision(settings)
         checks = preflight(settings)
+    limit = _measured_limit(settings, console)
     with locked(settings.folder):
         open_folder(
             settings.folder,
@@ -59,14 +66,16 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
             resume=settings.resume,
             defaults=default_settings(),
         )
-        _say(console, f"study  {settings.folder}", *checks.facts, *([line] if line else []))
+        recipes = [recipe for _, recipe in distinct_configs(settings)] if limit else []
+        facts = [*checks.facts, *([limit.in_words(recipes)] if limit else [])]
+        _say(console, f"study  {settings.folder}", *facts, *([line] if line else []))
         results = new_results(settings, checks)
         watchers = watchers_of(
             settings, results, console, mode=mode, say=lambda line: _say(console, line)
         )
         try:
             with _halt(settings, console) as halt:
-                search = search_of(settings)
+                search = search_of(settings, limit)
                 sweep = sweep_of(settings, search, results, watchers, halt)
                 sweep.run()
                 # A wandb address may have come in after the records were closed.
@@ -77,7 +86,11 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
             raise
         left = halted_lines(results.records(), sweep.num_runs, command) if halt.timed_out else []
         _say(
-            console, *folded_lines(sweep.folded), *used_up_lines(search.is_used_up, settings), *left
+            console,
+            *folded_lines(sweep.folded),
+            *left_out_lines(search.infeasible, settings),
+            *used_up_lines(search.is_used_up, settings),
+            *left,
         )
         return _sum_up(settings, results, console)
 
@@ -109,6 +122,13 @@ def rebuild_report(folder: Path) -> Path:
     return build_report(folder)
 
 
+def _measured_limit(settings: Settings, console: Console) -> MemoryLimit | None:
+    if settings.executor.max_memory_gb is None:
+        return None
+    with console.status("Measuring the memory of a cheap and of a dear config ..."):
+        return memory_limit(settings)
+
+
 def _halt(settings: Settings, console: Console) -> Halt:
     return Halt(timeout_min=settings.search.timeout_min, say=lambda line: _say(console, line))
 
@@ -133,8 +153,22 @@ def _pick(results: Results, run_id: str | None) -> Record:
 
 
 def _export_record(record: Record, folder: Path, *, to: Path, merge: bool) -> Verified:
-    assert record.outcome is not None
     final = stored_scores(folder)
+    known = final.to_json() if final and final.run_id == record.run.id else None
+    threads = len(physical_cores())
+    return _export(record, folder, to=to, merge=merge, threads=threads, final_scores=lambda: known)
+
+
+def _export(
+    record: Record,
+    folder: Path,
+    *,
+    to: Path,
+    merge: bool,
+    threads: int,
+    final_scores: Callable[[], Mapping[str, Any] | None],
+) -> Verified:
+    assert record.outcome is not None
     return export_run(
         record.run,
         record.outcome,
@@ -143,15 +177,15 @@ def _export_record(record: Record, folder: Path, *, to: Path, merge: bool) -> Ve
         to=to,
         merge=merge,
         versions=versions(),
-        verifier=_verify_in_fresh_process,
-        final_scores=final.to_json() if final and final.run_id == record.run.id else None,
+        verifier=partial(_verify_in_fresh_process, threads=threads),
+        final_scores=final_scores,
     )
 
 
-def _verify_in_fresh_process(folder: Path) -> Verified:
+def _verify_in_fresh_process(folder: Path, *, threads: int) -> Verified:
     """Reload as a user would: nothing of this process may help."""
     try:
-        return in_fresh_process(verify_on, folder.resolve(), len(physical_cores()))
+        return in_fresh_process(verify_on, folder.resolve(), threads)
     except ChildProcessError as death:
         raise VerificationError(f"The process that verifies the export died: {death}") from None
 
@@ -201,10 +235,24 @@ def _handed_over(settings: Settings, results: Results, console: Console) -> list
     complete = [r.run for r in results.records() if r.state is RunState.COMPLETE]
     ranks = rank_line(write_rank_use(folder, complete))
     base = settings.recipe(picked.run.recipe.seed).config_id
-    with console.status("Scoring test and held-out pairs, once ..."):
-        final = final_scores(folder, picked.run, complete, baseline_id=base)
-    with console.status("Verifying the best adapter in a fresh process ..."):
-        verified = _export_record(picked, folder, to=folder / "best", merge=False)
+    # Two processes at once: thread pools that share their cores wait for one another.
+    both = bool(splits_set_aside(picked.run.recipe.data))
+    threads = max(1, len(physical_cores()) // (1 + both))
+    doing = "Verifying the best adapter in a fresh process"
+    doing += ", and scoring what was set aside ..." if both else " ..."
+    with console.status(doing), ThreadPoolExecutor(1) as pool:
+        scoring = pool.submit(
+            final_scores, folder, picked.run, complete, baseline_id=base, threads=threads
+        )
+
+        def found() -> Mapping[str, Any] | None:
+            final = scoring.result()
+            return final.to_json() if final else None
+
+        verified = _export(
+            picked, folder, to=folder / "best", merge=False, threads=threads, final_scores=found
+        )
+        final = scoring.result()
     # With what was found out since the last run had finished.
     build_report(folder)
     return [

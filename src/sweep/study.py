@@ -30,7 +30,7 @@ _FREE = (
     "results_dir",
     "name",
     "search.timeout_min",
-    "baseline",
+    "search.when_used_up",
     "search.baseline",
     "search.start_with",
 )

@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from sweep.core.pruning import Ended, pruning_audit
+from sweep.core.recipe import fingerprint
+from sweep.core.space import Params
 from sweep.core.trial import RunState
 from sweep.results import Record, Results
 from sweep.settings import Settings
@@ -28,8 +30,35 @@ def used_up_lines(is_used_up: bool, settings: Settings) -> list[str]:
     return [
         "",
         f"used up: all {settings.space.num_points} points of the space have been tried, so "
-        f"n_trials={settings.search.n_trials} has no more to draw.",
-        "More seeds tell more: search.seeds=[0,1,2] resume=extend",
+        f"n_trials={settings.search.n_trials} has no more to draw"
+        + ("." if settings.search.when_used_up == "stop" else ": the rest went to fresh seeds."),
+        *(
+            ["To spend the rest on fresh seeds: the same command, search.when_used_up=seeds"]
+            if settings.search.when_used_up == "stop"
+            else []
+        ),
+    ]
+
+
+def left_out_lines(left_out: Sequence[tuple[Params, float]], settings: Settings) -> list[str]:
+    """Configs that were not trained because they would take too much memory.
+
+    Args:
+        left_out: Points, and the MB that each takes beyond the limit.
+    """
+    distinct = {fingerprint(point): (point, excess) for point, excess in left_out}
+    if not distinct:
+        return []
+    few = [
+        f"{' '.join(map(str, point.values()))} by {excess:,.0f} MB"
+        for point, excess in list(distinct.values())[:3]
+    ]
+    configs = f"{len(distinct)} config{'s' * (len(distinct) > 1)}"
+    return [
+        "",
+        f"too large: {configs} left out, for taking more than executor.max_memory_gb="
+        f"{settings.executor.max_memory_gb:g} allows "
+        f"({'; '.join(few)}{'; ...' * (len(distinct) > 3)})",
     ]
 
 

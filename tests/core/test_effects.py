@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweep.core.effects import Effect, factors_of, importances, interaction, main_effects
-from sweep.core.statistics import Comparison, Floats
+from sweep.core.statistics import Comparison, Covariance, Floats
 
 KEYS = ("lora.r", "lora.lora_dropout", "lora.target_modules")
 GRID = [dict(zip(KEYS, cell, strict=True)) for cell in product((4, 8), (0.0, 0.1), ("qv", "all"))]
@@ -19,7 +19,9 @@ GRID = [dict(zip(KEYS, cell, strict=True)) for cell in product((4, 8), (0.0, 0.1
 def comparison(means: Floats, *, noise: float = 0.002, seeds: bool = True) -> Comparison:
     rng = np.random.default_rng(0)
     deviations = rng.normal(scale=noise, size=(2000, len(means)))
-    return Comparison(means, deviations, np.cov(deviations, rowvar=False), noise if seeds else None)
+    factors = (deviations - deviations.mean(axis=0)) / np.sqrt(len(deviations))
+    covariance = Covariance(factors, np.zeros(len(means)))
+    return Comparison(means, deviations, covariance, noise if seeds else None)
 
 
 def means_of(configs: list[dict[str, object]], **worth: float) -> Floats:

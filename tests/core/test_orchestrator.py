@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sweep.core.confirm import Confirmation
 from sweep.core.orchestrator import Sweep
@@ -487,6 +489,35 @@ def test_confirmation_saves_leaders_before_it_has_too_few_seeds(most: int, kept:
     assert kept == [] or "c" in among.configs(scores, tried=scores)
     alone = Confirmation(top=1, seeds=5, baseline="a", most=most)
     assert alone.configs(scores, tried=scores) == (["a"] if most >= 2 else [])
+
+
+@pytest.mark.parametrize(
+    ("spare", "num_configs", "num_seeds"), [(0, 3, 5), (10, 5, 5), (100, 6, 19), (1, 3, 5)]
+)
+def test_runs_that_the_search_has_left_go_to_more_leaders_then_to_more_seeds(
+    spare: int, num_configs: int, num_seeds: int
+) -> None:
+    rule = Confirmation(top=2, seeds=5, baseline="0", spare=spare)
+    scores = {str(score): [score / 10] for score in range(6)}
+    kept = rule.configs(scores, tried=scores)
+    assert len(kept) == num_configs
+    assert {"0", "5", "4"} <= set(kept)
+    assert len(rule.fresh_seeds(len(kept), used=[0])) == num_seeds
+    assert num_configs * num_seeds <= rule.most_runs
+
+
+@given(st.integers(0, 6), st.integers(1, 6), st.integers(0, 60), st.integers(0, 60))
+def test_confirmation_never_takes_more_runs_than_there_are(
+    top: int, seeds: int, most: int, spare: int
+) -> None:
+    rule = Confirmation(top=top, seeds=seeds, baseline="0", most=most, spare=spare)
+    scores = {str(score): [score / 10] for score in range(6)}
+    kept = rule.configs(scores, tried=scores)
+    fresh = rule.fresh_seeds(len(kept), used=[0, 3])
+    assert len(kept) * len(fresh) <= min(most, (top + 1) * seeds * (top > 0)) + spare
+    assert not set(fresh) & {0, 3}
+    assert len(kept) != 1 or top == 1
+    assert bool(kept) == bool(fresh)
 
 
 @pytest.mark.parametrize(("ranks", "score"), [((4, 8), None), ((4,), 0.5)])

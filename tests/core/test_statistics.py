@@ -22,6 +22,13 @@ from sweep.core.statistics import (
 LABELS = np.random.default_rng(0).uniform(0, 5, size=300)
 
 
+def matrix(comparison: Comparison) -> Floats:
+    """The covariance in full, `[K, K]`."""
+    rows = [comparison.covariance.row(place) for place in range(len(comparison.means))]
+    assert np.allclose(comparison.covariance.variances, np.diag(rows))
+    return np.array(rows)
+
+
 def noisy(labels: Floats, noise: float, seed: int) -> Floats:
     return labels + np.random.default_rng(seed).normal(scale=noise, size=len(labels))
 
@@ -77,6 +84,12 @@ def test_scores_of_seeds_are_averaged() -> None:
     found = compare([Sample((0, 1), np.stack([good, bad]))], LABELS)
     each = one_seed(good, bad).means
     assert found.means[0] == pytest.approx(each.mean())
+
+
+def test_covariance_is_that_of_the_draws() -> None:
+    found = compare(sweep([(0, 1, 2)] * 4), LABELS)
+    drawn = np.cov(found.deviations, rowvar=False)
+    assert np.allclose(matrix(found), drawn, rtol=0.35, atol=0.1 * drawn.max())
 
 
 def test_with_one_seed_each_the_seed_s_noise_is_not_known() -> None:
@@ -137,7 +150,7 @@ def test_scale_and_offset_of_predictions_and_labels_change_nothing(
     moved = [Sample(s.seeds, scale * s.predictions + offset) for s in samples]
     plain, changed = compare(samples, LABELS), compare(moved, offset - 2 + scale * LABELS)
     assert np.allclose(plain.intervals(), changed.intervals(), atol=1e-6)
-    assert np.allclose(plain.covariance, changed.covariance, atol=1e-9)
+    assert np.allclose(matrix(plain), matrix(changed), atol=1e-9)
 
 
 @given(st.permutations([1, 2, 3, 4]), st.integers(0, 100))
@@ -150,7 +163,7 @@ def test_order_of_the_others_changes_no_number_that_is_not_drawn(
     plain, moved = compare(samples, LABELS), compare([samples[i] for i in places], LABELS)
     assert moved.seed_sd == pytest.approx(plain.seed_sd)
     assert np.allclose(moved.means, plain.means[places])
-    assert np.allclose(moved.covariance, plain.covariance[np.ix_(places, places)])
+    assert np.allclose(matrix(moved), matrix(plain)[np.ix_(places, places)])
 
 
 @given(st.integers(1, 3), st.integers(2, 5))

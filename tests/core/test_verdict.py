@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep.core.statistics import Comparison, Sample, compare
+from sweep.core.statistics import Comparison, Covariance, Sample, compare
 from sweep.core.verdict import (
     Contender,
     Verdict,
@@ -225,7 +225,7 @@ def test_config_far_behind_is_not_recommended_because_little_is_known() -> None:
     comparison = Comparison(
         means=np.array([0.86, 0.85, 0.79]),
         deviations=rng.normal(scale=0.02, size=(2000, 3)),
-        covariance=np.eye(3) * 0.02**2,
+        covariance=Covariance(np.eye(3) * 0.02, np.zeros(3)),
         seed_sd=0.02,
         num_rivals=24,
     )

@@ -24,18 +24,22 @@ class Confirmation:
         seeds: Fresh seeds of each.
         baseline: `config_id` that is always among them, where it was tried, pruned or not.
         most: Runs at most; seeds are saved where it is too little, and then leaders.
+        spare: Runs beyond that, which the search has left: they go to more leaders, and once all
+            configs are among them to more seeds.
     """
 
     top: int
     seeds: int
     baseline: str | None = None
     most: int | None = None
+    spare: int = 0
 
     @property
     def most_runs(self) -> int:
         """Runs that it takes where the baseline is not among the leaders."""
-        configs = self.top + (self.baseline is not None) if self.top else 0
-        kept = self._as_room_allows([str(number) for number in range(configs)])
+        if self.spare:
+            return self._room
+        kept = self._as_room_allows([str(number) for number in range(self._num_planned)])
         return len(kept) * len(self.fresh_seeds(len(kept), used=(0,)))
 
     def configs(
@@ -47,7 +51,10 @@ class Confirmation:
             scores: Of the search, by `config_id`.
             tried: Every config that was trained, to the end or not.
         """
-        leaders = sorted(scores, key=lambda config_id: -fmean(scores[config_id]))[: self.top]
+        top = self.top
+        if self.spare:
+            top = max(top, 2, self._room // self.seeds - (self.baseline is not None))
+        leaders = sorted(scores, key=lambda config_id: -fmean(scores[config_id]))[:top]
         if not leaders or len(tried) < 2:
             return []
         chosen = leaders
@@ -55,11 +62,31 @@ class Confirmation:
             chosen = [*leaders, self.baseline]
         return self._as_room_allows(chosen)
 
+    def fresh_seeds(self, num_configs: int, *, used: Sequence[int]) -> list[int]:
+        """Seeds that the search has not used; none where there is no room for two of them."""
+        if num_configs == 0:
+            return []
+        each = self._room // num_configs
+        if not self.spare:
+            each = min(self.seeds, each)
+        if each < min(_FEWEST_SEEDS, self.seeds):
+            return []
+        return list(islice(count(max(used) + 1), each))
+
+    @property
+    def _num_planned(self) -> int:
+        """Configs without the spare runs."""
+        return self.top + (self.baseline is not None) if self.top else 0
+
+    @property
+    def _room(self) -> int:
+        """Runs at most, spare ones included."""
+        planned = self._num_planned * self.seeds
+        return (planned if self.most is None else min(planned, self.most)) + self.spare
+
     def _as_room_allows(self, chosen: list[str]) -> list[str]:
         """Fewer leaders rather than too few seeds; a single config of several says nothing."""
-        room = len(chosen)
-        if self.most is not None:
-            room = min(room, self.most // min(_FEWEST_SEEDS, self.seeds))
+        room = min(len(chosen), self._room // min(_FEWEST_SEEDS, self.seeds))
         if room < min(2, len(chosen)):
             return []
         kept = list(chosen)
@@ -67,12 +94,3 @@ class Confirmation:
             last = max(i for i, config_id in enumerate(kept) if config_id != self.baseline)
             del kept[last]
         return kept
-
-    def fresh_seeds(self, num_configs: int, *, used: Sequence[int]) -> list[int]:
-        """Seeds that the search has not used; none where there is no room for two of them."""
-        if num_configs == 0:
-            return []
-        room = self.seeds if self.most is None else min(self.seeds, self.most // num_configs)
-        if room < min(_FEWEST_SEEDS, self.seeds):
-            return []
-        return list(islice(count(max(used) + 1), room))

@@ -26,6 +26,8 @@ NUM_RESAMPLES = 2_000
 ERROR = 0.025
 #: Others that are looked at first: most ties of a long ranking show among them.
 _FEW = 32
+#: Runs that are resampled at a time, for the sake of memory.
+_BLOCK = 512
 #: Pearson points that are rounding.
 _NOTHING = 1e-9
 
@@ -39,26 +41,48 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Covariance:
+    """Of K means: `factorsᵀ factors + diag(own)`, from factors `[F, K]` and own `[K]`.
+
+    Never the matrix as a whole, which would grow with the square of the configs.
+    """
+
+    factors: Floats
+    own: Floats
+
+    @cached_property
+    def variances(self) -> Floats:
+        """The diagonal, `[K]`."""
+        return np.asarray(np.einsum("fk,fk->k", self.factors, self.factors) + self.own)
+
+    def row(self, place: int) -> Floats:
+        """Covariances with one of them, `[K]`."""
+        row = self.factors[:, place] @ self.factors
+        row[place] += self.own[place]
+        return np.asarray(row, dtype=np.float64)
+
+
+@dataclass(frozen=True)
 class Comparison:
     """K configs on the same dev pairs, the leading one first.
 
     `means` `[K]` are Pearson averaged over seeds, NaN for a config whose predictions are
     constant. `deviations` `[B, K]` are draws of (mean - expectation), joint over configs, and
-    `covariance` `[K, K]` is theirs without the uncertainty of the seeds' variance. `seed_sd` is
+    `covariance` is theirs without the uncertainty of the seeds' variance. `seed_sd` is
     the standard deviation between runs of one config, pooled; None where no config has two seeds.
     `num_rivals` are the configs that these were chosen from on the same dev pairs, if not all.
     """
 
     means: Floats
     deviations: Floats
-    covariance: Floats
+    covariance: Covariance
     seed_sd: float | None
     num_rivals: int | None = None
 
     @property
     def dev_sd(self) -> float:
         """Standard error of a score, from dev pairs and seeds; the median config's."""
-        return float(np.sqrt(np.nanmedian(np.diag(self.covariance))))
+        return float(np.sqrt(np.nanmedian(self.covariance.variances)))
 
     def intervals(self) -> Floats:
         """95 % percentile interval of each mean, `[K, 2]`."""
@@ -109,8 +133,8 @@ class Comparison:
 
     def _errors(self, control: int) -> Floats:
         """Standard error of each config's difference from one, `[K]`."""
-        variances = np.diag(self.covariance)
-        squares = variances + variances[control] - 2 * self.covariance[control]
+        variances = self.covariance.variances
+        squares = variances + variances[control] - 2 * self.covariance.row(control)
         return np.asarray(np.sqrt(np.maximum(squares, 0)), dtype=np.float64)
 
     def _luck(self, control: int, sign: int, *, num_others: int | None = None) -> float:
@@ -186,55 +210,62 @@ def compare(
     else:
         all_seeds = _Layout.of([sample.seeds for sample in noise_from])
         noise = _SeedNoise.of(*_resampled(noise_from, labels, weights), all_seeds)
-    means = np.nan_to_num(scores) @ layout.shares
-    means[np.isnan(scores).astype(np.float64) @ layout.shares > 0] = np.nan
-    by_items = by_items @ layout.shares
+    by_items = layout.means(by_items)
     rng = np.random.default_rng([seed, 1])
     deviations = by_items + noise.draws(layout, rng)
-    covariance = np.cov(by_items, rowvar=False, ddof=0).reshape(len(samples), len(samples))
-    return Comparison(
-        means, deviations, covariance + noise.covariance(layout), noise.seed_sd, num_rivals
-    )
+    covariance = noise.covariance(layout, by_items)
+    return Comparison(layout.means(scores), deviations, covariance, noise.seed_sd, num_rivals)
 
 
 def _resampled(samples: Sequence[Sample], labels: Floats, weights: Floats) -> tuple[Floats, Floats]:
     """Pearson of each run `[R]`, and how far each resample is from it `[B, R]`."""
     runs = np.concatenate([sample.predictions for sample in samples])
     scores = resampled_pearson(runs, labels, np.full((1, len(labels)), 1 / len(labels)))[0]
-    # Where a resample leaves nothing that varies, there is nothing that correlates either.
-    resampled = np.nan_to_num(resampled_pearson(runs, labels, weights))
-    return scores, resampled - np.nan_to_num(scores)
+    deviations = np.empty((len(weights), len(runs)))
+    for start in range(0, len(runs), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        # Where a resample leaves nothing that varies, there is nothing that correlates either.
+        resampled = np.nan_to_num(resampled_pearson(runs[block], labels, weights))
+        deviations[:, block] = resampled - np.nan_to_num(scores[block])
+    return scores, deviations
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """Which run belongs to which config and seed.
+    """Which run belongs to which config and seed; a config's runs stand together.
 
-    `shares` `[R, K]`: of each run in its config's mean. `of_seed` `[S, K]`: the same by seed.
-    `seeds` `[R, Q]` spans what seeds do to all configs alike, as far as configs leave it open.
+    `num_seeds` `[K]`: runs of each config. `of_seed` `[S, K]`: share of each seed in each config's
+    mean. `seeds` `[R, Q]` spans what seeds do to all configs alike, as far as configs leave it
+    open.
     """
 
-    shares: Floats
+    num_seeds: NDArray[np.int64]
     of_seed: Floats
     seeds: Floats
 
     @classmethod
     def of(cls, seeds: Sequence[tuple[int, ...]]) -> _Layout:
-        owner = np.repeat(np.arange(len(seeds)), [len(s) for s in seeds])
-        _, seed_of = np.unique([s for of_config in seeds for s in of_config], return_inverse=True)
-        member = (owner[:, None] == np.arange(len(seeds))).astype(np.float64)
-        shares = member / member.sum(axis=0)
-        by_seed = (seed_of[:, None] == np.arange(seed_of.max() + 1)).astype(np.float64)
-        basis, sizes, _ = np.linalg.svd(by_seed - member @ (shares.T @ by_seed), False)
-        return cls(shares, by_seed.T @ shares, basis[:, sizes > 1e-9])
+        num_seeds = np.array([len(of_config) for of_config in seeds])
+        known, seed_of = np.unique(
+            [s for of_config in seeds for s in of_config], return_inverse=True
+        )
+        by_seed = (seed_of[:, None] == np.arange(len(known))).astype(np.float64)
+        alone = cls(num_seeds, np.zeros((0, len(seeds))), np.zeros((len(by_seed), 0)))
+        basis, sizes, _ = np.linalg.svd(alone.within(by_seed.T).T, full_matrices=False)
+        return cls(num_seeds, alone.means(by_seed.T), basis[:, sizes > 1e-9])
 
-    @property
-    def num_seeds(self) -> Floats:
-        return np.asarray((self.shares > 0).sum(axis=0), dtype=np.float64)
+    def means(self, x: Floats) -> Floats:
+        """Over the runs of each config, `[..., R]` to `[..., K]`."""
+        starts = np.concatenate([[0], np.cumsum(self.num_seeds)[:-1]])
+        return np.asarray(np.add.reduceat(x, starts, axis=-1) / self.num_seeds)
+
+    def within(self, x: Floats) -> Floats:
+        """What the config's mean leaves of each run, `[..., R]`."""
+        return np.asarray(x - np.repeat(self.means(x), self.num_seeds, axis=-1))
 
     def variances(self, x: Floats, *, ddof: tuple[int, int]) -> tuple[float, float]:
         """Mean squares of `[..., R]` within configs, and within configs and seeds."""
-        within = x - (x @ self.shares) @ (self.shares > 0).T
+        within = self.within(x)
         alone = within - (within @ self.seeds) @ self.seeds.T
         draws = x.size / x.shape[-1]
         total, own = ((part**2).sum() / draws for part in (within, alone))
@@ -259,13 +290,13 @@ class _SeedNoise:
     @classmethod
     def of(cls, scores: Floats, by_items: Floats, layout: _Layout) -> _SeedNoise:
         scored = np.nan_to_num(scores)
-        num_runs, num_configs = layout.shares.shape
-        within = num_runs - num_configs
+        num_runs = len(scores)
+        within = num_runs - len(layout.num_seeds)
         if within == 0:
             return cls()
         free = within - layout.seeds.shape[1]
         if free == 0:  # No two configs share seeds: nothing is common.
-            layout = _Layout(layout.shares, layout.of_seed, np.zeros((num_runs, 0)))
+            layout = _Layout(layout.num_seeds, layout.of_seed, np.zeros((num_runs, 0)))
             free = within
         total, own = layout.variances(scored, ddof=(within, free))
         items, own_items = layout.variances(by_items, ddof=(within, free))
@@ -281,6 +312,9 @@ class _SeedNoise:
         noise = rng.normal(size=(NUM_RESAMPLES, num_configs)) * own
         return np.asarray(common @ layout.of_seed + noise)
 
-    def covariance(self, layout: _Layout) -> Floats:
+    def covariance(self, layout: _Layout, by_items: Floats) -> Covariance:
+        """Of the configs' means, whose resamples are `[B, K]`."""
+        items = (by_items - by_items.mean(axis=0)) / np.sqrt(len(by_items))
+        seeds = np.sqrt(self.common) * layout.of_seed
         own = max(0.0, self.own - self.own_by_items) / layout.num_seeds
-        return np.asarray(np.diag(own) + self.common * layout.of_seed.T @ layout.of_seed)
+        return Covariance(np.concatenate([items, seeds]), own)

@@ -21,11 +21,22 @@ from sweep.core.recipe import fingerprint
 from sweep.core.space import Params, Space
 from sweep.core.trial import Trial
 from sweep.search.samplers import Pruner, Sampler, make_pruner, make_sampler
-from sweep.search.study_db import ADDED, open_study, point_of, suggest
+from sweep.search.study_db import (
+    ADDED,
+    EXCESS,
+    is_left_out,
+    left_out,
+    open_study,
+    point_of,
+    suggest,
+    too_large,
+)
 
 #: States that hold a point: it is scored, under way, or queued.
 _TRIED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 _HELD = (*_TRIED, TrialState.WAITING)
+#: Draws in a row that do not fit: after so many they are random, after so many the search ends.
+_PATIENCE, _MOST_DRAWS = 10, 200
 
 
 class OptunaSearch:
@@ -46,6 +57,11 @@ class OptunaSearch:
         objectives: What a trial's value is made of; with several, nothing is pruned.
         first: Points that are tried before all others.
         cost: Of a point; the cells of a grid are queued dearest first.
+        excess: MB that a point takes beyond the limit. Above 0 it is kept as a pruned trial with
+            an Optuna constraint, which TPE learns from; it is not trained, and not counted.
+
+    Attributes:
+        infeasible: The points that this start has left out, and their excess.
     """
 
     def __init__(
@@ -63,6 +79,7 @@ class OptunaSearch:
         objectives: Sequence[Objective] = (PEARSON,),
         first: Sequence[Params] = (),
         cost: Callable[[Params], float] = lambda params: 0.0,
+        excess: Callable[[Params], float] = lambda params: 0.0,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space = space
@@ -71,14 +88,24 @@ class OptunaSearch:
         # A fixed seed would replay its draws after a restart: the number of trials moves it on.
         # A quasi-random sequence keeps its own place in the study, under one seed.
         moved = 0 if sampler == "qmc" else len(trials)
-        self._study.sampler = make_sampler(
-            sampler, space, seed=sampler_seed + moved, num_trials=num_trials
+        self._sampler, self._random = (
+            make_sampler(kind, space, seed=sampler_seed + moved, num_trials=num_trials)
+            for kind in (sampler, "random")
         )
+        self._study.sampler = self._sampler
         self._study.pruner = make_pruner(pruner, reduction)
         self._adopted = deque(self._adopt(trials))
+        self._excess = excess
+        self.infeasible: list[tuple[Params, float]] = []
         grid = sorted(space.grid(), key=cost, reverse=True) if sampler == "grid" else None
+        if grid is not None:
+            grid = self._fitting(grid)
         self._folder = path.parent
-        self._added = {fingerprint(point_of(t)) for t in trials if t.user_attrs.get(ADDED)}
+        self._added = {
+            fingerprint(point_of(t))
+            for t in trials
+            if t.user_attrs.get(ADDED) and not is_left_out(t)
+        }
         self._enqueue([*first, *(_failed_points(trials) if grid is None else grid)])
         self._budget = (num_trials if grid is None else len(grid)) + len(self._added)
         self._take_up_added()
@@ -89,8 +116,10 @@ class OptunaSearch:
             fingerprint(point_of(t))
             for t in trials
             # Of one that was killed in the middle of an ask, the point is not known yet.
-            if t.state in _TRIED and space.holds(point_of(t))
+            if t.state in _TRIED and space.holds(point_of(t)) and not is_left_out(t)
         }
+        #: Draws in a row that did not fit.
+        self._misses = 0
 
     @property
     def num_trials(self) -> int:
@@ -103,17 +132,51 @@ class OptunaSearch:
 
     def ask(self) -> Trial | None:
         self._take_up_added()
-        if self._asked >= self._budget or (self.is_used_up and not self._adopted):
-            return None
-        self._asked += 1
-        trial = self._next()
-        self._tried.add(fingerprint(trial.params))
-        return trial
+        while self._asked < self._budget and (self._adopted or not self.is_used_up):
+            if self._misses >= _MOST_DRAWS:
+                return None
+            trial = self._next()
+            self._tried.add(fingerprint(trial.params))
+            excess = self._excess(trial.params)
+            if excess <= 0:
+                self._misses = 0
+                self._asked += 1
+                return trial
+            self._misses += 1
+            self._leave_out(trial, excess)
+        return None
 
     def _next(self) -> Trial:
         if self._adopted:
             return self._adopted.popleft()
-        return suggest(self._study.ask(), self._space)
+        # A sampler that does not learn from what is left out would draw the same again and again.
+        self._study.sampler = self._random if self._misses >= _PATIENCE else self._sampler
+        trial = suggest(self._study.ask(), self._space)
+        self._study.sampler = self._sampler
+        return trial
+
+    def _leave_out(self, trial: Trial, excess: float) -> None:
+        self.infeasible.append((trial.params, excess))
+        self._trial(trial.number).set_constraint(EXCESS, excess)
+        self.tell(trial.number, None, too_large(excess), pruned=True)
+        if fingerprint(trial.params) in self._added:
+            self._added.discard(fingerprint(trial.params))
+            self._budget -= 1
+
+    def _fitting(self, cells: Sequence[Params]) -> list[Params]:
+        """The cells that fit; the others are noted in the study, once."""
+        trials = self._study.get_trials(deepcopy=False)
+        noted = {fingerprint(point_of(t)) for t in trials if is_left_out(t)}
+        fitting = []
+        for cell in cells:
+            excess = self._excess(cell)
+            if excess <= 0:
+                fitting.append(cell)
+                continue
+            self.infeasible.append((cell, excess))
+            if fingerprint(cell) not in noted:
+                self._study.add_trial(left_out(cell, self._space, excess))
+        return fitting
 
     def report(self, number: int, step: int, value: float) -> bool:
         if not self._prunes:
@@ -152,7 +215,9 @@ class OptunaSearch:
         held = {
             fingerprint(point_of(trial))
             for trial in self._study.get_trials(deepcopy=False)
+            # What was left out is asked for again once there is room for it.
             if trial.state in _HELD
+            and not (is_left_out(trial) and self._excess(point_of(trial)) <= 0)
         }
         for name, point in {fingerprint(point): point for point in points}.items():
             if name not in held:
@@ -173,7 +238,8 @@ class OptunaSearch:
 
     def _num_complete(self) -> int:
         states = (TrialState.COMPLETE, TrialState.PRUNED)
-        return len(self._study.get_trials(deepcopy=False, states=states))
+        trials = self._study.get_trials(deepcopy=False, states=states)
+        return sum(not is_left_out(trial) for trial in trials)
 
     def _trial(self, number: int) -> optuna.trial.Trial:
         """Optuna's own trial, also of one that an earlier driver asked for."""

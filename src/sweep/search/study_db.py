@@ -21,6 +21,8 @@ from sweep.core.objectives import PEARSON, Objective
 from sweep.core.space import Space
 from sweep.core.trial import Trial
 
+#: Optuna's constraint on trials that are left out: MB beyond the limit.
+EXCESS = "excess_memory_mb"
 #: Marks a trial that was added by hand and comes on top of `num_trials`.
 ADDED = "added"
 
@@ -69,6 +71,26 @@ def _commit_without_waiting(connection: Any, _: Any) -> None:
     """
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def left_out(point: Params, space: Space, excess: float) -> FrozenTrial:
+    """A trial that is not trained, because it takes so many MB more than there are."""
+    return optuna.trial.create_trial(
+        state=TrialState.PRUNED,
+        params=point,
+        distributions={d.name: distribution(d) for d in space.dimensions if d.name in point},
+        constraints={EXCESS: excess},
+        user_attrs={"reason": too_large(excess)},
+    )
+
+
+def is_left_out(trial: FrozenTrial) -> bool:
+    return trial.constraints.get(EXCESS, 0.0) > 0
+
+
+def too_large(excess: float) -> str:
+    """Why a trial is left out."""
+    return f"too large by {excess:,.0f} MB"
 
 
 def open_study(

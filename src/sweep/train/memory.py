@@ -46,15 +46,20 @@ class PeakMemory:
     _resettable = True
 
 
-def memory_for_workers(workers: int) -> float | None:
-    """MB that each of so many workers may take at most: of its GPU, else of this machine."""
+def memory_for_workers(workers: int, *, most_gb: float | None = None) -> float | None:
+    """MB that each of so many workers may take at most: of its GPU, else of this machine.
+
+    Args:
+        most_gb: Less than there is, of each GPU or of the machine; None takes everything.
+    """
+    allowed = float("inf") if most_gb is None else most_gb * 1000
     if torch.cuda.is_available():
-        return torch.cuda.get_device_properties(0).total_memory / 1e6
+        return min(allowed, torch.cuda.get_device_properties(0).total_memory / 1e6)
     try:
-        everything = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        everything = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
     except (AttributeError, ValueError, OSError):
-        return None
-    return everything / 1e6 / workers
+        return None if most_gb is None else allowed / workers
+    return min(allowed, everything) / workers
 
 
 def _resident_peak_mb() -> float | None:
