@@ -101,6 +101,7 @@ def test_klue_grid_is_the_same_grid_with_the_usual_setting() -> None:
         ("search=cmaes search.space={lora.r:[4,8]}", "labels have no order"),
         ("search=cmaes search.objectives=[pearson:max,lora_params:min]", "one objective"),
         ("search.baseline=maybe", "`search.baseline` has a wrong type or value"),
+        ("search.race=wilcoxn", "unable to interpret input, or: Input should be 'wilcoxon'."),
         ("search.space={lora.r:[4,8]} search.start_with=[{lora.r:16}]", "16 is not in it"),
     ],
 )

@@ -103,7 +103,7 @@ def _rules(settings: Settings, *, runs: int) -> Rules:
     return Rules(
         seeds=search.seeds,
         # The race is for the best score alone.
-        race=search.race and len(settings.objectives) == 1,
+        race=search.race if len(settings.objectives) == 1 else False,
         reduction=search.reduction if search.pruner == "halving" else None,
         grace=search.grace,
         audit=search.audit,

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sweep.core.race import fewest_seeds
 from sweep.core.recipe import Recipe
 from sweep.core.space import Params
 from sweep.estimate import distinct_configs, measured_estimates
@@ -77,9 +78,10 @@ def show_plan(settings: Settings, console: Console) -> None:
 
 def _less(settings: Settings) -> str:
     search = settings.search
+    fewest = fewest_seeds(search.race)
     saved = [
         *(["pruning"] if search.pruner != "none" else []),
-        *(["the race of the seeds"] if search.race and len(search.seeds) > 1 else []),
+        *(["the race of the seeds"] if search.race and len(search.seeds) > fewest else []),
     ]
     return f", less what {' and '.join(saved)} will save" if saved else ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -22,6 +22,7 @@ from sweep.core.recipe import (
     Trainer,
     check_ranges,
 )
+from sweep.core.rules import RaceRule
 from sweep.core.space import Params, Space, parse_space
 from sweep.core.starting_points import start_point
 
@@ -46,8 +47,9 @@ class Search:
     objectives: tuple[str, ...] = ("pearson:max",)
     #: Seeds that a config is trained with, one after the other; its score is their mean.
     seeds: tuple[int, ...] = (0,)
-    #: A further seed is trained only while the config may still be the best one.
-    race: bool = True
+    #: A further seed is trained only while the config may still be the best one: by a t test, or
+    #: by `wilcoxon`, which pairs the scores by seed and needs four seeds to rule a config out.
+    race: RaceRule = True
     #: Seed of the sampler, not of the training.
     sampler_seed: int = 0
     #: Ends runs early whose dev scores fall behind, at their evaluations. `halving` looks at all
@@ -232,15 +234,21 @@ def build(kind: type[T], content: Mapping[str, Any]) -> T:
     try:
         typed: T = _adapter(kind).validate_python(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        # Union members appear in the place of an error; they are no keys.
-        place = [str(part) for part in first["loc"]]
-        keys = [p for p in place if p.isidentifier() and p not in ("str", "int", "float", "bool")]
+        first, *others = error.errors()
+        key = _key_of(first["loc"])
+        # A value that fits no member of a union has an error for each.
+        said = [first["msg"], *(e["msg"] for e in others if _key_of(e["loc"]) == key)]
         raise ConfigError(
-            f"`{'.'.join(keys)}` has a wrong type or value: {first['msg']}.",
+            f"`{key}` has a wrong type or value: {', or: '.join(dict.fromkeys(said))}.",
             value=repr(first["input"]),
         ) from None
     return typed
+
+
+def _key_of(place: Sequence[int | str]) -> str:
+    """The dotted key of an error; union members appear in its place, and are no keys."""
+    members = ("str", "int", "float", "bool")
+    return ".".join(p for p in map(str, place) if p.isidentifier() and p not in members)
 
 
 def absolute_model(model: Model) -> Model:

@@ -76,7 +76,7 @@ class Sweep:
         #: The trial that trains, or has trained, a run.
         self._trial_of: dict[str, int] = {}
         self._folded: list[int] = []
-        self._race = Race()
+        self._race = Race(rules.race)
         self._pool = Pool(rules.reduction, grace=rules.grace)
         self._audit = Audit(rules.audit)
         #: A run of every config that did not fail.
@@ -223,7 +223,7 @@ class Sweep:
             return
         self._run_of.setdefault(run.recipe.config_id, run)
         if outcome.pearson is not None and run.recipe.seed in self._rules.seeds:
-            self._race.add(run.recipe.config_id, outcome.pearson)
+            self._race.add(run.recipe.config_id, run.recipe.seed, outcome.pearson)
 
     def _report(self, run: Run, evaluation: Evaluation) -> None:
         """Tell the search of a rung of the first seed, and cut the trial if it says so.

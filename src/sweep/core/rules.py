@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from sweep.core.confirm import Confirmation
 from sweep.core.objectives import PEARSON, Objective
+
+#: By what a race of the seeds rules configs out: True is the t test, False is no race.
+RaceRule = bool | Literal["wilcoxon"]
 
 
 @dataclass(frozen=True)
@@ -15,7 +19,7 @@ class Rules:
     Args:
         seeds: A trial's value is the mean over them.
         race: Seeds are trained one after the other, the next only while the config may still
-            be the best; else all at once.
+            be the best by this rule; False trains all at once.
         reduction: Successive halving of the whole pool keeps the best 1 in so many at evaluation
             `grace`, and again each time a run has had so many times more; None keeps all.
         grace: Evaluations before the first cut.
@@ -25,7 +29,7 @@ class Rules:
     """
 
     seeds: tuple[int, ...]
-    race: bool = False
+    race: RaceRule = False
     reduction: int | None = None
     grace: int = 1
     audit: float = 0.0
