@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sweep.core.errors import ConfigError
 from sweep.core.objectives import Objective, parse_objectives
+from sweep.core.points import point_of
 from sweep.core.recipe import (
     SEARCHABLE_KEYS,
     Data,
@@ -24,7 +25,6 @@ from sweep.core.recipe import (
 )
 from sweep.core.rules import RaceRule
 from sweep.core.space import Params, Space, parse_space
-from sweep.core.starting_points import start_point
 
 T = TypeVar("T")
 
@@ -177,7 +177,7 @@ class Settings:
         if self.search.baseline is False:
             return None
         try:
-            return self.space.point_of(self.recipe(seed=0).value_of)
+            return point_of(self.space, self.recipe(seed=0).value_of)
         except ConfigError as error:
             if self.search.baseline is True:
                 raise ConfigError(
@@ -199,8 +199,11 @@ class Settings:
         Raises:
             ConfigError: an entry is no point of the space.
         """
-        base, space = self.recipe(seed=0), self.space
-        given = [start_point(entry, space, base) for entry in self.search.start_with]
+        base, space, subject = self.recipe(seed=0), self.space, "An entry of `search.start_with`"
+        given = [
+            point_of(space, base.value_of, entry, subject=subject)
+            for entry in self.search.start_with
+        ]
         baseline = self.baseline
         if baseline is None or self.search.sampler == "grid":
             return given

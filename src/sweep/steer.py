@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import yaml
 from rich.console import Console
 from rich.text import Text
 
-from sweep.core.added import add_point, added_points, point_of
+from sweep.core.added import add_point, added_points
 from sweep.core.errors import ConfigError, StudyError
 from sweep.core.files import ask_to_stop
+from sweep.core.points import point_of
 from sweep.core.recipe import SEARCHABLE_KEYS
 from sweep.core.space import parse_space
 from sweep.core.trial import RunState
@@ -63,7 +65,8 @@ def _seconds_left(table: pd.DataFrame, content: Mapping[str, Any]) -> float | No
         return None
     search = content["search"]
     space = parse_space(search["space"], valid_keys=SEARCHABLE_KEYS)
-    configs = len(space.grid()) if search["sampler"] == "grid" else search["n_trials"]
+    most = math.inf if search["sampler"] == "grid" else search["n_trials"]
+    configs = min(most, space.num_points or most)
     # Of a run under way, what lies behind its last evaluation is known to be done.
     under_way = (going["steps"].fillna(0) / max(ended["steps"].max(), 1)).clip(upper=1).sum()
     left = configs * len(search["seeds"]) - len(ended) - under_way
@@ -105,7 +108,13 @@ def add_config(folder: Path, values: Sequence[str]) -> str:
     """
     content = settings_of(folder)
     space = parse_space(content["search"]["space"], valid_keys=SEARCHABLE_KEYS)
-    point = point_of(space, dict(_parsed(value) for value in values), _dotted(content))
+    given = dict(_parsed(value) for value in values)
+
+    def base(key: str) -> Any:
+        part, _, name = key.partition(".")
+        return content[part][name]
+
+    point = point_of(space, base, given, subject="A config that is added")
     if content["search"]["sampler"] == "grid":
         raise StudyError(
             "A grid trains every config of its space.",
@@ -122,10 +131,6 @@ def _parsed(text: str) -> tuple[str, Any]:
     if not equals:
         raise ConfigError("A value is given as `key=value`.", value=f"`{text}`")
     return key, yaml.safe_load(value)
-
-
-def _dotted(content: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: content[key.partition(".")[0]][key.partition(".")[2]] for key in SEARCHABLE_KEYS}
 
 
 def _table(folder: Path) -> pd.DataFrame:

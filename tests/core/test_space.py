@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweep.core.errors import ConfigError
+from sweep.core.points import point_of
 from sweep.core.recipe import SEARCHABLE_KEYS, Recipe
 from sweep.core.space import Space, parse_space
 
@@ -189,10 +190,10 @@ def test_constant_is_set_at_every_point_and_not_searched() -> None:
 def test_base_recipe_is_found_as_a_point_or_said_to_be_outside() -> None:
     base = Recipe().with_values({"lora.target_modules": "mlp", "lora.use_rslora": False})
     space = parse(CONDITIONAL)
-    assert space.point_of(base.value_of) == {"lora.target_modules": "mlp", "rank": "r8_a16"}
+    assert point_of(space, base.value_of) == {"lora.target_modules": "mlp", "rank": "r8_a16"}
     other = base.with_values({"lora.lora_alpha": 5})
     with pytest.raises(ConfigError, match=r"`lora.lora_alpha` 5 is not in it"):
-        space.point_of(other.value_of)
+        point_of(space, other.value_of)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ together and Optuna stores labels only (lists and tuples in its storage break on
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,15 +64,6 @@ class Choices:
         """What a label sets, e.g. `r8_a16` gives `{"lora.r": 8, "lora.lora_alpha": 16}`."""
         return dict(dict(self.options)[str(label)])
 
-    def place_of(self, value_of: Callable[[str], Any]) -> Place | None:
-        """The label that sets the keys to these values, or None."""
-        fitting = (
-            label
-            for label, values in self.options
-            if all(value_of(key) == value for key, value in values)
-        )
-        return next(fitting, None)
-
 
 @dataclass(frozen=True)
 class Range:
@@ -127,14 +118,6 @@ class Range:
 
     def values(self, number: Place) -> dict[str, Any]:
         return {self.name: int(number) if self.integer else float(number)}
-
-    def place_of(self, value_of: Callable[[str], Any]) -> Place | None:
-        """The number under the key, or None where it lies outside or between two steps."""
-        number = value_of(self.name)
-        is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
-        if not is_number or not self.holds(number):
-            return None
-        return round(number) if self.integer else float(number)
 
 
 Dimension = Choices | Range

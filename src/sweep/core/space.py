@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,33 +67,6 @@ class Space:
         return set(params) == {d.name for d in active} and all(
             d.holds(params[d.name]) for d in active
         )
-
-    def point_of(
-        self, value_of: Callable[[str], Any], chosen: Mapping[str, Place] | None = None
-    ) -> Params:
-        """The point that sets the searched keys to given values.
-
-        Args:
-            value_of: The value under a dotted key.
-            chosen: Places that are known already.
-
-        Raises:
-            ConfigError: there is no such point; names the first dimension that lacks it.
-        """
-        known = chosen or {}
-        params: Params = {}
-        for dimension in self.dimensions:
-            if not is_active(dimension, params):
-                continue
-            place = known.get(dimension.name, dimension.place_of(value_of))
-            if place is None:
-                found = ", ".join(f"`{key}` {label_of(value_of(key))}" for key in dimension.keys)
-                raise ConfigError(
-                    f"`search.space.{dimension.name}` must hold the values of a point.",
-                    value=f"{found} is not in it",
-                )
-            params[dimension.name] = place
-        return params
 
     def grid(self) -> list[Params]:
         """All cells, the last dimension changing fastest.
