@@ -54,7 +54,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """A MB for each number in LoRA: a tiny model's own differences drown in the process."""
 
     def of(settings: Settings) -> Estimates:
-        recipes = [recipe for _, recipe in estimate.distinct_configs(settings)]
+        recipes = [recipe for _, recipe in settings.configs()]
         recipes.sort(key=estimate.relative_memory)
         ends = (recipes[0], recipes[-1])
         return Estimates(ends, (Pace(0.1, 0.1, 1000.0), Pace(0.1, 0.1, 2000.0)), 40)

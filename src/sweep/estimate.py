@@ -10,14 +10,13 @@ import numpy as np
 
 from sweep.core.errors import ConfigError
 from sweep.core.recipe import Recipe
-from sweep.core.space import Params
 from sweep.execute.processes import in_fresh_process, warm_up
 from sweep.settings import Settings
 from sweep.train.cost import relative_cost, relative_memory
 from sweep.train.data import load_split
 from sweep.train.memory import memory_for_workers
 from sweep.train.pace import Pace, measure_pace
-from sweep.workers import num_threads, num_workers
+from sweep.workers import num_threads, num_workers, usual_pack
 
 
 @dataclass(frozen=True)
@@ -55,30 +54,22 @@ class Estimates:
         return float(np.interp(order(recipe), np.take(places, ranks), np.take(values, ranks)))
 
 
-def distinct_configs(settings: Settings) -> list[tuple[Params, Recipe]]:
-    """Cells of a grid, or corners of a space that a sampler draws from; each training once."""
-    seed = settings.search.seeds[0]
-    is_grid = settings.search.sampler == "grid"
-    found: dict[str, tuple[Params, Recipe]] = {}
-    for point in settings.space.grid() if is_grid else settings.space.corners():
-        recipe = settings.expand(point, seed)
-        found.setdefault(recipe.config_id, (point, recipe))
-    return list(found.values())
-
-
 def measured_estimates(settings: Settings) -> Estimates:
-    """Train a few steps of the cheapest and of the dearest config, as many at a time as later."""
+    """Train a few steps of the cheapest and of the dearest config.
+
+    As many at a time as later, and each in a pack as large as later.
+    """
     import torch
 
-    recipes = [recipe for _, recipe in distinct_configs(settings)]
+    recipes = [recipe for _, recipe in settings.configs()]
     ends = {
         r.config_id: r for r in (min(recipes, key=relative_cost), max(recipes, key=relative_cost))
     }
     warm_up("sweep.train.pace")
     together = 1 if torch.cuda.is_available() else num_workers(settings)
-    threads = num_threads(settings)
+    sizes = usual_pack(settings), num_threads(settings)
     with ThreadPoolExecutor(together) as pool:
-        paces = pool.map(lambda r: in_fresh_process(measure_pace, r, threads), ends.values())
+        paces = pool.map(lambda r: in_fresh_process(measure_pace, r, *sizes), ends.values())
         measured = tuple(paces)
     return Estimates(tuple(ends.values()), measured, len(load_split(settings.data, "train")))
 
@@ -113,7 +104,7 @@ def memory_limit(settings: Settings) -> MemoryLimit | None:
     most = memory_for_workers(num_workers(settings), most_gb=given)
     assert most is not None
     limit = MemoryLimit(most, measured_estimates(settings))
-    needed = min(limit.excess_mb(recipe) for _, recipe in distinct_configs(settings)) + most
+    needed = min(limit.excess_mb(recipe) for _, recipe in settings.configs()) + most
     if needed > most:
         raise ConfigError(
             "`executor.max_memory_gb` must hold the smallest config on every worker.",

@@ -37,10 +37,7 @@ from sweep.watch.console import ConsoleWatcher
 from sweep.watch.report import ReportWatcher, study_media
 from sweep.watch.wandb_log import WandbWatcher
 from sweep.watch.wandb_values import StudyLog
-from sweep.workers import asked_workers, threads_of_each
-
-#: Runs in a GPU's pack unless told otherwise; a pack that does not fit is halved.
-_GPU_PACK = 32
+from sweep.workers import asked_workers, largest_pack, threads_of_each
 
 
 def search_of(settings: Settings, limit: MemoryLimit | None = None) -> OptunaSearch:
@@ -85,7 +82,7 @@ def sweep_of(
             settings.executor,
             settings.folder,
             runs=runs,
-            most=_largest_pack(settings),
+            pack_size=largest_pack(settings),
         ),
         records=results,
         watchers=watchers,
@@ -133,18 +130,16 @@ def _num_runs(settings: Settings, search: OptunaSearch) -> int | None:
     return len({settings.expand(p, seed).run_id for p in cells for seed in settings.search.seeds})
 
 
-def _executor(settings: ExecutorSettings, folder: Path, *, runs: int, most: int) -> Executor:
-    """One worker per GPU with large packs; without one, a worker per core with packs of one.
+def _executor(settings: ExecutorSettings, folder: Path, *, runs: int, pack_size: int) -> Executor:
+    """One worker per GPU with large packs; without one, a worker per core with small packs.
 
-    A small encoder leaves a GPU idle and keeps a core busy. A core is pinned only where all are
-    taken: two sweeps that each take half of a machine would choose the same half.
+    A core is pinned only where all are taken: two sweeps that each take half of a machine would
+    choose the same half.
     """
     import torch
 
     runs_dir = (folder / "runs").resolve()
     gpus, cores = torch.cuda.device_count(), physical_cores()
-    pack_size = settings.pack_size or (_GPU_PACK if gpus else 1)
-    pack_size = min(pack_size, most)
     if settings.kind == "in_process":
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
@@ -169,13 +164,6 @@ def recorded(settings: Settings) -> dict[str, Any]:
     del content["mode"]
     # Whoever reads the study's folder compares with this config.
     return {**content, "baseline": settings.baseline_id}
-
-
-def _largest_pack(settings: Settings) -> int:
-    """A sampler that learns must see scores before it has drawn everything."""
-    search = settings.search
-    learns = search.sampler in ("tpe", "gp", "cmaes", "nsga2")
-    return max(1, search.n_trials // 4) if learns else 1_000_000
 
 
 def watchers_of(

@@ -13,7 +13,7 @@ from rich.text import Text
 from sweep.core.race import fewest_seeds
 from sweep.core.recipe import Recipe
 from sweep.core.space import Params
-from sweep.estimate import distinct_configs, measured_estimates
+from sweep.estimate import measured_estimates
 from sweep.forecast import Plan, PlannedConfig, write_plan
 from sweep.parts import confirmation_of
 from sweep.preflight import preflight, with_settled_precision
@@ -131,7 +131,7 @@ def planned_runs(settings: Settings) -> list[PlannedRun]:
     estimates = measured_estimates(settings)
     return [
         PlannedRun(point, recipe, estimates.seconds(recipe), estimates.peak_memory_mb(recipe))
-        for point, recipe in distinct_configs(settings)
+        for point, recipe in settings.configs()
     ]
 
 

@@ -95,7 +95,8 @@ class Executor:
     workers: int | None = None
     #: Threads per worker; None shares the cores out.
     threads: int | None = None
-    #: Most runs that a worker trains together on one frozen base; None takes 32 on a GPU, else 1.
+    #: Most runs that a worker trains together on one frozen base; None takes 32 on a GPU, else 4,
+    #: or fewer where that could take more than half of the memory.
     pack_size: int | None = None
     #: GB that all workers may take together, or on each GPU; configs that are expected to take more
     #: are not trained. None takes what there is, and expects nothing.
@@ -208,6 +209,15 @@ class Settings:
         if baseline is None or self.search.sampler == "grid":
             return given
         return [baseline, *given]
+
+    def configs(self) -> list[tuple[Params, Recipe]]:
+        """Cells of a grid, or corners of a space that a sampler draws from; each training once."""
+        points = self.space.grid() if self.search.sampler == "grid" else self.space.corners()
+        found: dict[str, tuple[Params, Recipe]] = {}
+        for point in points:
+            recipe = self.expand(point, self.search.seeds[0])
+            found.setdefault(recipe.config_id, (point, recipe))
+        return list(found.values())
 
     def expand(self, params: Params, seed: int) -> Recipe:
         """The recipe of a point of the space."""

@@ -15,7 +15,7 @@ from rich.text import Text
 from sweep.config import default_settings
 from sweep.core.errors import ExportError, Interrupted, VerificationError
 from sweep.core.trial import RunState
-from sweep.estimate import MemoryLimit, distinct_configs, memory_limit
+from sweep.estimate import MemoryLimit, memory_limit
 from sweep.execute.cores import physical_cores
 from sweep.execute.processes import in_fresh_process
 from sweep.export import Verified, export_run, verify_on
@@ -66,7 +66,7 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
             resume=settings.resume,
             defaults=default_settings(),
         )
-        recipes = [recipe for _, recipe in distinct_configs(settings)] if limit else []
+        recipes = [recipe for _, recipe in settings.configs()] if limit else []
         facts = [*checks.facts, *([limit.in_words(recipes)] if limit else [])]
         _say(console, f"study  {settings.folder}", *facts, *([line] if line else []))
         results = new_results(settings, checks)

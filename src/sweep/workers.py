@@ -1,9 +1,16 @@
-"""How many runs train at the same time, on how many threads each."""
+"""How many runs train at the same time: workers, their threads, their packs."""
 
 from __future__ import annotations
 
 from sweep.execute.cores import physical_cores
 from sweep.settings import Executor, Settings
+from sweep.train.cost import most_activations
+from sweep.train.memory import memory_for_workers
+
+#: Runs in a pack unless told otherwise; a GPU's pack that does not fit is halved.
+_GPU_PACK, _CPU_PACK = 32, 4
+#: Packs at least that a sampler which learns from scores shares its trials out to.
+_FEWEST_PACKS = 4
 
 
 def num_workers(settings: Settings) -> int:
@@ -30,3 +37,32 @@ def asked_workers(settings: Executor) -> int:
 def threads_of_each(settings: Executor) -> int:
     """Of each worker process: as set, else the cores shared out."""
     return settings.threads or max(1, len(physical_cores()) // asked_workers(settings))
+
+
+def largest_pack(settings: Settings) -> int:
+    """Most runs of a pack.
+
+    Together they share what a step costs beside its products: on a GPU nearly everything, on a
+    CPU core a third. A sampler that learns must see scores before it has drawn everything.
+    """
+    import torch
+
+    size = settings.executor.pack_size
+    if size is None:
+        size = _GPU_PACK if torch.cuda.is_available() else _cpu_pack(settings)
+    if settings.search.sampler in ("tpe", "gp", "cmaes", "nsga2"):
+        size = min(size, settings.search.n_trials // (_FEWEST_PACKS * num_workers(settings)))
+    return max(1, size)
+
+
+def usual_pack(settings: Settings) -> int:
+    """Runs of a pack where there are few: every worker gets one."""
+    return min(largest_pack(settings), -(-settings.num_configs // num_workers(settings)))
+
+
+def _cpu_pack(settings: Settings) -> int:
+    """As many runs as surely leave half of the memory to others: nobody can halve a pack here
+    before the system has killed something."""
+    memory = memory_for_workers(num_workers(settings), most_gb=settings.executor.max_memory_gb)
+    needed = max(most_activations(recipe) for _, recipe in settings.configs()) / 1e6
+    return 1 if memory is None else min(_CPU_PACK, int(memory / 2 / needed))

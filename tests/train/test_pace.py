@@ -40,8 +40,9 @@ def test_steps_and_evaluations_are_those_of_the_run(
     assert num_steps(one, train_rows=rows) == (outcome.steps, len(outcome.evaluations))
 
 
-def test_pace_is_measured_without_leaving_anything(recipe: Recipe) -> None:
-    pace = measure_pace(recipe)
+@pytest.mark.parametrize("pack_size", [1, 3])
+def test_pace_is_measured_without_leaving_anything(recipe: Recipe, pack_size: int) -> None:
+    pace = measure_pace(recipe, pack_size)
     assert 0 < pace.step_seconds < 1
     assert 0 < pace.eval_seconds < 5
     longer = replace(recipe, trainer=replace(recipe.trainer, max_steps=600))

@@ -14,16 +14,16 @@ def make_packs(
 ) -> list[Pack]:
     """Packs of runs with equal keys, of at most `most` runs, the longest waiting first.
 
-    They are only as large as gives each of the `workers` one.
+    They are only as large as gives each of the `workers` one, and runs are dealt out: a grid waits
+    in the order of its costs, and packs that take equally long leave no worker idle.
     """
     size = min(most, -(-len(runs) // workers))
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(key(run.recipe), []).append(run)
-    packs = [
-        tuple(group[start : start + size])
-        for group in groups.values()
-        for start in range(0, len(group), size)
-    ]
+    packs = []
+    for group in groups.values():
+        count = -(-len(group) // size)
+        packs += [tuple(group[place::count]) for place in range(count)]
     place = {run.id: number for number, run in enumerate(runs)}
     return sorted(packs, key=lambda pack: place[pack[0].id])

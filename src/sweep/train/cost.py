@@ -20,18 +20,35 @@ def relative_memory(recipe: Recipe) -> float:
     return 4 * (kept * tokens + 4 * targets.lora_params(lora.r))
 
 
+def most_activations(recipe: Recipe) -> float:
+    """Bytes that one run's training step keeps for its backward pass, at most.
+
+    Twice what goes into and comes out of every linear layer of the base, in float32, for rows of
+    full length: the rest (masks, norms, attention weights) is less than that, by far where rows
+    are shorter.
+    """
+    everything = targets_of(recipe.model, Lora(target_modules="all-linear"))
+    features = sum(layer.in_features + layer.out_features for layer in everything.layers)
+    tokens = recipe.trainer.per_device_train_batch_size * recipe.data.max_length
+    return 4.0 * 2 * features * tokens
+
+
 def relative_cost(recipe: Recipe) -> float:
     """Operations of one training up to a factor that all runs on one data set share.
 
-    Only good for comparing: dear runs are started first, so that the last ones to end are short.
+    For comparing: dear runs are started first, and the time of a pack is shared out by it. What
+    thin products and masks weigh beside the base's products was measured on a CPU
+    (`benchmarks/roofline.py`).
     """
     trainer, lora = recipe.trainer, recipe.lora
     everything = targets_of(recipe.model, Lora(target_modules="all-linear"))
     base = sum(layer.in_features * layer.out_features for layer in everything.layers)
     targets = targets_of(recipe.model, lora)
-    # Masks are drawn, kept and applied twice: as much as a product of some dozen ranks.
+    # Products with a few ranks take as long as it takes to read and write what they work on.
+    features = sum(layer.in_features + layer.out_features for layer in targets.layers)
+    # Masks are drawn, kept and applied twice.
     masks = sum(layer.in_features for layer in targets.layers) if lora.lora_dropout > 0 else 0
-    a_token = 4 * base + 6 * targets.lora_params(lora.r) + 400 * masks
+    a_token = 4 * base + 6 * targets.lora_params(lora.r) + 400 * features + 700 * masks
     epochs = 1 if trainer.max_steps > 0 else trainer.num_train_epochs
     steps = max(trainer.max_steps, 1)
     rows = trainer.per_device_train_batch_size * trainer.gradient_accumulation_steps

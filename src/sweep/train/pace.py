@@ -20,6 +20,7 @@ from sweep.core.trial import Run
 from sweep.train.keeper import Keeper
 from sweep.train.memory import PeakMemory
 from sweep.train.pack import Pack
+from sweep.train.packable import why_alone
 from sweep.train.runs import base_of
 from sweep.train.splits import splits
 from sweep.train.trainer import PackTrainer
@@ -30,7 +31,8 @@ _WARM_UP, _TIMED = 6, 10
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds of a step and of an evaluation, and the peak of the memory in MB where known."""
+    """Seconds of a step and of an evaluation of one run, and the peak of the memory in MB where
+    known, of the worker with the whole pack."""
 
     step_seconds: float
     eval_seconds: float
@@ -57,8 +59,8 @@ class _Clock(TrainerCallback):
         return statistics.median(b - a for a, b in itertools.pairwise(timed))
 
 
-def measure_pace(recipe: Recipe, threads: int = 1) -> Pace:
-    """Train a few steps of a recipe alone, and score dev. Keeps nothing of it."""
+def measure_pace(recipe: Recipe, pack_size: int = 1, threads: int = 1) -> Pace:
+    """Train a few steps of a recipe, in a pack of its like, and score dev. Keeps nothing of it."""
     torch.set_num_threads(threads)
     short = dataclasses.replace(
         recipe.trainer,
@@ -67,23 +69,35 @@ def measure_pace(recipe: Recipe, threads: int = 1) -> Pace:
         eval_steps=_WARM_UP + _TIMED,
     )
     recipe = dataclasses.replace(recipe, trainer=short)
-    run = Run(0, {}, recipe)
     with tempfile.TemporaryDirectory(prefix="sweep-pace-") as scratch:
         clock = _Clock()
-        with Pack(base_of(recipe, scratch=scratch), [run]) as pack, PeakMemory() as memory:
+        base = base_of(recipe, scratch=scratch)
+        count = 1 if why_alone(recipe) or base.draws_by_itself else pack_size
+        runs = [Run(0, {}, like) for like in _of_its_like(recipe, count)]
+        with Pack(base, runs) as pack, PeakMemory() as memory:
             shared = splits(recipe.model, recipe.data)
-            keepers = {run.id: Keeper(run, Path(scratch) / run.id)}
+            keepers = {run.id: Keeper(run, Path(scratch) / run.id) for run in runs}
             trainer = PackTrainer(pack, keepers, shared, lambda event: None, scratch=scratch)
             trainer.add_callback(clock)
             trainer.train()
-            seconds = [trainer.eval_seconds]
-            # A run without a correlation after so few steps has left the pack.
-            if pack.runs:
+            seconds = [trainer.eval_seconds / count]
+            # Runs without a correlation after so few steps have left the pack.
+            if left := len(pack):
                 trainer.evaluate()
-                seconds.append(trainer.eval_seconds)
+                seconds.append(trainer.eval_seconds / left)
                 # The few steps need not have met the longest pairs, which set the peak.
                 trainer.probe()
-    return Pace(clock.median, min(seconds), memory.peak_mb)
+    return Pace(clock.median / count, min(seconds), memory.peak_mb)
+
+
+def _of_its_like(recipe: Recipe, count: int) -> list[Recipe]:
+    """Recipes that take as long, with ids of their own."""
+    rate = recipe.trainer.learning_rate
+    rates = [rate * (1 + place / 1000) for place in range(count)]
+    return [
+        dataclasses.replace(recipe, trainer=dataclasses.replace(recipe.trainer, learning_rate=r))
+        for r in rates
+    ]
 
 
 def num_steps(recipe: Recipe, *, train_rows: int) -> tuple[int, int]:

@@ -27,6 +27,7 @@ from sweep.core.ports import Handle
 from sweep.core.recipe import Trainer
 from sweep.core.trial import Evaluated, Finished, Paused, Progress, Run, RunState
 from sweep.train.batches import Batch, Collator, GroupedByLength
+from sweep.train.cost import relative_cost
 from sweep.train.keeper import Keeper
 from sweep.train.optimizers import PackOptimizer, PackSchedule, RunOptimizer
 from sweep.train.pack import Pack
@@ -328,8 +329,9 @@ class PackTrainer(HfTrainer):
         self._losses = self._losses.new_zeros(len(self._pack))
 
     def _share_time(self) -> None:
-        """Add the time since the last call to the runs that were there."""
+        """Share the time since the last call out to the runs that were there, by their cost."""
         now = time.perf_counter()
-        for run in self._pack.runs:
-            self._keepers[run.id].seconds += (now - self._clock) / len(self._pack)
+        costs = {run.id: relative_cost(run.recipe) for run in self._pack.runs}
+        for run_id, cost in costs.items():
+            self._keepers[run_id].seconds += (now - self._clock) * cost / sum(costs.values())
         self._clock = now
