@@ -455,8 +455,23 @@ def test_cfg_prints_what_would_be_used(home: Path, capfd: pytest.CaptureFixture[
     assert not (home / "results").exists()
 
 
+#: Processes of the test under way.
+_STARTED: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def no_process_outlives_its_test() -> Iterator[None]:
+    """A test that fails would leave a sweep behind, which slows all that follow."""
+    yield
+    while _STARTED:
+        process = _STARTED.pop()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
 def start(arguments: list[str], folder: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "sweep", *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
@@ -464,6 +479,8 @@ def start(arguments: list[str], folder: Path) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
+    _STARTED.append(process)
+    return process
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
