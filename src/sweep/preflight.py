@@ -105,7 +105,7 @@ def _size_in_words(settings: Settings, recipes: Sequence[Recipe]) -> str:
     seeds = len(settings.search.seeds)
     if settings.search.sampler != "grid":
         most = settings.space.num_points
-        found = min(settings.search.n_trials, most or settings.search.n_trials)
+        found = settings.num_configs
         again = f"; the space has no more than {_some(most, 'point')}" if found == most else ""
     else:
         found = len({recipe.config_id for recipe in recipes})
