@@ -591,7 +591,8 @@ def test_paused_runs_go_on_in_other_packs_to_the_unbroken_result(
         assert found.state is RunState.COMPLETE
         assert found.steps == expected.steps
         assert [e.step for e in found.evaluations] == [4, 8, 12, 16, 20]
-        assert found.pearson == pytest.approx(expected.pearson, abs=1e-6)
+        # Scored in another pack: predictions that hardly differ make rounding show in the score.
+        assert found.pearson == pytest.approx(expected.pearson, abs=1e-5)
         for name, weights in adapter_of(run.recipe, tmp_path / "whole").items():
             assert torch.allclose(
                 adapter_of(run.recipe, tmp_path / "paused")[name], weights, atol=1e-6

@@ -8,21 +8,17 @@ from typing import Any
 import datasets
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from transformers import PreTrainedTokenizerBase
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from sweep.core.statistics import Floats
+from sweep.train.layout import Layout
 
 #: One tokenised pair: lists of ids, and `labels` where the pair is scored.
 Row = dict[str, Any]
-Batch = dict[str, Tensor]
+Batch = dict[str, Any]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
-
-#: Tokens are filled up to a multiple of this with padding, so that few shapes occur: a matrix
-#: library prepares itself anew for each shape.
-_GRAIN = 16
 
 
 class Rows(Dataset[Row]):
@@ -52,28 +48,29 @@ class Rows(Dataset[Row]):
 
 
 class Collator:
-    """Rows to one batch, padded to the longest, with the layout of its tokens.
+    """Rows to one batch, the longest first, padded to it, with the layout of its tokens.
 
-    Besides the tokenizer's columns and `labels` `[B]` a batch holds `tokens` `[N]` and `first`
-    `[B]`, as `sweep.train.unpadded.Layout` describes them, and `num_tokens`, without padding.
-    They are made here, on the CPU, since counting on a GPU would make it wait.
+    Besides the tokenizer's columns and `labels` `[B]` a batch holds `layout`, a
+    `sweep.train.layout.Layout`, and `num_tokens`, without padding. They are made here, on the CPU,
+    since counting on a GPU would make it wait.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
+        rows = sorted(rows, key=lambda row: -len(row["input_ids"]))
         labels = [row["labels"] for row in rows]
         texts = [{k: v for k, v in row.items() if k != "labels"} for row in rows]
         batch: Batch = dict(self._tokenizer.pad(texts, return_tensors="pt"))
         batch["labels"] = torch.tensor(labels, dtype=torch.float32)
-        batch["tokens"], batch["first"] = _layout(batch["attention_mask"])
+        batch["layout"] = Layout.of(batch["attention_mask"])
         batch["num_tokens"] = batch["attention_mask"].sum()
         return batch
 
 
 def batches_by_tokens(lengths: Ints, tokens: int) -> list[list[int]]:
-    """Row numbers in batches of like lengths, each of at most `tokens` once padded."""
+    """Row numbers in batches of like lengths, longest first; at most `tokens` once padded."""
     batches: list[list[int]] = []
     longest = 0
     for index in np.argsort(-lengths, kind="stable"):
@@ -109,11 +106,3 @@ class GroupedByLength(Sampler[int]):
                 self._lengths, self._batch_size, generator=generator
             )
         )
-
-
-def _layout(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Positions of the tokens, then of some padding to fill up; index of each row's first."""
-    flat = mask.flatten()
-    real, padding = flat.nonzero().squeeze(1), (flat == 0).nonzero().squeeze(1)
-    lengths = mask.sum(1)
-    return torch.cat([real, padding[: -len(real) % _GRAIN]]), lengths.cumsum(0) - lengths

@@ -29,7 +29,7 @@ from sweep.train.draws import KeyedDropout, Noise, use_keyed_dropout
 from sweep.train.model import load_base, lora_config, targets_of
 from sweep.train.packable import why_alone
 from sweep.train.targets import ResolvedTargets
-from sweep.train.unpadded import Layout, UnpaddedEncoder, can_unpad
+from sweep.train.unpadded import UnpaddedEncoder, can_unpad
 
 
 class Base:
@@ -140,7 +140,7 @@ class Pack:
         """Predictions `[K, B]` in float32 for a batch of B rows."""
         inputs = {name: column for name, column in batch.items() if name in self._accepted}
         if self._encoder is not None:
-            self._encoder.layout = Layout(batch["tokens"], batch["first"], batch["attention_mask"])
+            self._encoder.layout = batch["layout"]
         if len(self) > 1 and not (self._encoder and self._encoder.shared_embeddings):
             inputs = {name: column.repeat(len(self), 1) for name, column in inputs.items()}
         logits: Tensor = self.model(**inputs).logits

@@ -65,4 +65,4 @@ class DevSet:
 
     def _on(self, device: torch.device) -> Iterator[Batch]:
         for batch in self._batches:
-            yield {name: t.to(device, non_blocking=True) for name, t in batch.items()}
+            yield {name: part.to(device, non_blocking=True) for name, part in batch.items()}

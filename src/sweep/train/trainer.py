@@ -173,7 +173,7 @@ class PackTrainer(HfTrainer):
     ) -> Tensor:
         """The sum over the runs of their mean squared errors: no run's gradient sees another's."""
         predictions = self._pack.forward(inputs)
-        losses = (predictions - inputs["labels"]).square().mean(1)
+        losses: Tensor = (predictions - inputs["labels"]).square().mean(1)
         self._losses += losses.detach()
         self._tokens += inputs["num_tokens"]
         return losses.sum()

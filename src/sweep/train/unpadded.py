@@ -2,13 +2,15 @@
 
 In shuffled batches of 16 pairs more than half of all positions can be padding. Here the hidden
 states of a batch are one row of real tokens for each run, `[K, N, D]`; only the attention lays
-them out as sentences. Of the last layer the classifier reads the first token of each pair, so
-that is all that is computed there. The embeddings and the head are the model's own code.
+them out as sentences, in blocks of like length. Of the last layer the classifier reads the first
+token of each pair, so that is all that is computed there. The embeddings and the head are the
+model's own code.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,24 +20,10 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 
 from sweep.train.attention import attend
 from sweep.train.draws import KeyedDropout, Noise
+from sweep.train.layout import Layout
 
 #: Families whose classifier reads nothing but the first token of the encoder's output.
 _FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where the tokens of a padded batch of B rows and T columns are.
-
-    Args:
-        tokens: `[N]`, positions in the flattened batch `[B * T]`, each at most once.
-        first: `[B]`, index into `tokens` of the first token of each row.
-        mask: `[B, T]`, 1 for tokens and 0 for padding.
-    """
-
-    tokens: Tensor
-    first: Tensor
-    mask: Tensor
 
 
 class UnpaddedEncoder:
@@ -74,10 +62,10 @@ class UnpaddedEncoder:
             hidden = tokens.expand(runs, *tokens.shape)
         else:
             hidden = hidden_states.view(runs, -1, hidden_states.shape[-1])[:, layout.tokens]
-        bias = _bias(layout.mask, self._noise.runs, torch.float32)
+        biases = [_bias(mask, runs, torch.float32) for mask in layout.masks]
         last = len(self._layers) - 1
         for number, layer in enumerate(self._layers):
-            hidden = self._layer(layer, hidden, layout, bias, number, first_only=number == last)
+            hidden = self._layer(layer, hidden, layout, biases, number, first_only=number == last)
         first = hidden.flatten(0, 1).unsqueeze(1)
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=first)
 
@@ -87,30 +75,57 @@ class UnpaddedEncoder:
                 module.shared = shared
 
     def _layer(
-        self, layer: Any, x: Tensor, layout: Layout, bias: Tensor, number: int, *, first_only: bool
+        self,
+        layer: Any,
+        x: Tensor,
+        layout: Layout,
+        biases: Sequence[Tensor],
+        number: int,
+        *,
+        first_only: bool,
     ) -> Tensor:
         """`[K, N, D]` to the same, or to `[K, B, D]`, the first tokens only."""
         attention = layer.attention.self
-        heads, rate = attention.num_attention_heads, attention.dropout.p
+        heads = attention.num_attention_heads
         wanted = x[:, layout.first] if first_only else x
+        columns = [1 if first_only else mask.shape[1] for mask in layout.masks]
         asked = attention.query(wanted)
-        query = asked.flatten(0, 1).unsqueeze(1) if first_only else _pad(asked, layout)
-        query, key, value = (
-            _by_head(part, heads)
-            for part in (query, _pad(attention.key(x), layout), _pad(attention.value(x), layout))
+        queries = _by_head(asked if first_only else _padded(asked, layout), layout, columns, heads)
+        keys, values = (
+            _by_head(_padded(part(x), layout), layout, [m.shape[1] for m in layout.masks], heads)
+            for part in (attention.key, attention.value)
         )
-        keep = None
-        if attention.training and rate > 0:
-            rows = (layout.mask.shape[0], *query.shape[1:-1], key.shape[-2])
-            place = f"{self._path}.layer.{number}.attention.self"
-            keep = self._noise.mask(place, rows, rate, query)
-        context = attend(query, key, value, bias, attention.scaling, keep).flatten(2)
-        context = context.reshape(wanted.shape[0], -1, context.shape[-1])
+        keeps = self._keeps(number, attention, queries, keys)
+        blocks = [
+            attend(query, key, value, bias, attention.scaling, keep)
+            for query, key, value, bias, keep in zip(
+                queries, keys, values, biases, keeps, strict=True
+            )
+        ]
+        runs = self._noise.runs
+        context = torch.cat([block.reshape(runs, -1, x.shape[-1]) for block in blocks], dim=1)
         if not first_only:
-            context = _Gather.apply(context, layout.tokens)  # type: ignore[no-untyped-call]
+            context = _Gather.apply(context, layout.cells)  # type: ignore[no-untyped-call]
         attended = layer.attention.output(context, wanted)
         out: Tensor = layer.output(layer.intermediate(attended), attended)
         return out
+
+    def _keeps(
+        self, number: int, attention: Any, queries: Sequence[Tensor], keys: Sequence[Tensor]
+    ) -> Sequence[Tensor | None]:
+        """Factors on the attention weights of each block, `[1, rows, H, T, S]`: one draw of all."""
+        rate = attention.dropout.p
+        if not attention.training or rate == 0:
+            return [None] * len(queries)
+        shapes = [
+            (1, len(query) // self._noise.runs, *query.shape[1:-1], key.shape[-2])
+            for query, key in zip(queries, keys, strict=True)
+        ]
+        sizes = [math.prod(shape) for shape in shapes]
+        place = f"{self._path}.layer.{number}.attention.self"
+        drawn = self._noise.mask(place, (sum(sizes),), rate, queries[0])
+        parts = torch.split(drawn.squeeze(0), sizes)
+        return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def can_unpad(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> bool:
@@ -128,18 +143,22 @@ def _bias(mask: Tensor, runs: int, dtype: torch.dtype) -> Tensor:
     return bias.repeat(runs, 1)[:, None, None, :]
 
 
-def _by_head(x: Tensor, heads: int) -> Tensor:
-    """`[rows, T, H * d]` to `[rows, H, T, d]`."""
-    return x.view(*x.shape[:2], heads, -1).transpose(1, 2)
-
-
-def _pad(x: Tensor, layout: Layout) -> Tensor:
-    """`[K, N, D]` to `[K * B, T, D]`, zeros for padding."""
-    rows, columns = layout.mask.shape
+def _padded(x: Tensor, layout: Layout) -> Tensor:
+    """`[K, N, D]` to `[K, cells, D]`, zeros for padding."""
     padded: Tensor = _Scatter.apply(  # type: ignore[no-untyped-call]
-        x, layout.tokens, rows * columns
+        x, layout.cells, layout.num_cells
     )
-    return padded.view(-1, columns, x.shape[-1])
+    return padded
+
+
+def _by_head(x: Tensor, layout: Layout, columns: Sequence[int], heads: int) -> list[Tensor]:
+    """`[K, cells, H * d]` to `[K * rows, H, T, d]` of each block; `columns` are its T."""
+    shapes = [(len(mask), width) for mask, width in zip(layout.masks, columns, strict=True)]
+    parts = torch.split(x, [rows * width for rows, width in shapes], dim=1)
+    return [
+        part.view(len(x), *shape, heads, -1).transpose(2, 3).flatten(0, 1)
+        for part, shape in zip(parts, shapes, strict=True)
+    ]
 
 
 class _Scatter(torch.autograd.Function):

@@ -1,0 +1,93 @@
+"""Where the tokens of a batch are: without padding, and in blocks of like length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+#: Tokens are filled up to a multiple of this with padding, so that few shapes occur: a matrix
+#: library prepares itself anew for each shape.
+_GRAIN = 16
+#: A block is as wide as a multiple of this, and of an eighth of the next power of two.
+_NARROWEST = 8
+#: Attention scores that a further block must save for its calls to be worth it: a call takes as
+#: long as some thousand scores do.
+_WORTH = 4096
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The tokens of a padded batch of B rows, longest first, and T columns.
+
+    Attention costs the square of the columns, so one long row would make all others dear: rows of
+    like length make a block with columns of its own.
+
+    Args:
+        tokens: `[N]`, positions in the flattened batch `[B * T]`, each at most once.
+        first: `[B]`, index into `tokens` of the first token of each row.
+        cells: `[N]`, position of each token in the blocks, flattened and laid end to end.
+        masks: One per block, `[rows, columns]`, 1 for tokens and 0 for padding.
+    """
+
+    tokens: Tensor
+    first: Tensor
+    cells: Tensor
+    masks: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, mask: Tensor) -> Layout:
+        """Of the batch's mask `[B, T]`, made on its device."""
+        flat = mask.flatten()
+        lengths = mask.sum(1)
+        first = lengths.cumsum(0) - lengths
+        tokens, padding = flat.nonzero().squeeze(1), (flat == 0).nonzero().squeeze(1)
+        blocks = _blocks(lengths.tolist())
+        ends = torch.split(lengths, [rows for rows, _ in blocks])
+        masks = tuple(
+            (torch.arange(columns) < part.unsqueeze(1)).to(mask.dtype)
+            for part, (_, columns) in zip(ends, blocks, strict=True)
+        )
+        in_blocks = torch.cat([block.flatten() for block in masks])
+        cells, empty = in_blocks.nonzero().squeeze(1), (in_blocks == 0).nonzero().squeeze(1)
+        filling = min(-len(tokens) % _GRAIN, len(padding), len(empty))
+        return cls(
+            torch.cat([tokens, padding[:filling]]),
+            first,
+            torch.cat([cells, empty[:filling]]),
+            masks,
+        )
+
+    @property
+    def num_cells(self) -> int:
+        return sum(mask.numel() for mask in self.masks)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Layout:
+        """A copy on another device, as accelerate moves the parts of a batch."""
+
+        def moved(tensor: Tensor) -> Tensor:
+            return tensor.to(device, non_blocking=non_blocking)
+
+        masks = tuple(moved(mask) for mask in self.masks)
+        return Layout(moved(self.tokens), moved(self.first), moved(self.cells), masks)
+
+
+def _blocks(lengths: Sequence[int]) -> list[tuple[int, int]]:
+    """Rows and columns of each block, for rows of falling lengths."""
+    blocks: list[tuple[int, int]] = []
+    rows, columns = 0, _columns(lengths[0])
+    for place, length in enumerate(lengths):
+        saved = (len(lengths) - place) * (columns**2 - _columns(length) ** 2)
+        if saved >= _WORTH and rows:
+            blocks.append((rows, columns))
+            rows, columns = 0, _columns(length)
+        rows += 1
+    return [*blocks, (rows, columns)]
+
+
+def _columns(length: int) -> int:
+    """Rounded up, so that few shapes occur."""
+    grain = max(_NARROWEST, (1 << (length - 1).bit_length()) // 8)
+    return -(-length // grain) * grain
