@@ -39,7 +39,7 @@ class Layout:
 
     @classmethod
     def of(cls, mask: Tensor) -> Layout:
-        """Of the batch's mask `[B, T]`, made on its device."""
+        """Of the mask `[B, T]` of a batch that is still on the CPU."""
         flat = mask.flatten()
         lengths = mask.sum(1)
         first = lengths.cumsum(0) - lengths
