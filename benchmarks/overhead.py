@@ -1,6 +1,6 @@
 """What the orchestration costs: a sweep's wall time beside its training, and time per trial.
 
-    python benchmarks/overhead.py [--trials 100 1000 10000]
+    python benchmarks/overhead.py [--repeats 5] [--trials 100 1000 10000]
 
 The second part runs the real search, records and loop with a trainer that does nothing.
 """
@@ -116,16 +116,16 @@ def main() -> None:
     parser.add_argument("--trials", type=int, nargs="*", default=[100, 1000, 10_000])
     parser.add_argument("--repeats", type=int, default=5, help="of the sweep; 0 leaves it out")
     asked = parser.parse_args()
-    sweeps = [of_a_sweep() for _ in track(range(asked.repeats), description="lora_grid")]
-    trials = [of_trials(count) for count in track(asked.trials, description="trials")]
-    content: dict[str, Any] = {
-        "threads": {"workers": len(physical_cores()), "threads each": 1},
-        "raw": {"sweeps": sweeps, "trials": trials},
-    }
-    if sweeps:
-        content["summary"] = {k: summary([s[k] for s in sweeps]) for k in sweeps[0]}
-    print(write("overhead", content))
-    print(content.get("summary", ""), *trials, sep="\n")
+    if asked.repeats:
+        sweeps = [of_a_sweep() for _ in track(range(asked.repeats), description="lora_grid")]
+        found = {k: summary([s[k] for s in sweeps]) for k in sweeps[0]}
+        threads = {"workers": len(physical_cores()), "threads each": 1}
+        print(write("overhead_sweep", {"threads": threads, "raw": sweeps, "summary": found}))
+        print(found)
+    if asked.trials:
+        trials = [of_trials(count) for count in track(asked.trials, description="trials")]
+        print(write("overhead_trials", {"threads": {"driver": 1}, "raw": trials}))
+        print(*trials, sep="\n")
 
 
 if __name__ == "__main__":
