@@ -45,10 +45,10 @@ class Layout:
         first = lengths.cumsum(0) - lengths
         tokens, padding = flat.nonzero().squeeze(1), (flat == 0).nonzero().squeeze(1)
         blocks = _blocks(lengths.tolist())
-        ends = torch.split(lengths, [rows for rows, _ in blocks])
+        by_block = torch.split(lengths, [rows for rows, _ in blocks])
         masks = tuple(
             (torch.arange(columns) < part.unsqueeze(1)).to(mask.dtype)
-            for part, (_, columns) in zip(ends, blocks, strict=True)
+            for part, (_, columns) in zip(by_block, blocks, strict=True)
         )
         in_blocks = torch.cat([block.flatten() for block in masks])
         cells, empty = in_blocks.nonzero().squeeze(1), (in_blocks == 0).nonzero().squeeze(1)
