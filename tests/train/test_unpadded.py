@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -19,7 +20,7 @@ from transformers import (
 )
 
 from sweep.train.batches import Collator
-from sweep.train.draws import Noise
+from sweep.train.draws import KeyedDropout, Noise, use_keyed_dropout
 from sweep.train.unpadded import UnpaddedEncoder, can_unpad
 
 CONFIGS = {
@@ -80,6 +81,33 @@ def test_logits_and_gradients_equal_those_with_padding(family: str, tiny_model: 
     assert padded.std() > 1e-3, "equal logits for all rows show nothing"
     for name in expected:
         assert torch.allclose(found[name], expected[name], atol=1e-4, rtol=1e-3), name
+
+
+def test_attention_dropout_reaches_all_blocks_alike_in_every_run(tiny_model: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    model, noise = tiny("bert", tokenizer), Noise()
+    use_keyed_dropout(model, noise)
+    for path, module in model.named_modules():
+        if isinstance(module, KeyedDropout):
+            module.p = 0.4 if "attention.self" in path else 0.0
+    batch = Collator(tokenizer)([{**tokenizer(text), "labels": 0.5} for text in TEXTS])
+    assert len(batch["layout"].masks) > 1
+    encoder = UnpaddedEncoder(model, noise, shared_embeddings=True)
+    encoder.layout = batch["layout"]
+
+    def logits(*, runs: int, step: int, training: bool = True) -> Tensor:
+        noise.runs = runs
+        noise.at_step(step)
+        inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+        with torch.no_grad():
+            found: Tensor = model.train(training)(**inputs).logits
+        return found.view(runs, -1)
+
+    alone = logits(runs=1, step=0)[0]
+    for other in logits(runs=3, step=0):
+        assert torch.allclose(other, alone, atol=1e-5)
+    for others in (logits(runs=1, step=1)[0], logits(runs=1, step=0, training=False)[0]):
+        assert ((others - alone).abs() > 1e-4).all(), "a row without dropout"
 
 
 def test_other_families_and_left_padding_keep_their_own_encoder(tiny_model: Path) -> None:

@@ -88,11 +88,13 @@ class UnpaddedEncoder:
         attention = layer.attention.self
         heads = attention.num_attention_heads
         wanted = x[:, layout.first] if first_only else x
-        columns = [1 if first_only else mask.shape[1] for mask in layout.masks]
-        asked = attention.query(wanted)
-        queries = _by_head(asked if first_only else _padded(asked, layout), layout, columns, heads)
+        columns = [mask.shape[1] for mask in layout.masks]
+        if first_only:
+            queries = _by_head(attention.query(wanted), layout, [1] * len(columns), heads)
+        else:
+            queries = _by_head(_padded(attention.query(x), layout), layout, columns, heads)
         keys, values = (
-            _by_head(_padded(part(x), layout), layout, [m.shape[1] for m in layout.masks], heads)
+            _by_head(_padded(part(x), layout), layout, columns, heads)
             for part in (attention.key, attention.value)
         )
         keeps = self._keeps(number, attention, queries, keys)
