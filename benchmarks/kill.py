@@ -4,8 +4,8 @@
 
 A pruned TPE sweep with two seeds on a tiny random model is started, killed at a moment drawn over
 the time that an unbroken one takes, and started again; every other time with all its processes.
-After some kills it may end. Then: as many trials and runs as in the unbroken study, each once, none
-`running`.
+After some kills it may end. New studies follow until so many kills have struck one at work. In the
+end: as many trials and runs as in the unbroken study, each once, none `running`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pandas as pd
 from common import write
-from rich.progress import track
+from rich.progress import Progress
 
 _TRIALS, _SEEDS = 8, 2
 _SPACE = "search.space={lora.r:[2,4,8],trainer.learning_rate:{low:1e-4,high:1e-2,log:true}}"
@@ -135,30 +136,35 @@ def main() -> None:
     asked = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     rng = random.Random(0)
-    with tempfile.TemporaryDirectory(prefix="sweep-kill-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="sweep-kill-") as scratch:
+        folder = Path(scratch)
         make_model(folder / "model")
         began = time.perf_counter()
         code = start(folder, "unbroken").wait()
         seconds = time.perf_counter() - began
         unbroken = ended(folder / "results" / "unbroken", code)
         assert is_whole(unbroken), unbroken
-        studies = []
-        moments = [rng.uniform(0, seconds) for _ in range(asked.kills)]
-        groups = range(0, asked.kills, asked.kills_a_study)
-        for number in track(groups, description="studies"):
-            dead = [
-                after
-                for i, after in enumerate(moments[number : number + asked.kills_a_study])
-                if killed(start(folder, f"study-{number}"), after=after, group=i % 2 == 1)
-            ]
-            code = start(folder, f"study-{number}").wait()
-            found = ended(folder / "results" / f"study-{number}", code)
-            studies.append({"killed_after_s": dead, "whole": is_whole(found), **asdict(found)})
-            if not is_whole(found):
-                print(number, found, (folder / f"study-{number}.log").read_text()[-3000:])
+        studies: list[dict[str, Any]] = []
+        struck = 0
+        with Progress() as progress:
+            bar = progress.add_task("kills", total=asked.kills)
+            while struck < asked.kills:
+                name = f"study-{len(studies)}"
+                moments = [rng.uniform(0, seconds) for _ in range(asked.kills_a_study)]
+                dead = [
+                    after
+                    for i, after in enumerate(moments)
+                    if killed(start(folder, name), after=after, group=i % 2 == 1)
+                ]
+                code = start(folder, name).wait()
+                found = ended(folder / "results" / name, code)
+                studies.append({"killed_after_s": dead, "whole": is_whole(found), **asdict(found)})
+                if not is_whole(found):
+                    print(name, found, (folder / f"{name}.log").read_text()[-3000:])
+                struck += len(dead)
+                progress.update(bar, completed=struck)
     summary = {
-        "kills": sum(len(study["killed_after_s"]) for study in studies),
+        "kills": struck,
         "studies": len(studies),
         "whole": sum(study["whole"] for study in studies),
     }

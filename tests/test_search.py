@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,17 @@ def test_grid_asks_every_cell_once_in_order_and_then_nothing(tmp_path: Path) -> 
     assert [t.params["lora.r"] for t in trials] == ["4", "4", "8", "8", "16", "16"]
     assert len(set(points(trials))) == 6
     assert opened.ask() is None
+
+
+def test_commits_do_not_wait_for_the_disk_from_the_first_connection_on(tmp_path: Path) -> None:
+    opened = search(tmp_path)
+    trial = opened.ask()
+    assert trial is not None
+    with sqlite3.connect(tmp_path / "study.db") as reader:
+        assert reader.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    # Readers of other programs (optuna-dashboard) see what is told at once.
+    opened.tell(trial.number, 0.5)
+    assert states(tmp_path)[trial.number] == "COMPLETE"
 
 
 def test_finished_grid_asks_nothing_on_the_next_start(tmp_path: Path) -> None:

@@ -109,6 +109,8 @@ def open_study(
         f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}}
     )
     sqlalchemy.event.listen(storage.engine, "connect", _commit_without_waiting)
+    # Optuna has connected already: that connection would stay in the pool as it is.
+    storage.engine.dispose()
     layout = _layout(space, seeds, objectives)
     known = [
         s for s in optuna.get_all_study_summaries(storage) if s.study_name.partition("~")[0] == name
