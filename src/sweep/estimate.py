@@ -1,77 +1,122 @@
-"""What runs are expected to take, from a few steps of a cheap and of a dear config."""
+"""What runs are expected to take, from a few steps of a cheap and of a dear pack."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sweep.core.errors import ConfigError
+from sweep.core.packing import make_packs
 from sweep.core.recipe import Recipe
+from sweep.core.trial import Run
 from sweep.execute.processes import in_fresh_process, warm_up
 from sweep.settings import Settings
 from sweep.train.cost import relative_cost, relative_memory
 from sweep.train.data import load_split
 from sweep.train.memory import memory_for_workers
 from sweep.train.pace import Pace, measure_pace
-from sweep.workers import num_threads, num_workers, usual_pack
+from sweep.train.packable import pack_key
+from sweep.workers import largest_pack, num_threads, num_workers, usual_pack
+
+_Packed = tuple[Recipe, ...]
 
 
 @dataclass(frozen=True)
 class Estimates:
-    """Time and peak memory of a run, interpolated between recipes that were tried.
+    """Time and peak memory of a run, interpolated between one or two packs that were tried."""
 
-    `tried` are one or two recipes, the cheapest first, with their `paces`.
-    """
-
-    tried: tuple[Recipe, ...]
     paces: tuple[Pace, ...]
     train_rows: int
 
     def seconds(self, recipe: Recipe) -> float:
-        """Of one run, evaluations included."""
-        known = [
-            pace.run_seconds(tried, train_rows=self.train_rows)
-            for tried, pace in zip(self.tried, self.paces, strict=True)
+        """Of one run, evaluations included: its share, by cost, of what a pack takes."""
+        paces = [
+            pace.run_seconds(train_rows=self.train_rows) / _mean(relative_cost, pace.tried)
+            for pace in self.paces
         ]
-        return self._between(relative_cost, known, recipe)
+        return relative_cost(recipe) * self._between(relative_cost, paces, recipe)
 
     def peak_memory_mb(self, recipe: Recipe) -> float | None:
         """Of the worker that trains it, base model included; None where it can't be measured."""
+        tried = next((p for p in self.paces if recipe in p.tried), None)
+        if tried is not None:
+            return tried.peak_memory_mb
         known = [pace.peak_memory_mb for pace in self.paces if pace.peak_memory_mb is not None]
-        if len(known) < len(self.tried):
+        if len(known) < len(self.paces):
             return None
         return self._between(relative_memory, known, recipe)
 
     def _between(
         self, order: Callable[[Recipe], float], values: Sequence[float], recipe: Recipe
     ) -> float:
-        """Interpolated over what is known to order the recipes; beyond the ends as at the end."""
-        places = [order(tried) for tried in self.tried]
+        """Interpolated over what is known to order the packs; beyond the ends as at the end."""
+        places = [_mean(order, pace.tried) for pace in self.paces]
         ranks = np.argsort(places)
         return float(np.interp(order(recipe), np.take(places, ranks), np.take(values, ranks)))
 
 
-def measured_estimates(settings: Settings) -> Estimates:
-    """Train a few steps of the cheapest and of the dearest config.
+def _mean(of: Callable[[Recipe], float], recipes: Sequence[Recipe]) -> float:
+    return float(np.mean([of(recipe) for recipe in recipes]))
 
-    As many at a time as later, and each in a pack as large as later.
+
+def estimates_of_packs(settings: Settings) -> Estimates:
+    """Train a few steps of the cheapest and of the dearest of the packs that there will be."""
+    packs = [tuple(run.recipe for run in pack) for pack in expected_packs(settings)]
+    packs.sort(key=lambda pack: _mean(relative_cost, pack))
+    return _tried(settings, packs[:1] + packs[1:][-1:])
+
+
+def estimates_of_extremes(settings: Settings) -> Estimates:
+    """Train a few steps of the smallest and of the largest config, each in a pack of its like.
+
+    No pack takes more than one of which all runs are as the largest.
     """
+    recipes = sorted((recipe for _, recipe in settings.configs()), key=relative_memory)
+    ends = recipes[:1] + recipes[1:][-1:]
+    return _tried(settings, [_of_its_like(recipe, usual_pack(settings)) for recipe in ends])
+
+
+def expected_packs(settings: Settings) -> list[tuple[Run, ...]]:
+    """Packs of the configs, as the sweep deals them.
+
+    A grid comes in the order of costs, first a pack for each worker, then one after the other as
+    workers get free; what a sampler draws comes as it likes.
+    """
+    workers, most = num_workers(settings), largest_pack(settings)
+    configs = [recipe for _, recipe in settings.configs()]
+    # A sampler draws more than the corners of its space.
+    copies = -(-workers * usual_pack(settings) // len(configs))
+    recipes = [like for recipe in configs for like in _of_its_like(recipe, copies)]
+    recipes.sort(key=relative_cost, reverse=True)
+    waiting = [Run(place, {}, recipe) for place, recipe in enumerate(recipes)]
+    at_once = workers * most if settings.search.sampler == "grid" else len(waiting)
+    later = [waiting[at : at + most] for at in range(at_once, len(waiting), most)]
+    return [
+        *make_packs(waiting[:at_once], pack_key, most=most, workers=workers),
+        *(pack for runs in later for pack in make_packs(runs, pack_key, most=most, workers=1)),
+    ]
+
+
+def _tried(settings: Settings, packs: Sequence[_Packed]) -> Estimates:
+    """What these packs take; as many at a time as later."""
     import torch
 
-    recipes = [recipe for _, recipe in settings.configs()]
-    ends = {
-        r.config_id: r for r in (min(recipes, key=relative_cost), max(recipes, key=relative_cost))
-    }
     warm_up("sweep.train.pace")
     together = 1 if torch.cuda.is_available() else num_workers(settings)
-    sizes = usual_pack(settings), num_threads(settings)
+    threads = num_threads(settings)
     with ThreadPoolExecutor(together) as pool:
-        paces = pool.map(lambda r: in_fresh_process(measure_pace, r, *sizes), ends.values())
-        measured = tuple(paces)
-    return Estimates(tuple(ends.values()), measured, len(load_split(settings.data, "train")))
+        paces = pool.map(lambda pack: in_fresh_process(measure_pace, pack, threads), packs)
+        return Estimates(tuple(paces), len(load_split(settings.data, "train")))
+
+
+def _of_its_like(recipe: Recipe, count: int) -> _Packed:
+    """Recipes that take as much, with ids of their own."""
+    rate = recipe.trainer.learning_rate
+    rates = [rate * (1 + place / 1000) for place in range(count)]
+    return tuple(replace(recipe, trainer=replace(recipe.trainer, learning_rate=r)) for r in rates)
 
 
 @dataclass(frozen=True)
@@ -103,7 +148,7 @@ def memory_limit(settings: Settings) -> MemoryLimit | None:
         return None
     most = memory_for_workers(num_workers(settings), most_gb=given)
     assert most is not None
-    limit = MemoryLimit(most, measured_estimates(settings))
+    limit = MemoryLimit(most, estimates_of_extremes(settings))
     needed = min(limit.excess_mb(recipe) for _, recipe in settings.configs()) + most
     if needed > most:
         raise ConfigError(

@@ -13,7 +13,7 @@ from rich.text import Text
 from sweep.core.race import fewest_seeds
 from sweep.core.recipe import Recipe
 from sweep.core.space import Params
-from sweep.estimate import measured_estimates
+from sweep.estimate import estimates_of_packs, memory_limit
 from sweep.forecast import Plan, PlannedConfig, write_plan
 from sweep.parts import confirmation_of
 from sweep.preflight import preflight, with_settled_precision
@@ -21,7 +21,7 @@ from sweep.settings import Settings
 from sweep.train.memory import memory_for_workers
 from sweep.train.model import targets_of
 from sweep.watch.console import compact, duration, short
-from sweep.workers import num_workers
+from sweep.workers import num_workers, usual_pack
 
 _SHOWN = 24
 #: Adapter and head of the best evaluation in float32, and twice that for Adam in the rung.
@@ -36,6 +36,8 @@ class PlannedRun:
     recipe: Recipe
     seconds: float
     peak_memory_mb: float | None
+    #: Whether a worker can hold it, in a pack of its like.
+    fits: bool
 
     @property
     def num_parameters(self) -> tuple[int, int]:
@@ -45,7 +47,7 @@ class PlannedRun:
 
 
 def show_plan(settings: Settings, console: Console) -> None:
-    """Check everything, time two configs for a few steps, print, and write `plan.json`.
+    """Check everything, time two packs for a few steps, print, and write `plan.json`.
 
     Raises:
         UserMistake: whatever would stop the sweep.
@@ -55,7 +57,7 @@ def show_plan(settings: Settings, console: Console) -> None:
         facts = preflight(settings).facts
     for fact in facts:
         console.print(Text(fact), soft_wrap=True)
-    with console.status("Training a few steps of a cheap and of a dear config ..."):
+    with console.status("Training a few steps of a cheap and of a dear pack ..."):
         runs = planned_runs(settings)
     plan = plan_of(settings, runs)
     write_plan(settings.folder, plan)
@@ -98,19 +100,18 @@ def _confirmation_line(settings: Settings, plan: Plan) -> list[str]:
 def plan_of(settings: Settings, runs: Sequence[PlannedRun]) -> Plan:
     """The whole sweep, from what its configs take."""
     workers = num_workers(settings)
-    most = memory_for_workers(workers, most_gb=settings.executor.max_memory_gb)
     is_grid = settings.search.sampler == "grid"
-    fitting = [run for run in runs if most is None or (run.peak_memory_mb or 0) <= most]
+    fitting = [run for run in runs if run.fits]
     configs = len(fitting) if is_grid else settings.num_configs
     count = configs * len(settings.search.seeds)
     mean = float(np.mean([run.seconds for run in fitting or runs]))
-    # Sharing out runs of unlike lengths leaves workers idle for half a run at the end.
-    busy = max(1, min(workers, count))
-    seconds = count * mean / busy + (mean / 2 if count > workers else 0.0)
+    packs = max(1, -(-count // usual_pack(settings)))
+    # Every worker trains one pack after the other; in the last round some may be idle.
+    rounds = -(-packs // workers)
     return Plan(
         workers=workers,
         runs=count,
-        seconds=seconds,
+        seconds=rounds * mean * count / packs,
         folded_cells=len(settings.space.grid()) - len(runs) if is_grid else 0,
         infeasible_cells=len(runs) - len(fitting),
         disk_mb=count * max(sum(run.num_parameters) for run in runs) * _BYTES_A_PARAMETER / 1e6,
@@ -126,11 +127,28 @@ def plan_of(settings: Settings, runs: Sequence[PlannedRun]) -> Plan:
 def planned_runs(settings: Settings) -> list[PlannedRun]:
     """Configs of a grid, or the corners of a space that a sampler draws from.
 
-    Each distinct training once; what it takes is interpolated between those that were tried.
+    Each distinct training once; what it takes is interpolated between packs that were tried.
+
+    Raises:
+        ConfigError: not even the cheapest fits into `executor.max_memory_gb`.
     """
-    estimates = measured_estimates(settings)
+    limit = memory_limit(settings)
+    estimates = estimates_of_packs(settings)
+    most = memory_for_workers(num_workers(settings))
+
+    def fits(recipe: Recipe) -> bool:
+        if limit is not None:
+            return limit.excess_mb(recipe) <= 0
+        return most is None or (estimates.peak_memory_mb(recipe) or 0.0) <= most
+
     return [
-        PlannedRun(point, recipe, estimates.seconds(recipe), estimates.peak_memory_mb(recipe))
+        PlannedRun(
+            point,
+            recipe,
+            estimates.seconds(recipe),
+            estimates.peak_memory_mb(recipe),
+            fits(recipe),
+        )
         for point, recipe in settings.configs()
     ]
 

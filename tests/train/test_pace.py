@@ -40,11 +40,16 @@ def test_steps_and_evaluations_are_those_of_the_run(
     assert num_steps(one, train_rows=rows) == (outcome.steps, len(outcome.evaluations))
 
 
-@pytest.mark.parametrize("pack_size", [1, 3])
-def test_pace_is_measured_without_leaving_anything(recipe: Recipe, pack_size: int) -> None:
-    pace = measure_pace(recipe, pack_size)
+@pytest.mark.parametrize("ranks", [[4], [2, 4, 8]])
+def test_pace_is_measured_without_leaving_anything(recipe: Recipe, ranks: list[int]) -> None:
+    recipes = [replace(recipe, lora=replace(recipe.lora, r=r)) for r in ranks]
+    pace = measure_pace(recipes)
+    assert pace.tried == tuple(recipes)
     assert 0 < pace.step_seconds < 1
     assert 0 < pace.eval_seconds < 5
     longer = replace(recipe, trainer=replace(recipe.trainer, max_steps=600))
-    times = [pace.run_seconds(one, train_rows=96) for one in (recipe, longer)]
+    times = [
+        replace(pace, start_seconds=0.0, tried=(one,)).run_seconds(train_rows=96)
+        for one in (recipe, longer)
+    ]
     assert times[1] > 20 * times[0]

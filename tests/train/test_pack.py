@@ -140,10 +140,26 @@ def test_probe_of_the_longest_batch_changes_nothing(
             shared = splits(recipe.model, recipe.data)
             trainer = PackTrainer(pack, keepers, shared, lambda event: None, scratch=str(tmp_path))
             for _ in range(probes):
-                trainer.probe()
+                trainer.probe(trainer.longest_rows())
             trainer.train_to_the_end()
             found.append([keeper.best.pearson for keeper in keepers.values()])
     assert found[0] == pytest.approx(found[1], abs=1e-9)
+
+
+def test_heaviest_batch_is_one_that_the_training_may_see(
+    base: Base, recipe: Recipe, tmp_path: Path
+) -> None:
+    shared = splits(recipe.model, recipe.data)
+    lengths = shared.train.lengths
+    with Pack(base, runs_of(recipe, [Lora(r=2)])) as pack:
+        keepers = {run.id: Keeper(run, tmp_path / run.id) for run in pack.runs}
+        trainer = PackTrainer(pack, keepers, shared, lambda event: None, scratch=str(tmp_path))
+        size = trainer.args.train_batch_size
+        longest, heaviest = trainer.longest_rows(), trainer.heaviest_batch(None)
+        assert len(set(longest)) == len(set(heaviest)) == size
+        # The heaviest of all batches is no lighter than the mean, and none beats the longest rows.
+        assert size * lengths.mean() <= lengths[heaviest].sum() <= lengths[longest].sum()
+        assert len(trainer.heaviest_batch(1)) == size
 
 
 def test_configs_share_a_pack_unless_they_differ_in_what_is_common(recipe: Recipe) -> None:

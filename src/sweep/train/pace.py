@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
 import math
-import statistics
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import TrainerCallback
 
@@ -26,79 +25,112 @@ from sweep.train.splits import splits
 from sweep.train.trainer import PackTrainer
 
 #: The first steps are slower: matrix libraries prepare themselves for each shape.
-_WARM_UP, _TIMED = 6, 10
+_WARM_UP, _TIMED = 6, 12
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds of a step and of an evaluation of one run, and the peak of the memory in MB where
-    known, of the worker with the whole pack."""
+    """What was seen of a few steps of a pack: seconds of one of its runs in the mean.
 
+    Args:
+        tried: The runs' recipes, of one `pack_key`.
+        start_seconds: What the first steps and the first evaluation take longer than later ones.
+        step_seconds: Of a step with as many tokens as steps have on average.
+        peak_memory_mb: Of the worker with the whole pack; None where it can't be measured.
+    """
+
+    tried: tuple[Recipe, ...]
+    start_seconds: float
     step_seconds: float
     eval_seconds: float
     peak_memory_mb: float | None
 
-    def run_seconds(self, recipe: Recipe, *, train_rows: int) -> float:
+    def run_seconds(self, *, train_rows: int) -> float:
         """Of one run, evaluations included."""
-        steps, evaluations = num_steps(recipe, train_rows=train_rows)
-        return steps * self.step_seconds + evaluations * self.eval_seconds
+        steps, evaluations = num_steps(self.tried[0], train_rows=train_rows)
+        return self.start_seconds + steps * self.step_seconds + evaluations * self.eval_seconds
 
 
 class _Clock(TrainerCallback):
-    def __init__(self) -> None:
-        self.ends: list[float] = []
+    """When each step ended, and how many tokens had been trained on by then."""
+
+    def __init__(self, trainer: PackTrainer) -> None:
+        self._trainer = trainer
+        self.ends = [time.perf_counter()]
+        self.tokens = [0]
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         self.ends.append(time.perf_counter())
+        self.tokens.append(self._trainer.tokens)
 
-    @property
-    def mean(self) -> float:
-        """Not the median: long batches, and shapes that occur for the first time, count as well."""
-        timed = self.ends[_WARM_UP:]
-        return statistics.fmean(b - a for a, b in itertools.pairwise(timed))
+    def step_seconds(self, tokens: float) -> float:
+        """Of a later step of so many tokens.
+
+        The mean, not the median: long batches, and shapes that occur for the first time, count.
+        """
+        seconds = self.ends[-1] - self.ends[_WARM_UP]
+        return seconds * tokens / (self.tokens[-1] - self.tokens[_WARM_UP])
+
+    def start_seconds(self) -> float:
+        """What the first steps took longer than the later ones, token by token."""
+        later = self.step_seconds(self.tokens[_WARM_UP])
+        return max(0.0, self.ends[_WARM_UP] - self.ends[0] - later)
 
 
-def measure_pace(recipe: Recipe, pack_size: int = 1, threads: int = 1) -> Pace:
-    """Train a few steps of a recipe, in a pack of its like, and score dev. Keeps nothing of it."""
+def measure_pace(recipes: Sequence[Recipe], threads: int = 1) -> Pace:
+    """Train a few steps of a pack, and score dev. Keeps nothing of it.
+
+    What can't be packed is measured by the first recipe alone.
+    """
     torch.set_num_threads(threads)
-    short = dataclasses.replace(
-        recipe.trainer,
-        max_steps=_WARM_UP + _TIMED,
-        eval_strategy="steps",
-        eval_steps=_WARM_UP + _TIMED,
-    )
-    recipe = dataclasses.replace(recipe, trainer=short)
+    first = recipes[0]
     with tempfile.TemporaryDirectory(prefix="sweep-pace-") as scratch:
-        clock = _Clock()
-        base = base_of(recipe, scratch=scratch)
-        count = 1 if why_alone(recipe) or base.draws_by_itself else pack_size
-        runs = [Run(0, {}, like) for like in _of_its_like(recipe, count)]
+        base = base_of(first, scratch=scratch)
+        tried = tuple(recipes[:1] if why_alone(first) or base.draws_by_itself else recipes)
+        runs = [Run(place, {}, _cut_short(recipe)) for place, recipe in enumerate(tried)]
         with Pack(base, runs) as pack, PeakMemory() as memory:
-            shared = splits(recipe.model, recipe.data)
+            shared = splits(first.model, first.data)
             keepers = {run.id: Keeper(run, Path(scratch) / run.id) for run in runs}
             trainer = PackTrainer(pack, keepers, shared, lambda event: None, scratch=scratch)
+            clock = _Clock(trainer)
             trainer.add_callback(clock)
             trainer.train()
-            seconds = [trainer.eval_seconds / count]
+            evaluations = [trainer.eval_seconds / len(tried)]
             # Runs without a correlation after so few steps have left the pack.
             if left := len(pack):
                 trainer.evaluate()
-                seconds.append(trainer.eval_seconds / left)
-                # The few steps need not have met the longest pairs, which set the peak.
-                trainer.probe()
-    return Pace(clock.mean / count, min(seconds), memory.peak_mb)
+                evaluations.append(trainer.eval_seconds / left)
+                # The few steps need not have met the batch that sets the peak.
+                trainer.probe(trainer.heaviest_batch(_most_batches(first)))
+    tokens_a_step = float(np.mean(shared.train.lengths)) * _rows_a_step(first)
+    return Pace(
+        tried,
+        start_seconds=clock.start_seconds() / len(tried) + evaluations[0] - evaluations[-1],
+        step_seconds=clock.step_seconds(tokens_a_step) / len(tried),
+        eval_seconds=evaluations[-1],
+        peak_memory_mb=memory.peak_mb,
+    )
 
 
-def _of_its_like(recipe: Recipe, count: int) -> list[Recipe]:
-    """Recipes that take as long, with ids of their own."""
-    rate = recipe.trainer.learning_rate
-    rates = [rate * (1 + place / 1000) for place in range(count)]
-    return [
-        dataclasses.replace(recipe, trainer=dataclasses.replace(recipe.trainer, learning_rate=r))
-        for r in rates
-    ]
+def _cut_short(recipe: Recipe) -> Recipe:
+    steps = _WARM_UP + _TIMED
+    short = replace(recipe.trainer, max_steps=steps, eval_strategy="steps", eval_steps=steps)
+    return replace(recipe, trainer=short)
+
+
+def _rows_a_step(recipe: Recipe) -> int:
+    trainer = recipe.trainer
+    return trainer.per_device_train_batch_size * trainer.gradient_accumulation_steps
+
+
+def _most_batches(recipe: Recipe) -> int | None:
+    """That the training sees at most; None: all there are."""
+    trainer = recipe.trainer
+    return (
+        trainer.max_steps * trainer.gradient_accumulation_steps if trainer.max_steps > 0 else None
+    )
 
 
 def num_steps(recipe: Recipe, *, train_rows: int) -> tuple[int, int]:

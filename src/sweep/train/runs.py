@@ -15,7 +15,7 @@ from sweep.core.ports import Handle
 from sweep.core.recipe import Model, Recipe
 from sweep.core.trial import Evaluated, Finished, Run
 from sweep.train.keeper import Keeper
-from sweep.train.memory import PeakMemory
+from sweep.train.memory import PeakMemory, give_back_free_memory
 from sweep.train.model import load_tokenizer
 from sweep.train.pack import Base, Pack
 from sweep.train.packable import pack_key
@@ -96,3 +96,4 @@ def _train_together(runs: Sequence[Keeper], lent: Base, handle: Handle, *, scrat
     finally:
         # The trainer, its optimizer and the callbacks refer to each other in circles.
         gc.collect()
+        give_back_free_memory()

@@ -6,13 +6,15 @@ import dataclasses
 import json
 import math
 import time
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import BatchSampler, Dataset, Sampler
 from transformers import (
     PrinterCallback,
     ProgressCallback,
@@ -123,24 +125,35 @@ class PackTrainer(HfTrainer):
         if not self._pack.runs:
             return
         if self.args.device.type == "cuda":
-            self.probe()
+            self.probe(self.longest_rows())
         rung = next(iter(self._keepers.values())).rung
         self.train(resume_from_checkpoint=str(self._checkpoint(rung)) if rung else None)
         if self._pack.runs and self._evaluated_step != self.state.global_step:
             self.evaluate()
         self._share_time()
 
-    def probe(self) -> None:
-        """One pass over the longest batch there can be, and nothing kept of it.
+    def probe(self, rows: Sequence[int]) -> None:
+        """One pass over a batch of these rows, and nothing kept of it.
 
         A pack that does not fit is found out at once, not in the middle of the training.
         """
-        longest = np.argsort(-self._rows.lengths)[: self.args.train_batch_size]
-        batch = self._prepare_inputs(self._collate([self._rows[int(i)] for i in longest]))
+        batch = self._prepare_inputs(self._collate([self._rows[int(i)] for i in rows]))
         self._pack.model.train()
         self._pack.noise.at_step(0)
         self._pack.forward(batch).sum().backward()  # type: ignore[no-untyped-call]
         self._pack.zero_gradients()
+
+    def longest_rows(self) -> Sequence[int]:
+        """The heaviest batch that there could be."""
+        longest: list[int] = np.argsort(-self._rows.lengths)[: self.args.train_batch_size].tolist()
+        return longest
+
+    def heaviest_batch(self, most: int | None) -> Sequence[int]:
+        """Rows of the batch with the most tokens among the first `most` of an epoch."""
+        sampler = self._get_train_sampler(self._rows)
+        assert sampler is not None
+        batches = BatchSampler(sampler, self.args.train_batch_size, drop_last=False)
+        return max(islice(batches, most), key=lambda rows: int(self._rows.lengths[rows].sum()))
 
     def create_optimizer(self, model: Any = None) -> Any:
         """The runs' own optimizers, whose schedules need the number of steps, come later."""
