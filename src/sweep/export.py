@@ -48,6 +48,24 @@ class Asymmetry:
     mean_difference: float
     pearson_change: float
 
+    def in_words(self) -> str:
+        """One sentence."""
+        return (
+            f"Exchanging the two sentences moves a dev score by {self.mean_difference:.3f} on "
+            f"average and dev Pearson by {self.pearson_change:+.4f}."
+        )
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is told of an exported adapter beside its verification.
+
+    `final_scores` are on test or held-out pairs, where there are any; their `sentences` are shown.
+    """
+
+    asymmetry: Asymmetry
+    final_scores: Mapping[str, Any] | None
+
 
 @dataclass(frozen=True)
 class Verified:
@@ -55,7 +73,6 @@ class Verified:
 
     measured: float
     reloaded: float
-    asymmetry: Asymmetry | None = None
 
 
 def export_run(
@@ -68,14 +85,14 @@ def export_run(
     merge: bool,
     versions: Mapping[str, str],
     verifier: Callable[[Path], Verified],
-    final_scores: Callable[[], Mapping[str, Any] | None] = lambda: None,
+    findings: Callable[[], Findings],
 ) -> Verified:
     """Write config, adapter, tokenizer, metrics and card to `to`, after verifying them.
 
     Args:
         verifier: Calls `verify` where nothing of this process can help.
-        final_scores: Of this run on test or held-out pairs, for metrics and card; its
-            `sentences` are shown. Asked for after the verification, which others may wait beside.
+        findings: For metrics and card. Asked for after the verification, beside which they may
+            be made.
 
     Raises:
         ExportError: the run kept no adapter, or `to` holds something else.
@@ -101,8 +118,9 @@ def export_run(
             merged = load_adapted(folder, run.recipe, tokenizer).merge_and_unload()
             merged.save_pretrained(str(folder / "merged"))
             tokenizer.save_pretrained(str(folder / "merged"))
-        verified, final = verifier(folder), final_scores()
-        lines = [*_order_in_words(verified.asymmetry), *(final or {}).get("sentences", [])]
+        verified, found = verifier(folder), findings()
+        final = found.final_scores
+        lines = [found.asymmetry.in_words(), *(final or {}).get("sentences", [])]
         card = model_card(
             run,
             outcome,
@@ -112,8 +130,7 @@ def export_run(
             is_tested=final is not None,
         )
         write_text(folder / "README.md", card)
-        if verified.asymmetry is not None:
-            metrics["order_asymmetry"] = dataclasses.asdict(verified.asymmetry)
+        metrics["order_asymmetry"] = dataclasses.asdict(found.asymmetry)
         metrics["final_scores"] = final
         write_text(folder / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False))
         return verified
@@ -129,11 +146,8 @@ def experiment_file(recipe: Recipe, *, name: str) -> str:
     return f"# @package _global_\n{intro}\n{body}"
 
 
-def verify(folder: Path, *, both_orders: bool = False) -> Verified:
+def verify(folder: Path) -> Verified:
     """Score dev with the exported adapter (and the merged model) on a freshly loaded base.
-
-    Args:
-        both_orders: Also score the swapped pairs, with the adapter.
 
     Raises:
         ExportError: the folder is not an exported one.
@@ -157,34 +171,13 @@ def verify(folder: Path, *, both_orders: bool = False) -> Verified:
                 f"The exported adapter scores {reloaded:.6f} on dev, the sweep measured "
                 f"{measured:.6f}: they must agree within {tolerance:g}. Folder: {folder}"
             )
-    if not both_orders:
-        return Verified(measured, reloaded)
-    asymmetry = _asymmetry(models[0], dev, tokenizer, recipe.data)
-    return Verified(measured, reloaded, asymmetry)
+    return Verified(measured, reloaded)
 
 
 def verify_on(folder: Path, threads: int) -> Verified:
-    """`verify` on so many threads, in both orders."""
+    """`verify` on so many threads."""
     torch.set_num_threads(threads)
-    return verify(folder, both_orders=True)
-
-
-def _asymmetry(
-    model: torch.nn.Module, dev: Pairs, tokenizer: PreTrainedTokenizerBase, data: Data
-) -> Asymmetry:
-    assert dev.labels is not None
-    forth, back = (predicted(model, pairs, tokenizer, data) for pairs in (dev, dev.swapped()))
-    change = scores(back, dev.labels)[0] - scores(forth, dev.labels)[0]
-    return Asymmetry(float(np.abs(forth - back).mean()), change)
-
-
-def _order_in_words(asymmetry: Asymmetry | None) -> list[str]:
-    if asymmetry is None:
-        return []
-    return [
-        f"Exchanging the two sentences moves a dev score by {asymmetry.mean_difference:.3f} on "
-        f"average and dev Pearson by {asymmetry.pearson_change:+.4f}."
-    ]
+    return verify(folder)
 
 
 def _tolerance(recipe: Recipe, pearson: float, *, rows: int) -> float:

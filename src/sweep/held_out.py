@@ -13,19 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from sweep.core.errors import VerificationError
 from sweep.core.files import write_text
 from sweep.core.paired import Interval, mean_pearson, paired_difference
-from sweep.core.recipe import Data, Recipe
+from sweep.core.recipe import Data
 from sweep.core.statistics import Floats
 from sweep.core.trial import Run
-from sweep.execute.processes import in_fresh_process
-from sweep.export import load_adapted, predicted
-from sweep.train.data import Split, load_split
+from sweep.scoring import Trained, scored_in_fresh_process
+from sweep.train.data import Pairs, Split, load_split
 from sweep.train.keeper import scores
-from sweep.train.model import load_tokenizer
 
 _FILE = "test.json"
 _NAMES: dict[Split, str] = {"test": "test", "holdout": "held out"}
@@ -111,10 +106,11 @@ def final_scores(
     Raises:
         VerificationError: the process that scores has died.
     """
-    digests = {
-        split: load_split(exported.recipe.data, split).digest()
+    pairs = {
+        split: load_split(exported.recipe.data, split)
         for split in splits_set_aside(exported.recipe.data)
     }
+    digests = {split: these.digest() for split, these in pairs.items()}
     if not digests:
         return None
     earlier = stored_scores(folder)
@@ -125,15 +121,16 @@ def final_scores(
         for config_id in (exported.recipe.config_id, baseline_id)
     )
     runs = {run.id: run for run in (exported, *config, *baseline)}
-    predictions = _predictions(folder, list(digests), list(runs.values()), threads=threads)
+    trained = [Trained(run, (folder / "runs" / run.id).resolve()) for run in runs.values()]
+    predictions = scored_in_fresh_process(trained, pairs, threads=threads)
     found = FinalScores(
         exported.recipe.config_id,
         exported.id,
         baseline_id if baseline else None,
         (earlier.looks if earlier else 0) + 1,
         tuple(
-            _scored(split, by_run, exported, config=config, baseline=baseline)
-            for split, by_run in predictions.items()
+            _scored(split, these, predictions[split], exported, config=config, baseline=baseline)
+            for split, these in pairs.items()
         ),
     )
     text = json.dumps(found.to_json(), indent=2, ensure_ascii=False)
@@ -165,6 +162,7 @@ def _is_of(earlier: FinalScores, exported: Run, digests: dict[Split, str]) -> bo
 
 def _scored(
     split: Split,
+    pairs: Pairs,
     by_run: Mapping[str, Floats],
     exported: Run,
     *,
@@ -172,7 +170,6 @@ def _scored(
     baseline: Sequence[Run],
 ) -> Scored:
     """Compare the predictions of both configs' runs, given by run id."""
-    pairs = load_split(exported.recipe.data, split)
     assert pairs.labels is not None
     adapter, best, base = (
         [by_run[run.id] for run in chosen] for chosen in ([exported], config, baseline)
@@ -188,32 +185,6 @@ def _scored(
         baseline=mean_pearson(base, pairs.labels) if base else None,
         difference=paired_difference(best, base, pairs.labels) if base else None,
     )
-
-
-def _predictions(
-    folder: Path, splits: Sequence[Split], runs: Sequence[Run], *, threads: int
-) -> dict[Split, dict[str, Floats]]:
-    """`[N]` of each run on each split, from a process that has trained nothing."""
-    adapters = [(run.recipe, (folder / "runs" / run.id).resolve()) for run in runs]
-    try:
-        return in_fresh_process(predict_splits, adapters, splits, threads)
-    except ChildProcessError as death:
-        raise VerificationError(f"The process that scores test died: {death}") from None
-
-
-def predict_splits(
-    adapters: Sequence[tuple[Recipe, Path]], splits: Sequence[Split], threads: int
-) -> dict[Split, dict[str, Floats]]:
-    """Predictions `[N]` by split and run id; an adapter is a recipe and the folder of its run."""
-    torch.set_num_threads(threads)
-    found: dict[Split, dict[str, Floats]] = {split: {} for split in splits}
-    for recipe, run_dir in adapters:
-        tokenizer = load_tokenizer(recipe.model)
-        model = load_adapted(run_dir, recipe, tokenizer)
-        for split, by_run in found.items():
-            pairs = load_split(recipe.data, split)
-            by_run[recipe.run_id] = predicted(model, pairs, tokenizer, recipe.data)
-    return found
 
 
 def _row(config_id: str | None, interval: Interval, *, pairs: int) -> dict[str, Any]:

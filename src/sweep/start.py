@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -18,7 +17,7 @@ from sweep.core.trial import RunState
 from sweep.estimate import MemoryLimit, memory_limit
 from sweep.execute.cores import physical_cores
 from sweep.execute.processes import in_fresh_process
-from sweep.export import Verified, export_run, verify_on
+from sweep.export import Findings, Verified, export_run, verify_on
 from sweep.findings import matters_line, write_findings
 from sweep.forecast import compare_with_plan
 from sweep.halt import Halt
@@ -27,6 +26,7 @@ from sweep.parts import new_results, recorded, search_of, stored_results, sweep_
 from sweep.preflight import preflight, with_settled_precision
 from sweep.rank_table import rank_line, write_rank_use
 from sweep.results import Record, Results
+from sweep.scoring import Trained, order_asymmetry
 from sweep.settings import Settings
 from sweep.study import locked, open_folder, versions
 from sweep.summary import (
@@ -156,7 +156,15 @@ def _export_record(record: Record, folder: Path, *, to: Path, merge: bool) -> Ve
     final = stored_scores(folder)
     known = final.to_json() if final and final.run_id == record.run.id else None
     threads = len(physical_cores())
-    return _export(record, folder, to=to, merge=merge, threads=threads, final_scores=lambda: known)
+
+    def findings() -> Findings:
+        return Findings(order_asymmetry(_trained(record, folder), threads=threads), known)
+
+    return _export(record, folder, to=to, merge=merge, threads=threads, findings=findings)
+
+
+def _trained(record: Record, folder: Path) -> Trained:
+    return Trained(record.run, (folder / "runs" / record.run.id).resolve())
 
 
 def _export(
@@ -166,7 +174,7 @@ def _export(
     to: Path,
     merge: bool,
     threads: int,
-    final_scores: Callable[[], Mapping[str, Any] | None],
+    findings: Callable[[], Findings],
 ) -> Verified:
     assert record.outcome is not None
     return export_run(
@@ -178,7 +186,7 @@ def _export(
         merge=merge,
         versions=versions(),
         verifier=partial(_verify_in_fresh_process, threads=threads),
-        final_scores=final_scores,
+        findings=findings,
     )
 
 
@@ -236,21 +244,22 @@ def _handed_over(settings: Settings, results: Results, console: Console) -> list
     ranks = rank_line(write_rank_use(folder, complete))
     base = settings.recipe(picked.run.recipe.seed).config_id
     # Two processes at once: thread pools that share their cores wait for one another.
-    both = bool(splits_set_aside(picked.run.recipe.data))
-    threads = max(1, len(physical_cores()) // (1 + both))
+    threads = max(1, len(physical_cores()) // 2)
     doing = "Verifying the best adapter in a fresh process"
-    doing += ", and scoring what was set aside ..." if both else " ..."
-    with console.status(doing), ThreadPoolExecutor(1) as pool:
+    if splits_set_aside(picked.run.recipe.data):
+        doing += ", and scoring what was set aside"
+    with console.status(f"{doing} ..."), ThreadPoolExecutor(1) as pool:
+        order = pool.submit(order_asymmetry, _trained(picked, folder), threads=threads)
         scoring = pool.submit(
             final_scores, folder, picked.run, complete, baseline_id=base, threads=threads
         )
 
-        def found() -> Mapping[str, Any] | None:
+        def findings() -> Findings:
             final = scoring.result()
-            return final.to_json() if final else None
+            return Findings(order.result(), final.to_json() if final else None)
 
         verified = _export(
-            picked, folder, to=folder / "best", merge=False, threads=threads, final_scores=found
+            picked, folder, to=folder / "best", merge=False, threads=threads, findings=findings
         )
         final = scoring.result()
     # With what was found out since the last run had finished.

@@ -12,11 +12,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-from peft import PeftModel, get_peft_model, get_peft_model_state_dict
+from peft import (
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
 from peft.tuners.lora.layer import Linear as LoraLinear
 from peft.tuners.lora.layer import LoraLayer
 from peft.utils.other import ModulesToSaveWrapper
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
@@ -53,6 +58,7 @@ class Base:
     ) -> None:
         self.noise = Noise()
         self.tokenizer = tokenizer
+        self.device = device
         self.net, self._missing = load_base(model, tokenizer)
         use_keyed_dropout(self.net, self.noise)
         use_keyed_attention(self.net, self.noise)
@@ -187,6 +193,12 @@ class Pack:
         config = copy.copy(self.model.peft_config[run_id])
         config.inference_mode = True
         config.save_pretrained(str(folder))
+
+    def load(self, run_id: str, folder: Path) -> None:
+        """Take over an adapter and a head that `save` has written."""
+        state = load_file(folder / "adapter_model.safetensors")
+        with torch.no_grad():
+            set_peft_model_state_dict(self.model, state, adapter_name=run_id)
 
     def count_lora_params(self, run_id: str) -> int:
         """Trainable numbers in a run's adapters, without its head."""

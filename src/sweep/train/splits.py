@@ -39,8 +39,8 @@ def splits(model: Model, data: Data) -> Splits:
     return Splits(tokenizer, train, dev)
 
 
-class DevSet:
-    """Dev in batches of like lengths, collated once: evaluations repeat them.
+class ScoredSet:
+    """Pairs to be scored, in batches of like lengths, collated once: evaluations repeat them.
 
     Args:
         batch_size: Rows of a batch of average length.

@@ -34,7 +34,7 @@ from sweep.train.keeper import Keeper
 from sweep.train.optimizers import PackOptimizer, PackSchedule, RunOptimizer
 from sweep.train.pack import Pack
 from sweep.train.rungs import Rung, write_rung
-from sweep.train.splits import DevSet, Splits
+from sweep.train.splits import ScoredSet, Splits
 
 #: Steps between looks at the training losses, to stop a run that has diverged.
 _LOGGING_STEPS = 10
@@ -100,7 +100,7 @@ class PackTrainer(HfTrainer):
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
         self._rows, self._collate = shared.train, collator
-        self._dev = DevSet(shared.dev, collator, args.per_device_eval_batch_size)
+        self._dev = ScoredSet(shared.dev, collator, args.per_device_eval_batch_size)
         self._members: dict[str, RunOptimizer] = {}
         rung = next(iter(keepers.values())).rung
         self._scratch = Path(scratch)

@@ -1,0 +1,72 @@
+"""Scores of trained adapters on further pairs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sweep.core.recipe import Lora, Recipe
+from sweep.core.trial import Run
+from sweep.export import load_adapted, predicted
+from sweep.scoring import Trained, order_asymmetry, predictions_of
+from sweep.train.data import load_split
+from sweep.train.keeper import scores
+from sweep.train.model import load_tokenizer
+from sweep.train.packable import why_alone
+from sweep.train.runs import train_pack
+
+SETTINGS = [
+    Lora(r=2),
+    Lora(r=8, target_modules="all-linear", lora_dropout=0.2),
+    Lora(r=4, target_modules="attention", use_rslora=True),
+    Lora(r=2, target_modules="mlp"),
+    Lora(r=4),
+    Lora(r=4, use_dora=True),
+]
+
+
+@pytest.fixture
+def trained(recipe: Recipe, tmp_path: Path) -> list[Trained]:
+    """More than fit into one pack, on two seeds, and one that can't be packed."""
+    runs = [
+        Run(place, {}, replace(recipe, lora=lora, seed=place % 2))
+        for place, lora in enumerate(SETTINGS)
+    ]
+    for run in runs:
+        (tmp_path / run.id).mkdir()
+        train_pack((run,), tmp_path, lambda event: None)
+    return [Trained(run, tmp_path / run.id) for run in runs]
+
+
+def test_packed_scores_are_those_of_plain_peft(trained: list[Trained]) -> None:
+    assert [why_alone(one.run.recipe) for one in trained] == [None] * 5 + ["DoRA"]
+    data = trained[0].run.recipe.data
+    pairs = {split: load_split(data, split) for split in ("dev", "train")}
+    found = predictions_of(trained, pairs, 1)
+    for one in trained:
+        recipe = one.run.recipe
+        tokenizer = load_tokenizer(recipe.model)
+        model = load_adapted(one.folder, recipe, tokenizer)
+        for split, these in pairs.items():
+            plain = predicted(model, these, tokenizer, data)
+            assert np.allclose(found[split][one.run.id], plain, atol=1e-5)
+        assert np.allclose(found["dev"][one.run.id], np.load(one.folder / "predictions.npy"))
+
+
+def test_order_of_the_sentences_is_compared_with_what_the_sweep_kept(
+    trained: list[Trained],
+) -> None:
+    one = trained[1]
+    recipe = one.run.recipe
+    dev = load_split(recipe.data, "dev")
+    tokenizer = load_tokenizer(recipe.model)
+    model = load_adapted(one.folder, recipe, tokenizer)
+    forth, back = (predicted(model, p, tokenizer, recipe.data) for p in (dev, dev.swapped()))
+    found = order_asymmetry(one, threads=1)
+    assert found.mean_difference == pytest.approx(np.abs(forth - back).mean(), abs=1e-5)
+    assert dev.labels is not None
+    change = scores(back, dev.labels)[0] - scores(forth, dev.labels)[0]
+    assert found.pearson_change == pytest.approx(change, abs=1e-3)
