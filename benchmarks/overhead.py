@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -38,20 +39,38 @@ LABELS = np.random.default_rng(0).uniform(0, 5, _ROWS)
 
 
 def of_a_sweep() -> dict[str, float]:
-    """`lora_grid` in a process of its own: wall time, and the training it holds."""
+    """`lora_grid` in a process of its own: seconds of its phases, and of the training it holds.
+
+    `start` ends when the first run is taken up, `end` begins when the last one is done; `share` is
+    what of the whole wall time is not training, `loop_share` what of the time between.
+    """
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "sweep", "+experiment=lora_grid", "confirm=none"]
         start = time.perf_counter()
-        subprocess.run(
+        process = subprocess.Popen(
             [*command, "tracking=disabled", f"results_dir={folder}"],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"},
         )
+        assert process.stdout is not None
+        lines = [(time.perf_counter() - start, line) for line in process.stdout]
+        if process.wait() != 0:
+            raise SystemExit(f"error: the sweep ended with {process.returncode}")
         wall = time.perf_counter() - start
         table = pd.read_csv(Path(folder) / "lora_grid" / "table.csv")
+    first = min(at for at, line in lines if line.startswith("started"))
+    last = max(at for at, line in lines if re.match(r"\s+\d+/\d+\s", line))
     training = float(table["train_seconds"].sum()) / len(physical_cores())
-    return {"wall": wall, "training": training, "share": 1 - training / wall}
+    return {
+        "wall": wall,
+        "start": first,
+        "loop": last - first,
+        "end": wall - last,
+        "training": training,
+        "share": 1 - training / wall,
+        "loop_share": 1 - training / (last - first),
+    }
 
 
 def train_nothing(pack: Pack, runs_dir: Path, handle: Handle) -> None:

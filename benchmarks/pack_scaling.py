@@ -77,12 +77,17 @@ def recipe_of(model: Model, targets: str, steps: int) -> Recipe:
     return replace(settings.recipe(seed=0), model=model, lora=lora, trainer=trainer)
 
 
+def runs_of(recipe: Recipe, count: int) -> list[Run]:
+    """Runs that differ in learning rate."""
+    return [
+        Run(i, {}, replace(recipe, trainer=replace(recipe.trainer, learning_rate=1e-4 * (i + 1))))
+        for i in range(count)
+    ]
+
+
 def packed(recipe: Recipe, base: Base, runs: int, scratch: Path) -> float:
     """Seconds of a step of the whole pack."""
-    pack_runs = [
-        Run(i, {}, replace(recipe, trainer=replace(recipe.trainer, learning_rate=1e-4 * (i + 1))))
-        for i in range(runs)
-    ]
+    pack_runs = runs_of(recipe, runs)
     clock = StepClock()
     with Pack(base, pack_runs) as pack:
         keepers = {run.id: Keeper(run, scratch / run.id) for run in pack_runs}

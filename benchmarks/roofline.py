@@ -1,6 +1,6 @@
 """How much of the device's matrix-product rate a training step reaches, and where the rest goes.
 
-    python benchmarks/roofline.py [--precision fp32|bf16] [--threads 1]
+    python benchmarks/roofline.py [--precision fp32 bf16] [--packs 1 4] [--threads 1]
 
 Operations that a step must do, counted on tokens that are not padding: 4 x parameters of the
 base's linear layers x tokens (forward, and the gradient of the input; frozen weights have none),
@@ -11,6 +11,7 @@ The rate is that of a 2048-square product in the same process, in the same preci
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import tempfile
 import time
@@ -20,13 +21,12 @@ from typing import Any
 
 import torch
 from common import summary, write
-from pack_scaling import packed, recipe_of
+from pack_scaling import packed, recipe_of, runs_of
 from rich.progress import track
 from torch import nn
 
 from sweep.config import load_settings
 from sweep.core.recipe import Recipe
-from sweep.core.trial import Run
 from sweep.train.keeper import Keeper
 from sweep.train.model import load_tokenizer, targets_of
 from sweep.train.pack import Base, Pack
@@ -65,11 +65,11 @@ def operations(recipe: Recipe, base: Base) -> float:
     return (4 * linear + 6 * lora) * tokens + attention
 
 
-def profile(recipe: Recipe, base: Base, scratch: Path) -> list[dict[str, Any]]:
+def profile(recipe: Recipe, base: Base, size: int, scratch: Path) -> list[dict[str, Any]]:
     """Shares of the time by kind of operation, over the last steps of a training."""
-    run = Run(0, {}, recipe)
-    with Pack(base, [run]) as pack, torch.profiler.profile() as profiler:
-        keepers = {run.id: Keeper(run, scratch / run.id)}
+    runs = runs_of(recipe, size)
+    with Pack(base, runs) as pack, torch.profiler.profile() as profiler:
+        keepers = {run.id: Keeper(run, scratch / run.id) for run in runs}
         shared = splits(recipe.model, recipe.data)
         PackTrainer(pack, keepers, shared, lambda event: None, scratch=str(scratch)).train()
     rows = profiler.key_averages()
@@ -84,6 +84,7 @@ def profile(recipe: Recipe, base: Base, scratch: Path) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"])
+    parser.add_argument("--packs", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
@@ -97,13 +98,14 @@ def main() -> None:
         for precision in asked.precision:
             dtype = dtype_of(precision)
             base = Base(model, load_tokenizer(model), device=device, dtype=dtype)
-            for targets, rate in (("qv", 0.0), ("all-linear", 0.0), ("all-linear", 0.1)):
+            shapes = (("qv", 0.0), ("all-linear", 0.0), ("all-linear", 0.1))
+            for (targets, rate), size in itertools.product(shapes, asked.packs):
                 recipe = recipe_of(model, targets, asked.steps)
                 recipe = replace(recipe, lora=replace(recipe.lora, lora_dropout=rate))
-                case = f"{precision} {targets} dropout {rate}"
-                needed = operations(recipe, base)
+                case = f"{precision} {targets} dropout {rate}, pack of {size}"
+                needed = size * operations(recipe, base)
                 for _ in track(range(asked.repeats), description=case):
-                    limit, seconds = product_rate(dtype), packed(recipe, base, 1, Path(folder))
+                    limit, seconds = product_rate(dtype), packed(recipe, base, size, Path(folder))
                     row = {
                         "step_seconds": seconds,
                         "operations": needed,
@@ -111,12 +113,12 @@ def main() -> None:
                         "share": needed / seconds / limit,
                     }
                     raw.setdefault(case, []).append(row)
-                profiles[case] = profile(recipe, base, Path(folder))
+                profiles[case] = profile(recipe, base, size, Path(folder))
     found = {
         case: {k: summary([r[k] for r in rows]) for k in rows[0]} for case, rows in raw.items()
     }
     content = {
-        "model": "all-MiniLM-L6-v2, batch 16 of the generated pairs, a pack of one",
+        "model": "all-MiniLM-L6-v2, batch 16 of the generated pairs",
         "threads": asked.threads,
         "raw": raw,
         "summary": found,

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from sweep import __version__
 from sweep.core.errors import Interrupted, SweepError, UserMistake
-from sweep.execute.processes import warm_up
+from sweep.execute.processes import end_fresh_processes, warm_up
 
 EXIT_DONE = 0
 EXIT_UNEXPECTED = 1
@@ -275,6 +275,7 @@ class _Signals:
 
     @staticmethod
     def _stop(number: int, frame: FrameType | None) -> None:
+        end_fresh_processes()
         raise Interrupted(128 + number)
 
 

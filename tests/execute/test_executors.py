@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from sweep.core.errors import RunFailed
@@ -18,7 +22,9 @@ from sweep.core.recipe import Lora, Recipe
 from sweep.core.trial import Event, Finished, Outcome, Progress, Run, RunState, Started
 from sweep.execute.cores import physical_cores
 from sweep.execute.in_process import InProcess
-from sweep.execute.processes import Processes, in_fresh_process
+from sweep.execute.processes import Processes, end_fresh_processes, in_fresh_process
+
+ROOT = Path(__file__).parents[2]
 
 Open = Callable[[TrainFn, Path], Executor]
 
@@ -307,3 +313,49 @@ def test_fresh_process_answers_raises_or_is_missed() -> None:
         in_fresh_process(name_or_raise, None)
     with pytest.raises(ChildProcessError, match="SIGKILL"):
         in_fresh_process(name_or_raise, "die")
+
+
+def note_and_sleep(note: Path) -> None:
+    note.write_text(str(os.getpid()), encoding="utf-8")
+    time.sleep(120)
+
+
+def is_alive(note: Path) -> bool:
+    process = int(note.read_text(encoding="utf-8"))
+    return psutil.pid_exists(process) and psutil.Process(process).status() != "zombie"
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_fresh_processes_of_all_threads_can_be_ended_at_once(tmp_path: Path) -> None:
+    notes = [tmp_path / "one", tmp_path / "other"]
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(in_fresh_process, note_and_sleep, note) for note in notes]
+        wait_until(lambda: all(note.exists() and note.stat().st_size for note in notes))
+        end_fresh_processes()
+        for future in waiting:
+            with pytest.raises(ChildProcessError):
+                future.result(timeout=30)
+    assert not any(is_alive(note) for note in notes)
+
+
+def test_fresh_process_ends_with_its_driver_however_that_dies(tmp_path: Path) -> None:
+    note = tmp_path / "child"
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from sweep.execute.processes import in_fresh_process\n"
+        "from tests.execute.test_executors import note_and_sleep\n"
+        "in_fresh_process(note_and_sleep, Path(sys.argv[1]))"
+    )
+    driver = subprocess.Popen([sys.executable, "-c", program, str(note)], cwd=ROOT)
+    try:
+        wait_until(lambda: note.exists() and note.stat().st_size > 0)
+    finally:
+        driver.kill()
+        driver.wait()
+    wait_until(lambda: not is_alive(note))

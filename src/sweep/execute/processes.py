@@ -8,7 +8,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import forkserver, get_all_start_methods, get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -20,7 +20,13 @@ from typing import Any, Literal, TypeVar, cast
 from sweep.core.files import ask_to_pause, ask_to_stop, forget_to_pause
 from sweep.core.ports import Handle, Pack, TrainFn
 from sweep.core.trial import Event, Finished, Outcome, Paused, Run, RunState
-from sweep.execute.worker import LEAVE_NOW, hear_signals_again, print_to, serve
+from sweep.execute.worker import (
+    LEAVE_NOW,
+    die_with_parent,
+    obey_the_driver,
+    print_to,
+    serve,
+)
 
 T = TypeVar("T")
 
@@ -45,6 +51,8 @@ _WAIT_SECONDS = 0.25
 _CLOSE_SECONDS = 4.0
 #: Held while a child is started: the environment belongs to all threads.
 _STARTING = Lock()
+#: What `in_fresh_process` waits for, in any thread.
+_FRESH: set[BaseProcess] = set()
 
 
 def warm_up(trainer: str) -> None:
@@ -74,22 +82,37 @@ def in_fresh_process(function: Callable[..., T], *arguments: object) -> T:
     process = context.Process(target=_answer, args=(there, function, arguments), daemon=True)
     with _for_children(_VARIABLES):
         process.start()
+    _FRESH.add(process)
     there.close()
     try:
         answer = here.recv()
     except EOFError:
         process.join()
         raise ChildProcessError(_cause(process.exitcode)) from None
+    finally:
+        _FRESH.discard(process)
     process.join()
     if isinstance(answer, Exception):
         raise answer
     return cast(T, answer)
 
 
+def end_fresh_processes() -> None:
+    """End everything that `in_fresh_process` waits for: there it raises `ChildProcessError`.
+
+    A thread that waits hears no signal, and whoever waits for the thread would not either.
+    """
+    for process in list(_FRESH):
+        if process.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, LEAVE_NOW)
+
+
 def _answer(connection: Connection, function: Callable[..., Any], arguments: Sequence[Any]) -> None:
     # What libraries have to say would stand between the lines of the driver.
     print_to(Path(os.devnull))
-    hear_signals_again()
+    obey_the_driver()
+    die_with_parent()
     try:
         answer = function(*arguments)
     except Exception as error:

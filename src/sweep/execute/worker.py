@@ -47,9 +47,9 @@ def serve(
         torch.set_num_threads(threads)
     if core is not None:
         os.sched_setaffinity(0, {core})
-    _obey_the_driver()
+    obey_the_driver()
     print_to(log)
-    _die_with_parent()
+    die_with_parent()
     boundary = Boundary(train, runs_dir=runs_dir, worker=name)
     while True:
         try:
@@ -60,7 +60,7 @@ def serve(
         boundary.attempt(pack, connection.send)
 
 
-def _obey_the_driver() -> None:
+def obey_the_driver() -> None:
     """Ctrl-C and SIGTERM may reach the whole process group; the driver decides what they mean."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "alarm"):
@@ -68,7 +68,7 @@ def _obey_the_driver() -> None:
         signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_GRACE_SECONDS))
         signal.signal(signal.SIGALRM, _leave)
     signal.signal(LEAVE_NOW, _leave)
-    hear_signals_again()
+    _hear_signals_again()
 
 
 def _leave(number: int, _: object) -> None:
@@ -76,7 +76,7 @@ def _leave(number: int, _: object) -> None:
     sys.exit(128 + number)
 
 
-def hear_signals_again() -> None:
+def _hear_signals_again() -> None:
     """Children are started with signals blocked; this one can answer SIGTERM by now."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
@@ -90,7 +90,7 @@ def print_to(log: Path) -> None:
     os.dup2(target, 2)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """End at once when the driver is gone, also in the middle of a training.
 
     An orphan would go on writing into run folders that the next driver gives out again.
