@@ -86,7 +86,7 @@ def in_fresh_process(function: Callable[..., T], *arguments: object) -> T:
     there.close()
     try:
         answer = here.recv()
-    except EOFError:
+    except (EOFError, ConnectionError):
         process.join()
         raise ChildProcessError(_cause(process.exitcode)) from None
     finally:
