@@ -184,6 +184,19 @@ def test_leaderboard_of_two_objectives_shows_the_front_and_keeps_the_ranking(
     assert "pareto" not in open_results(tmp_path).leaderboard()
 
 
+def test_front_rests_on_the_means_that_are_shown(tmp_path: Path) -> None:
+    """The cheap config was lucky in the search; on fresh seeds the dear one is better."""
+    np.save(tmp_path / "dev_labels.npy", LABELS)
+    objectives = parse_objectives(["pearson:max", "lora_params:min"])
+    results = open_results(tmp_path, search_seeds=(0,), objectives=objectives)
+    for trial, r, params, scores in ((0, 4, 100, (0.99, 0.60, 0.60)), (1, 8, 200, (0.6, 0.7, 0.7))):
+        for seed, score in enumerate(scores):
+            finish(results, run_of(trial, r, seed=seed), outcome(score, lora_params=params))
+    board = results.leaderboard()
+    assert board["mean"].tolist() == pytest.approx([0.7, 0.6])
+    assert board["pareto"].tolist() == [True, True]
+
+
 def test_best_run_is_the_best_seed_of_the_best_mean(tmp_path: Path) -> None:
     results = open_results(tmp_path)
     finish(results, run_of(0, 4, seed=0), outcome(0.99))

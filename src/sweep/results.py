@@ -168,13 +168,21 @@ class Results:
         return self._ranking(self._board())
 
     def _with_front(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The leaderboard with what is sought, where it lacks it, and who is on the front."""
+        """The leaderboard with what is sought, where it lacks it, and who is on the front.
+
+        Pearson is the mean that is shown: after a confirmation, that of the fresh seeds.
+        """
         found: dict[str, list[Outcome]] = {}
         for record in self._scored():
             if record.outcome is not None:
                 found.setdefault(record.run.recipe.config_id, []).append(record.outcome)
-        outcomes = [found[config_id] for config_id in table["config_id"]]
-        values = [[objective.of(of_one) for objective in self._objectives] for of_one in outcomes]
+        values = [
+            [
+                mean if objective == PEARSON else objective.of(found[config_id])
+                for objective in self._objectives
+            ]
+            for config_id, mean in zip(table["config_id"], table["mean"], strict=True)
+        ]
         points = [[math.nan if v is None else v for v in value] for value in values]
         for place, objective in enumerate(self._objectives):
             if objective != PEARSON and objective.name not in table:
