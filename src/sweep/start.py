@@ -17,11 +17,11 @@ from sweep.core.trial import RunState
 from sweep.estimate import MemoryLimit, memory_limit
 from sweep.execute.cores import physical_cores
 from sweep.execute.processes import in_fresh_process
-from sweep.export import Findings, Verified, export_run, verify_on
+from sweep.export import Asymmetry, Findings, Verified, export_run, verify_on
 from sweep.findings import matters_line, write_findings
 from sweep.forecast import compare_with_plan
 from sweep.halt import Halt
-from sweep.held_out import final_scores, splits_set_aside, stored_scores
+from sweep.held_out import FinalScores, final_scores, splits_set_aside, stored_scores
 from sweep.parts import new_results, recorded, search_of, stored_results, sweep_of, watchers_of
 from sweep.preflight import preflight, with_settled_precision
 from sweep.rank_table import rank_line, write_rank_use
@@ -249,19 +249,24 @@ def _handed_over(settings: Settings, results: Results, console: Console) -> list
     if splits_set_aside(picked.run.recipe.data):
         doing += ", and scoring what was set aside"
     with console.status(f"{doing} ..."), ThreadPoolExecutor(1) as pool:
-        order = pool.submit(order_asymmetry, _trained(picked, folder), threads=threads)
-        scoring = pool.submit(
-            final_scores, folder, picked.run, complete, baseline_id=base, threads=threads
-        )
+
+        def score() -> tuple[Asymmetry, FinalScores | None]:
+            # One task: where the first part is interrupted, the second does not begin.
+            order = order_asymmetry(_trained(picked, folder), threads=threads)
+            return order, final_scores(
+                folder, picked.run, complete, baseline_id=base, threads=threads
+            )
+
+        scoring = pool.submit(score)
 
         def findings() -> Findings:
-            final = scoring.result()
-            return Findings(order.result(), final.to_json() if final else None)
+            order, final = scoring.result()
+            return Findings(order, final.to_json() if final else None)
 
         verified = _export(
             picked, folder, to=folder / "best", merge=False, threads=threads, findings=findings
         )
-        final = scoring.result()
+        _, final = scoring.result()
     # With what was found out since the last run had finished.
     build_report(folder)
     return [

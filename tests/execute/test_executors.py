@@ -355,7 +355,9 @@ def test_fresh_process_ends_with_its_driver_however_that_dies(tmp_path: Path) ->
     driver = subprocess.Popen([sys.executable, "-c", program, str(note)], cwd=ROOT)
     try:
         wait_until(lambda: note.exists() and note.stat().st_size > 0)
+        assert is_alive(note)
     finally:
         driver.kill()
         driver.wait()
     wait_until(lambda: not is_alive(note))
+    assert not is_alive(note)
