@@ -81,18 +81,20 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
                 # A wandb address may have come in after the records were closed.
                 results.write_tables()
             halt.raise_if_interrupted()
+            left = (
+                halted_lines(results.records(), sweep.num_runs, command) if halt.timed_out else []
+            )
+            _say(
+                console,
+                *folded_lines(sweep.folded),
+                *left_out_lines(search.infeasible, settings),
+                *used_up_lines(search.is_used_up, settings),
+                *left,
+            )
+            return _sum_up(settings, results, console)
         except Interrupted:
             _say(console, "Stopped. Finished runs are kept; to go on:", f"  {command}")
             raise
-        left = halted_lines(results.records(), sweep.num_runs, command) if halt.timed_out else []
-        _say(
-            console,
-            *folded_lines(sweep.folded),
-            *left_out_lines(search.infeasible, settings),
-            *used_up_lines(search.is_used_up, settings),
-            *left,
-        )
-        return _sum_up(settings, results, console)
 
 
 def export_from_study(
