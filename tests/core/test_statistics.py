@@ -24,9 +24,9 @@ LABELS = np.random.default_rng(0).uniform(0, 5, size=300)
 
 def matrix(comparison: Comparison) -> Floats:
     """The covariance in full, `[K, K]`."""
-    rows = [comparison.covariance.row(place) for place in range(len(comparison.means))]
+    rows = comparison.covariance.rows(np.arange(len(comparison.means)))
     assert np.allclose(comparison.covariance.variances, np.diag(rows))
-    return np.array(rows)
+    return rows
 
 
 def noisy(labels: Floats, noise: float, seed: int) -> Floats:
@@ -192,12 +192,20 @@ def test_predictions_that_vary_on_one_item_alone_still_give_an_interval() -> Non
     assert np.isfinite(one_seed(noisy(LABELS, 1.0, 1), almost).intervals()).all()
 
 
-def test_long_ranking_is_judged_as_a_short_one() -> None:
-    """Most ties show among a few others; the shortcut must not change a verdict."""
-    rng = np.random.default_rng(7)
-    levels = np.sort(rng.uniform(0.9, 1.6, size=80))
-    found = one_seed(*(noisy(LABELS, level, i) for i, level in enumerate(levels)))
-    whole = [found.lead_over(i)[1] <= 0 for i in range(1, 80)]
+@given(st.integers(0, 10_000), st.integers(2, 60), st.sampled_from([None, 500]), st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_tied_is_who_the_first_has_no_lead_over_in_rankings_of_any_length(
+    draw: int, num: int, num_rivals: int | None, two_seeds: bool
+) -> None:
+    """Draws are looked at in part where that is enough; the shortcut must not change a verdict."""
+    rng = np.random.default_rng(draw)
+    common = LABELS + rng.normal(scale=0.8, size=len(LABELS))
+    samples = [
+        Sample((0, 1)[: 1 + two_seeds], common + rng.normal(scale=s, size=(1 + two_seeds, 300)))
+        for s in np.sort(rng.uniform(0.1, rng.uniform(0.2, 1.5), size=num))
+    ]
+    found = compare([*samples, samples[-1]], LABELS, num_rivals=num_rivals)
+    whole = [found.lead_over(i)[1] <= 0 for i in range(1, num + 1)]
     assert found.tied[1:].tolist() == whole
 
 

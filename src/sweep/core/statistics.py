@@ -19,17 +19,22 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
 
 #: Resamples: the 2.5 % quantile of 2,000 rests on 50 draws.
 NUM_RESAMPLES = 2_000
 #: One-sided error of "worse than the best" and of each end of an interval: 95 % two-sided.
 ERROR = 0.025
-#: Others that are looked at first: most ties of a long ranking show among them.
-_FEW = 32
+#: Of each draw, the configs that have most luck in it: whoever beats a config is among them in
+#: nearly all draws, however long the ranking.
+_LUCKIEST = 16
+#: Configs that are looked at together.
+_CONTROLS = 64
 #: Runs that are resampled at a time, for the sake of memory.
 _BLOCK = 512
-#: Pearson points that are rounding.
-_NOTHING = 1e-9
+#: Pearson points that are rounding. Of two equal configs, the standard error of their difference
+#: comes out as the root of what rounding leaves of variances: some 1e-9.
+_NOTHING = 1e-7
 
 
 @dataclass(frozen=True)
@@ -55,11 +60,11 @@ class Covariance:
         """The diagonal, `[K]`."""
         return np.asarray(np.einsum("fk,fk->k", self.factors, self.factors) + self.own)
 
-    def row(self, place: int) -> Floats:
-        """Covariances with one of them, `[K]`."""
-        row = self.factors[:, place] @ self.factors
-        row[place] += self.own[place]
-        return np.asarray(row, dtype=np.float64)
+    def rows(self, places: Places) -> Floats:
+        """Covariances of some of them with all, `[len(places), K]`."""
+        rows = self.factors[:, places].T @ self.factors
+        rows[np.arange(len(places)), places] += self.own[places]
+        return np.asarray(rows, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -101,12 +106,14 @@ class Comparison:
         ahead, errors = self.means[0] - self.means, self._errors(0)
         # No quantile of a maximum is that far out: most of a long ranking costs nothing.
         ahead = np.where(np.abs(ahead) < _NOTHING, 0.0, ahead)
-        tied = np.asarray(
+        tied: NDArray[np.bool_] = np.asarray(
             ahead <= 2 * norm.ppf(1 - ERROR / max(len(ahead), self.num_rivals or 0)) * errors
         )
-        for control in np.flatnonzero(tied & (ahead > 0)).tolist():
-            limits = (self._luck(control, +1, num_others=n) for n in (_FEW, None))
-            tied[control] = any(ahead[control] <= limit * errors[control] for limit in limits)
+        open_ones = np.flatnonzero(tied & (ahead > 0))
+        for start in range(0, len(open_ones), _CONTROLS):
+            controls = open_ones[start : start + _CONTROLS]
+            for control, errors in zip(controls, self._errors_of(controls), strict=True):
+                tied[control] = self._can_be_luck(control, ahead[control] / errors[0], errors)
         return tied
 
     @cached_property
@@ -133,23 +140,62 @@ class Comparison:
 
     def _errors(self, control: int) -> Floats:
         """Standard error of each config's difference from one, `[K]`."""
+        return np.asarray(self._errors_of(np.array([control]))[0], dtype=np.float64)
+
+    def _errors_of(self, controls: Places) -> Floats:
+        """Standard errors of all differences from some of them, `[len(controls), K]`."""
         variances = self.covariance.variances
-        squares = variances + variances[control] - 2 * self.covariance.row(control)
+        squares = variances + variances[controls, None] - 2 * self.covariance.rows(controls)
         return np.asarray(np.sqrt(np.maximum(squares, 0)), dtype=np.float64)
 
-    def _luck(self, control: int, sign: int, *, num_others: int | None = None) -> float:
+    def _luck(self, control: int, sign: int) -> float:
         """How many standard errors the most deviating of equal configs is ahead of (`sign` 1) or
-        behind (-1) one of them in all but `ERROR` of the cases; of few others, it is less."""
+        behind (-1) one of them in all but `_share_of_error` of the cases."""
         errors = self._errors(control)
-        others = np.flatnonzero(errors > _NOTHING)[:num_others]
+        others = np.flatnonzero(errors > _NOTHING)
         if not others.size:
             return 0.0
         ahead = self.deviations[:, others] - self.deviations[:, [control]]
         luckiest = (sign * ahead / errors[others]).max(axis=1)
-        # Fresh seeds don't undo a choice by luck with the dev pairs: those that were not confirmed
-        # count as if they were here (Bonferroni's bound).
-        share = (len(self.means) - 1) / max((self.num_rivals or 0) - 1, len(self.means) - 1)
-        return float(np.quantile(luckiest, 1 - ERROR * share))
+        return float(np.quantile(luckiest, 1 - self._share_of_error))
+
+    @property
+    def _share_of_error(self) -> float:
+        """Fresh seeds don't undo a choice by luck with the dev pairs: those that were not confirmed
+        count as if they were here (Bonferroni's bound)."""
+        others = len(self.means) - 1
+        return ERROR * others / max((self.num_rivals or 0) - 1, others)
+
+    def _can_be_luck(self, control: int, lead: float, errors: Floats) -> bool:
+        """Whether `lead`, in standard errors, is no more than `_luck(control, +1)`.
+
+        The same answer from counting the draws in which some config is that far ahead: of each
+        draw, the luckiest configs are looked at first, and all of them only where that leaves it
+        open.
+        """
+        place = (len(self.deviations) - 1) * (1 - self._share_of_error)
+        fewest = len(self.deviations) - int(np.ceil(place))
+        far = np.where(errors > _NOTHING, lead * errors, np.inf)
+        ahead = self._most_luck - self.deviations[:, [control]]
+        beaten: NDArray[np.bool_] = np.any(ahead >= far[self._luckiest], axis=1)
+        unclear = ~beaten & (ahead[:, 0] >= far.min())
+        if beaten.sum() <= fewest and unclear.any():
+            rest = self.deviations[unclear] - self.deviations[unclear, control, None]
+            beaten[unclear] = np.any(rest >= far, axis=1)
+        if beaten.sum() == fewest:  # The quantile lies between two draws.
+            return lead <= self._luck(control, +1)
+        return bool(beaten.sum() > fewest)
+
+    @cached_property
+    def _luckiest(self) -> Places:
+        """`[B, L]`: the configs with the highest deviations in each draw, the lowest first."""
+        last = max(self.deviations.shape[1] - _LUCKIEST, 0)
+        return np.argpartition(self.deviations, last, axis=1)[:, last:].copy()
+
+    @cached_property
+    def _most_luck(self) -> Floats:
+        """Their deviations, `[B, L]`."""
+        return np.take_along_axis(self.deviations, self._luckiest, axis=1)
 
 
 @lru_cache(maxsize=1)

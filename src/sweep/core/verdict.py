@@ -113,7 +113,10 @@ def judge(
     if comparison is not None:
         tied, near = comparison.tied.tolist(), comparison.near.tolist()
     ties = [c for c, is_tied in zip(order, tied, strict=True) if is_tied and c.config_id in enough]
-    close = [c for c, is_near in zip(order, near, strict=True) if is_near and c in ties]
+    tie_set = {c.config_id for c in ties}
+    close = [
+        c for c, is_near in zip(order, near, strict=True) if is_near and c.config_id in tie_set
+    ]
     recommended = min(close, key=lambda c: c.cost)
     base = next((c for c in order if c.config_id == baseline), None)
     versus = None
