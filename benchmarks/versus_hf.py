@@ -26,7 +26,7 @@ from common import summary, write
 from rich.progress import track
 
 HERE = Path(__file__).resolve().parent
-_POLL_SECONDS = 0.25
+_POLL_SECONDS = 0.5
 
 
 def overrides(case: str, files: Path | None, steps: int) -> list[str]:
@@ -53,7 +53,7 @@ def overrides(case: str, files: Path | None, steps: int) -> list[str]:
 
 
 class PeakMemory(threading.Thread):
-    """Largest sum of the resident memory of a process and its children, in MB."""
+    """Largest memory of a process and its children, in MB; what they share counts once."""
 
     def __init__(self, process: psutil.Process) -> None:
         super().__init__(daemon=True)
@@ -64,11 +64,17 @@ class PeakMemory(threading.Thread):
         while self._process.is_running():
             try:
                 family = [self._process, *self._process.children(recursive=True)]
-                total = sum(p.memory_info().rss for p in family) / 1e6
+                total = sum(_own_share(p) for p in family) / 1e6
             except psutil.Error:
                 continue
             self.peak_mb = max(self.peak_mb, total)
             time.sleep(_POLL_SECONDS)
+
+
+def _own_share(process: psutil.Process) -> int:
+    """Bytes: workers are forked from one process and share its libraries, each has its part."""
+    memory = process.memory_full_info()
+    return int(getattr(memory, "pss", memory.rss))
 
 
 def run(command: list[str]) -> tuple[float, float, str]:

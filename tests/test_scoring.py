@@ -11,7 +11,14 @@ import pytest
 from sweep.core.recipe import Lora, Recipe
 from sweep.core.trial import Run
 from sweep.export import load_adapted, predicted
-from sweep.scoring import Trained, order_asymmetry, predictions_of
+from sweep.scoring import (
+    Scoring,
+    Trained,
+    order_asymmetry,
+    order_scoring,
+    predictions_of,
+    scored,
+)
 from sweep.train.data import load_split
 from sweep.train.keeper import scores
 from sweep.train.model import load_tokenizer
@@ -31,27 +38,35 @@ SETTINGS = [
 @pytest.fixture
 def trained(recipe: Recipe, tmp_path: Path) -> list[Trained]:
     """More than fit into one pack, on two seeds, and one that can't be packed."""
+    folder = tmp_path / "runs"
     runs = [
         Run(place, {}, replace(recipe, lora=lora, seed=place % 2))
         for place, lora in enumerate(SETTINGS)
     ]
     for run in runs:
-        (tmp_path / run.id).mkdir()
-        train_pack((run,), tmp_path, lambda event: None)
-    return [Trained(run, tmp_path / run.id) for run in runs]
+        (folder / run.id).mkdir(parents=True)
+        train_pack((run,), folder, lambda event: None)
+    return [Trained.of(run, tmp_path) for run in runs]
 
 
-def test_packed_scores_are_those_of_plain_peft(trained: list[Trained]) -> None:
+@pytest.mark.parametrize("processes", [1, 3])
+def test_packed_scores_are_those_of_plain_peft(trained: list[Trained], processes: int) -> None:
     assert [why_alone(one.run.recipe) for one in trained] == [None] * 5 + ["DoRA"]
     data = trained[0].run.recipe.data
     pairs = {split: load_split(data, split) for split in ("dev", "train")}
-    found = predictions_of(trained, pairs, 1)
+    # The first one alone has train pairs to score.
+    wanted = [
+        Scoring("dev", pairs["dev"], tuple(trained)),
+        Scoring("train", pairs["train"], (trained[0],)),
+    ]
+    found = scored(wanted, processes=processes, threads=1)
+    assert list(found["train"]) == [trained[0].run.id]
     for one in trained:
         recipe = one.run.recipe
         tokenizer = load_tokenizer(recipe.model)
         model = load_adapted(one.folder, recipe, tokenizer)
-        for split, these in pairs.items():
-            plain = predicted(model, these, tokenizer, data)
+        for split in ("dev", "train") if one is trained[0] else ("dev",):
+            plain = predicted(model, pairs[split], tokenizer, data)
             assert np.allclose(found[split][one.run.id], plain, atol=1e-5)
         assert np.allclose(found["dev"][one.run.id], np.load(one.folder / "predictions.npy"))
 
@@ -65,7 +80,7 @@ def test_order_of_the_sentences_is_compared_with_what_the_sweep_kept(
     tokenizer = load_tokenizer(recipe.model)
     model = load_adapted(one.folder, recipe, tokenizer)
     forth, back = (predicted(model, p, tokenizer, recipe.data) for p in (dev, dev.swapped()))
-    found = order_asymmetry(one, threads=1)
+    found = order_asymmetry(one, predictions_of([order_scoring(one)], 1))
     assert found.mean_difference == pytest.approx(np.abs(forth - back).mean(), abs=1e-5)
     assert dev.labels is not None
     change = scores(back, dev.labels)[0] - scores(forth, dev.labels)[0]

@@ -18,7 +18,7 @@ from sweep.core.paired import Interval, mean_pearson, paired_difference
 from sweep.core.recipe import Data
 from sweep.core.statistics import Floats
 from sweep.core.trial import Run
-from sweep.scoring import Trained, scored_in_fresh_process
+from sweep.scoring import Predictions, Scoring, Trained
 from sweep.train.data import Pairs, Split, load_split
 from sweep.train.keeper import scores
 
@@ -92,50 +92,71 @@ class FinalScores:
         return {**dataclasses.asdict(self), **rows, "sentences": self.lines}
 
 
-def final_scores(
-    folder: Path, exported: Run, complete: Sequence[Run], *, baseline_id: str, threads: int
-) -> FinalScores | None:
-    """Score test and held-out pairs, or show what was found before; None without any.
+class FinalScoring:
+    """What is to be scored on test and held-out pairs, and what comes of it.
 
     Args:
+        folder: The study's; its `test.json` keeps what was found.
         exported: The run whose adapter is exported.
         complete: All runs with an adapter.
         baseline_id: The config of the study's base settings.
-        threads: To predict with.
-
-    Raises:
-        VerificationError: the process that scores has died.
     """
-    pairs = {
-        split: load_split(exported.recipe.data, split)
-        for split in splits_set_aside(exported.recipe.data)
-    }
-    digests = {split: these.digest() for split, these in pairs.items()}
-    if not digests:
-        return None
-    earlier = stored_scores(folder)
-    if earlier and _is_of(earlier, exported, digests):
-        return earlier
-    config, baseline = (
-        [run for run in complete if run.recipe.config_id == config_id]
-        for config_id in (exported.recipe.config_id, baseline_id)
-    )
-    runs = {run.id: run for run in (exported, *config, *baseline)}
-    trained = [Trained(run, (folder / "runs" / run.id).resolve()) for run in runs.values()]
-    predictions = scored_in_fresh_process(trained, pairs, threads=threads)
-    found = FinalScores(
-        exported.recipe.config_id,
-        exported.id,
-        baseline_id if baseline else None,
-        (earlier.looks if earlier else 0) + 1,
-        tuple(
-            _scored(split, these, predictions[split], exported, config=config, baseline=baseline)
-            for split, these in pairs.items()
-        ),
-    )
-    text = json.dumps(found.to_json(), indent=2, ensure_ascii=False)
-    write_text(folder / _FILE, text)
-    return found
+
+    def __init__(
+        self, folder: Path, exported: Run, complete: Sequence[Run], *, baseline_id: str
+    ) -> None:
+        self._folder, self._exported = folder, exported
+        self._pairs = {
+            split: load_split(exported.recipe.data, split)
+            for split in splits_set_aside(exported.recipe.data)
+        }
+        self._earlier = stored_scores(folder)
+        digests = {split: pairs.digest() for split, pairs in self._pairs.items()}
+        known = self._earlier is not None and _is_of(self._earlier, exported, digests)
+        self._is_known = bool(digests) and known
+        self._config, self._baseline = (
+            [run for run in complete if run.recipe.config_id == config_id]
+            for config_id in (exported.recipe.config_id, baseline_id)
+        )
+        self._baseline_id = baseline_id if self._baseline else None
+
+    @property
+    def wanted(self) -> list[Scoring]:
+        """Nothing where an earlier start has scored the same adapter on the same pairs."""
+        if self._is_known:
+            return []
+        runs = {run.id: run for run in (self._exported, *self._config, *self._baseline)}
+        adapters = [Trained.of(run, self._folder) for run in runs.values()]
+        return [
+            Scoring(_NAMES[split], pairs, tuple(adapters)) for split, pairs in self._pairs.items()
+        ]
+
+    def scores(self, predictions: Predictions) -> FinalScores | None:
+        """From the predictions that were `wanted`; None where nothing was set aside."""
+        if self._is_known:
+            return self._earlier
+        if not self._pairs:
+            return None
+        found = FinalScores(
+            self._exported.recipe.config_id,
+            self._exported.id,
+            self._baseline_id,
+            (self._earlier.looks if self._earlier else 0) + 1,
+            tuple(
+                _scored(
+                    split,
+                    pairs,
+                    predictions[_NAMES[split]],
+                    self._exported,
+                    config=self._config,
+                    baseline=self._baseline,
+                )
+                for split, pairs in self._pairs.items()
+            ),
+        )
+        text = json.dumps(found.to_json(), indent=2, ensure_ascii=False)
+        write_text(self._folder / _FILE, text)
+        return found
 
 
 def stored_scores(folder: Path) -> FinalScores | None:

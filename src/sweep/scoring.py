@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ import torch
 from sweep.core.errors import VerificationError
 from sweep.core.statistics import Floats
 from sweep.core.trial import Run
-from sweep.execute.processes import in_fresh_process
+from sweep.execute.processes import in_fresh_processes
 from sweep.export import Asymmetry, load_adapted, predicted
 from sweep.train.batches import Collator, Rows
 from sweep.train.data import Pairs, in_label_units, load_split, tokenized
@@ -28,11 +27,10 @@ from sweep.train.splits import ScoredSet
 
 #: Adapters that are scored together; more gain little and take memory.
 _MOST = 4
+_BACK = "dev with its sentences exchanged"
 
-#: What pairs are called.
-Name = TypeVar("Name", bound=str)
 #: Predictions `[N]`, in the units of the labels, by the name of the pairs and by run id.
-Predictions = dict[Name, dict[str, Floats]]
+Predictions = dict[str, dict[str, Floats]]
 
 
 @dataclass(frozen=True)
@@ -42,43 +40,78 @@ class Trained:
     run: Run
     folder: Path
 
+    @classmethod
+    def of(cls, run: Run, study: Path) -> Trained:
+        """A complete run of the study in this folder."""
+        return cls(run, (study / "runs" / run.id).resolve())
 
-def scored_in_fresh_process(
-    trained: Sequence[Trained], pairs: Mapping[Name, Pairs], *, threads: int
-) -> Predictions[Name]:
-    """`predictions_of`, where nothing of this process can help.
+
+@dataclass(frozen=True)
+class Scoring:
+    """Pairs with labels, under a name, and the adapters that are to score them."""
+
+    name: str
+    pairs: Pairs
+    adapters: tuple[Trained, ...]
+
+
+def scored(wanted: Sequence[Scoring], *, processes: int, threads: int) -> Predictions:
+    """`predictions_of`, shared out over fresh processes: nothing of this one can help there.
 
     Raises:
-        VerificationError: the process has died.
+        VerificationError: a process has died.
     """
+    calls = [(share, threads) for share in _shared_out(wanted, processes)]
     try:
-        return in_fresh_process(predictions_of, trained, pairs, threads)
+        answers = in_fresh_processes(predictions_of, calls)
     except ChildProcessError as death:
-        raise VerificationError(f"The process that scores pairs died: {death}") from None
+        raise VerificationError(f"A process that scores pairs died: {death}") from None
+    found: Predictions = {scoring.name: {} for scoring in wanted}
+    for answer in answers:
+        for name, by_run in answer.items():
+            found[name] |= by_run
+    return found
 
 
-def order_asymmetry(trained: Trained, *, threads: int) -> Asymmetry:
-    """What exchanging the sentences does to the scores of dev that the sweep has kept."""
-    dev = load_split(trained.run.recipe.data, "dev")
-    assert dev.labels is not None
-    forth = np.load(trained.folder / "predictions.npy")
-    found = scored_in_fresh_process([trained], {"back": dev.swapped()}, threads=threads)
-    back = found["back"][trained.run.id]
-    change = scores(back, dev.labels)[0] - scores(forth, dev.labels)[0]
+def order_scoring(trained: Trained) -> Scoring:
+    """Dev with its sentences exchanged."""
+    return Scoring(_BACK, load_split(trained.run.recipe.data, "dev").swapped(), (trained,))
+
+
+def order_asymmetry(trained: Trained, predictions: Predictions) -> Asymmetry:
+    """What `order_scoring` has changed in the scores of dev that the sweep has kept."""
+    labels = load_split(trained.run.recipe.data, "dev").labels
+    assert labels is not None
+    forth, back = np.load(trained.folder / "predictions.npy"), predictions[_BACK][trained.run.id]
+    change = scores(back, labels)[0] - scores(forth, labels)[0]
     return Asymmetry(float(np.abs(forth - back).mean()), change)
 
 
-def predictions_of(
-    trained: Sequence[Trained], pairs: Mapping[Name, Pairs], threads: int
-) -> Predictions[Name]:
-    """Every adapter's scores of all these pairs, which have labels."""
+def predictions_of(wanted: Sequence[Scoring], threads: int) -> Predictions:
+    """What every adapter makes of its pairs."""
     torch.set_num_threads(threads)
-    found: Predictions[Name] = {name: {} for name in pairs}
-    for pack in _packs(trained):
-        predict = _alone if why_alone(pack[0].run.recipe) else _packed
-        for name, by_run in predict(pack, pairs).items():
-            found[name] |= by_run
+    found: Predictions = {scoring.name: {} for scoring in wanted}
+    for scoring in wanted:
+        for pack in _packs(scoring.adapters):
+            predict = _alone if why_alone(pack[0].run.recipe) else _packed
+            found[scoring.name] |= predict(pack, scoring.pairs)
     return found
+
+
+def _shared_out(wanted: Sequence[Scoring], processes: int) -> list[list[Scoring]]:
+    """Each adapter goes, with its pairs, to the process that has least to score so far."""
+    loads = [0] * processes
+    shares: list[dict[int, list[Trained]]] = [{} for _ in loads]
+    for number, scoring in enumerate(wanted):
+        for adapter in scoring.adapters:
+            place = loads.index(min(loads))
+            loads[place] += len(scoring.pairs)
+            shares[place].setdefault(number, []).append(adapter)
+    return [
+        [replace(wanted[number], adapters=tuple(some)) for number, some in share.items()]
+        for share in shares
+        if share
+    ]
 
 
 def _packs(trained: Sequence[Trained]) -> list[list[Trained]]:
@@ -97,33 +130,27 @@ def _packs(trained: Sequence[Trained]) -> list[list[Trained]]:
     ]
 
 
-def _packed(trained: Sequence[Trained], pairs: Mapping[Name, Pairs]) -> Predictions[Name]:
+def _packed(trained: Sequence[Trained], pairs: Pairs) -> dict[str, Floats]:
     recipe = trained[0].run.recipe
     tokenizer = load_tokenizer(recipe.model)
     with tempfile.TemporaryDirectory(prefix="sweep-score-") as scratch:
         base = base_of(recipe, scratch=scratch)
-    found: Predictions[Name] = {}
+    rows = Rows(tokenized(pairs, tokenizer, recipe.data))
+    batches = ScoredSet(rows, Collator(tokenizer), recipe.trainer.per_device_eval_batch_size)
     with Pack(base, [one.run for one in trained]) as pack:
         for one in trained:
             pack.load(one.run.id, one.folder / "adapter")
-        for name, these in pairs.items():
-            rows = Rows(tokenized(these, tokenizer, recipe.data))
-            scored = ScoredSet(rows, Collator(tokenizer), recipe.trainer.per_device_eval_batch_size)
-            outputs = scored.predictions(pack, base.device)
-            found[name] = {
-                run.id: in_label_units(row, recipe.data)
-                for run, row in zip(pack.runs, outputs, strict=True)
-            }
-    return found
+        outputs = batches.predictions(pack, base.device)
+        return {
+            run.id: in_label_units(row, recipe.data)
+            for run, row in zip(pack.runs, outputs, strict=True)
+        }
 
 
-def _alone(trained: Sequence[Trained], pairs: Mapping[Name, Pairs]) -> Predictions[Name]:
+def _alone(trained: Sequence[Trained], pairs: Pairs) -> dict[str, Floats]:
     """By plain PEFT, in float32: some adapters come with changes to the base below them."""
     (one,) = trained
     recipe = one.run.recipe
     tokenizer = load_tokenizer(recipe.model)
     model = load_adapted(one.folder, recipe, tokenizer)
-    return {
-        name: {one.run.id: predicted(model, these, tokenizer, recipe.data)}
-        for name, these in pairs.items()
-    }
+    return {one.run.id: predicted(model, pairs, tokenizer, recipe.data)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pandas as pd
@@ -17,16 +17,16 @@ from sweep.core.trial import RunState
 from sweep.estimate import MemoryLimit, memory_limit
 from sweep.execute.cores import physical_cores
 from sweep.execute.processes import in_fresh_process
-from sweep.export import Asymmetry, Findings, Verified, export_run, verify_on
+from sweep.export import Findings, Verified, export_run, verify_on
 from sweep.findings import matters_line, write_findings
 from sweep.forecast import compare_with_plan
 from sweep.halt import Halt
-from sweep.held_out import FinalScores, final_scores, splits_set_aside, stored_scores
+from sweep.held_out import FinalScores, FinalScoring, stored_scores
 from sweep.parts import new_results, recorded, search_of, stored_results, sweep_of, watchers_of
 from sweep.preflight import preflight, with_settled_precision
 from sweep.rank_table import rank_line, write_rank_use
 from sweep.results import Record, Results
-from sweep.scoring import Trained, order_asymmetry
+from sweep.scoring import Trained, order_asymmetry, order_scoring, scored
 from sweep.settings import Settings
 from sweep.study import locked, open_folder, versions
 from sweep.summary import (
@@ -43,6 +43,7 @@ from sweep.watch.console import ranked_table
 from sweep.watch.pareto import pareto_table
 from sweep.watch.report import build_report
 from sweep.watch.wandb_setup import resolve_mode
+from sweep.workers import num_scorers
 
 EXIT_DONE, EXIT_SOME_FAILED, EXIT_NONE_FINISHED = 0, 3, 4
 
@@ -159,14 +160,13 @@ def _export_record(record: Record, folder: Path, *, to: Path, merge: bool) -> Ve
     known = final.to_json() if final and final.run_id == record.run.id else None
     threads = len(physical_cores())
 
+    trained = Trained.of(record.run, folder)
+
     def findings() -> Findings:
-        return Findings(order_asymmetry(_trained(record, folder), threads=threads), known)
+        predictions = scored([order_scoring(trained)], processes=1, threads=threads)
+        return Findings(order_asymmetry(trained, predictions), known)
 
     return _export(record, folder, to=to, merge=merge, threads=threads, findings=findings)
-
-
-def _trained(record: Record, folder: Path) -> Trained:
-    return Trained(record.run, (folder / "runs" / record.run.id).resolve())
 
 
 def _export(
@@ -244,31 +244,31 @@ def _handed_over(settings: Settings, results: Results, console: Console) -> list
     folder, picked = settings.folder, _pick(results, None)
     complete = [r.run for r in results.records() if r.state is RunState.COMPLETE]
     ranks = rank_line(write_rank_use(folder, complete))
+    trained = Trained.of(picked.run, folder)
     base = settings.recipe(picked.run.recipe.seed).config_id
-    # Two processes at once: thread pools that share their cores wait for one another.
-    threads = max(1, len(physical_cores()) // 2)
+    final = FinalScoring(folder, picked.run, complete, baseline_id=base)
+    processes = num_scorers(settings)
+    # The verification is one more: thread pools that share their cores wait for one another.
+    threads = max(1, len(physical_cores()) // (processes + 1))
     doing = "Verifying the best adapter in a fresh process"
-    if splits_set_aside(picked.run.recipe.data):
+    if final.wanted:
         doing += ", and scoring what was set aside"
     with console.status(f"{doing} ..."), ThreadPoolExecutor(1) as pool:
+        wanted = [order_scoring(trained), *final.wanted]
+        scoring = pool.submit(scored, wanted, processes=processes, threads=threads)
 
-        def score() -> tuple[Asymmetry, FinalScores | None]:
-            # One task: where the first part is interrupted, the second does not begin.
-            order = order_asymmetry(_trained(picked, folder), threads=threads)
-            return order, final_scores(
-                folder, picked.run, complete, baseline_id=base, threads=threads
-            )
-
-        scoring = pool.submit(score)
+        @cache
+        def final_scores() -> FinalScores | None:
+            return final.scores(scoring.result())
 
         def findings() -> Findings:
-            order, final = scoring.result()
-            return Findings(order, final.to_json() if final else None)
+            order, found = order_asymmetry(trained, scoring.result()), final_scores()
+            return Findings(order, found.to_json() if found else None)
 
         verified = _export(
             picked, folder, to=folder / "best", merge=False, threads=threads, findings=findings
         )
-        _, final = scoring.result()
+        found = final_scores()
     # With what was found out since the last run had finished.
     build_report(folder)
     return [
@@ -277,7 +277,7 @@ def _handed_over(settings: Settings, results: Results, console: Console) -> list
         f"table    {folder / 'table.csv'} ({len(complete)} complete runs)",
         f"report   {folder / 'report.html'}",
         f"best     {folder / 'best'}: dev Pearson {verified.reloaded:.4f}, reloaded and verified",
-        *(final.lines if final else []),
+        *(found.lines if found else []),
         f"next     python -m sweep predict {folder / 'best'} pairs.csv",
     ]
 

@@ -18,6 +18,13 @@ def num_workers(settings: Settings) -> int:
     return 1 if settings.executor.kind == "in_process" else asked_workers(settings.executor)
 
 
+def num_scorers(settings: Settings) -> int:
+    """Processes that score pairs side by side, once the workers have left; they share a GPU."""
+    import torch
+
+    return 1 if torch.cuda.is_available() else num_workers(settings)
+
+
 def num_threads(settings: Settings) -> int:
     """Of torch's pool in each worker."""
     import torch

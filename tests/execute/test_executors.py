@@ -22,7 +22,12 @@ from sweep.core.recipe import Lora, Recipe
 from sweep.core.trial import Event, Finished, Outcome, Progress, Run, RunState, Started
 from sweep.execute.cores import physical_cores
 from sweep.execute.in_process import InProcess
-from sweep.execute.processes import Processes, end_fresh_processes, in_fresh_process
+from sweep.execute.processes import (
+    Processes,
+    end_fresh_processes,
+    in_fresh_process,
+    in_fresh_processes,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -313,6 +318,24 @@ def test_fresh_process_answers_raises_or_is_missed() -> None:
         in_fresh_process(name_or_raise, None)
     with pytest.raises(ChildProcessError, match="SIGKILL"):
         in_fresh_process(name_or_raise, "die")
+
+
+def answer_late(name: str | None, seconds: float) -> str:
+    time.sleep(seconds)
+    return name_or_raise(name)
+
+
+def test_fresh_processes_answer_in_the_order_of_their_calls() -> None:
+    answers = in_fresh_processes(answer_late, [("first", 0.5), ("second", 0.0)])
+    assert [answer.split()[0] for answer in answers] == ["first", "second"]
+    assert answers[0].split()[1] != answers[1].split()[1]
+
+
+def test_where_one_fresh_process_fails_the_others_are_ended() -> None:
+    began = time.monotonic()
+    with pytest.raises(RunFailed, match="no name"):
+        in_fresh_processes(answer_late, [(None, 0.0), ("other", 60.0)])
+    assert time.monotonic() - began < 30
 
 
 def note_and_sleep(note: Path) -> None:

@@ -76,7 +76,31 @@ def in_fresh_process(function: Callable[..., T], *arguments: object) -> T:
         ChildProcessError: the process died.
         Exception: what the function raised.
     """
+    return in_fresh_processes(function, [arguments])[0]
+
+
+def in_fresh_processes(function: Callable[..., T], calls: Sequence[Sequence[object]]) -> list[T]:
+    """What a function returns for each of these arguments, each in a new process, side by side.
+
+    Raises:
+        ChildProcessError, Exception: as `in_fresh_process`, of the first call that failed; the
+            others are ended.
+    """
     warm_up(function.__module__)
+    started = [_start_fresh(function, arguments) for arguments in calls]
+    try:
+        return [cast(T, _awaited(process, line)) for process, line in started]
+    finally:
+        for process, line in started:
+            process.kill()
+            process.join()
+            _FRESH.discard(process)
+            line.close()
+
+
+def _start_fresh(
+    function: Callable[..., Any], arguments: Sequence[object]
+) -> tuple[BaseProcess, Connection]:
     context: Any = get_context(_METHOD)
     here, there = context.Pipe()
     process = context.Process(target=_answer, args=(there, function, arguments), daemon=True)
@@ -84,17 +108,19 @@ def in_fresh_process(function: Callable[..., T], *arguments: object) -> T:
         process.start()
     _FRESH.add(process)
     there.close()
+    return process, here
+
+
+def _awaited(process: BaseProcess, line: Connection) -> Any:
     try:
-        answer = here.recv()
+        answer = line.recv()
     except (EOFError, ConnectionError):
         process.join()
         raise ChildProcessError(_cause(process.exitcode)) from None
-    finally:
-        _FRESH.discard(process)
     process.join()
     if isinstance(answer, Exception):
         raise answer
-    return cast(T, answer)
+    return answer
 
 
 def end_fresh_processes() -> None:
