@@ -19,7 +19,9 @@ import numpy as np
 from common import RESULTS, write
 from scipy.stats import norm
 
-from sweep.core.statistics import Comparison, Floats, Sample, compare
+from sweep.core.arrays import Floats
+from sweep.core.comparison import Comparison
+from sweep.core.statistics import Sample, compare
 from sweep.core.verdict import Contender, Verdict, judge, judged, ranked
 
 NUM_PAIRS = 519

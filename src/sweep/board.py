@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from sweep.core.arrays import Floats
+from sweep.core.comparison import Comparison
 from sweep.core.recipe import Recipe
 from sweep.core.space import label_of
-from sweep.core.statistics import Comparison, Floats, Sample, compare
+from sweep.core.statistics import Sample, compare
 from sweep.core.trial import Outcome, Run
 from sweep.core.verdict import Contender, Verdict, judge, judged, ranked
 from sweep.core.verdict_words import in_words

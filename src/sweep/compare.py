@@ -14,10 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.board import words
+from sweep.core.arrays import Floats
 from sweep.core.errors import StudyError
 from sweep.core.paired import mean_pearson, paired_difference
 from sweep.core.recipe import Recipe
-from sweep.core.statistics import Floats
 from sweep.study import settings_of
 from sweep.watch.console import compact, duration
 

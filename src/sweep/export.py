@@ -22,10 +22,10 @@ from transformers import (
 )
 
 from sweep.card import model_card
+from sweep.core.arrays import Floats
 from sweep.core.errors import ExportError, VerificationError
 from sweep.core.files import replacing_folder, write_text
 from sweep.core.recipe import Data, Recipe
-from sweep.core.statistics import Floats
 from sweep.core.trial import Outcome, Run
 from sweep.train.data import Pairs, in_label_units, load_split, load_unscored, tokenized
 from sweep.train.keeper import scores

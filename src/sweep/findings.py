@@ -14,6 +14,8 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from sweep.board import Board
+from sweep.core.arrays import Floats
+from sweep.core.comparison import Comparison
 from sweep.core.effects import (
     Effect,
     Estimate,
@@ -27,7 +29,6 @@ from sweep.core.effects import (
 )
 from sweep.core.files import write_text
 from sweep.core.recipe import Recipe
-from sweep.core.statistics import Comparison, Floats
 from sweep.core.verdict import Contender
 
 #: Configs below which nothing is said of correlations.

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sweep.core.arrays import Floats
 from sweep.core.files import write_text
 from sweep.core.paired import Interval, mean_pearson, paired_difference
 from sweep.core.recipe import Data
-from sweep.core.statistics import Floats
 from sweep.core.trial import Run
 from sweep.scoring import Predictions, Scoring, Trained
 from sweep.train.data import Pairs, Split, load_split

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from sweep.core.arrays import Floats
 from sweep.core.errors import ConfigError
 from sweep.core.recipe import Data, Model, Recipe
 from sweep.core.space import label_of
-from sweep.core.statistics import Floats
 from sweep.settings import Settings
 from sweep.train.data import Pairs, load_split
 from sweep.train.guard import Guard, guard

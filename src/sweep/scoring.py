@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from sweep.core.arrays import Floats
 from sweep.core.errors import VerificationError
-from sweep.core.statistics import Floats
 from sweep.core.trial import Run
 from sweep.execute.processes import in_fresh_processes
 from sweep.export import Asymmetry, load_adapted, predicted

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sweep.core.arrays import Floats
+from sweep.core.comparison import Comparison, Covariance
 from sweep.core.effects import Effect, factors_of, importances, interaction, main_effects
-from sweep.core.statistics import Comparison, Covariance, Floats
 
 KEYS = ("lora.r", "lora.lora_dropout", "lora.target_modules")
 GRID = [dict(zip(KEYS, cell, strict=True)) for cell in product((4, 8), (0.0, 0.1), ("qv", "all"))]

@@ -10,14 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import pearsonr
 
-from sweep.core.statistics import (
-    Comparison,
-    Floats,
-    Sample,
-    compare,
-    resampled_pearson,
-    resampling_weights,
-)
+from sweep.core.arrays import Floats
+from sweep.core.comparison import Comparison
+from sweep.core.statistics import Sample, compare, resampled_pearson, resampling_weights
 
 LABELS = np.random.default_rng(0).uniform(0, 5, size=300)
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep.core.statistics import Comparison, Covariance, Sample, compare
+from sweep.core.comparison import Comparison, Covariance
+from sweep.core.statistics import Sample, compare
 from sweep.core.verdict import (
     Contender,
     Verdict,

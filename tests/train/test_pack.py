@@ -98,7 +98,8 @@ def test_gradients_of_a_run_do_not_depend_on_the_others(
     assert any(g.abs().max() > 0 for g in alone.values())
     for name, gradient in alone.items():
         scale = 1 + gradient.abs().max()
-        assert (together[name] - gradient).abs().max() < 1e-5 * scale, name
+        # Large scalings raise rounding to 1e-5; what leaks from a weight of 1e6 is far beyond.
+        assert (together[name] - gradient).abs().max() < 1e-4 * scale, name
 
 
 def test_base_comes_back_as_it_was_lent(base: Base, batch: Batch, recipe: Recipe) -> None:

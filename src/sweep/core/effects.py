@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from sweep.core.statistics import ERROR, Comparison, Floats
+from sweep.core.arrays import Floats
+from sweep.core.comparison import ERROR, Comparison
 
 #: Distinct numbers of one key above which they are seen as a range, in thirds.
 MAX_LEVELS = 8

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sweep.core.statistics import Floats, resampled_pearson, resampling_weights
+from sweep.core.arrays import Floats
+from sweep.core.statistics import resampled_pearson, resampling_weights
 
 
 @dataclass(frozen=True)

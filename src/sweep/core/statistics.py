@@ -12,29 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
-Floats = NDArray[np.float64]
-Places = NDArray[np.int64]
+from sweep.core.arrays import Floats
+from sweep.core.comparison import Comparison, Covariance
 
 #: Resamples: the 2.5 % quantile of 2,000 rests on 50 draws.
 NUM_RESAMPLES = 2_000
-#: One-sided error of "worse than the best" and of each end of an interval: 95 % two-sided.
-ERROR = 0.025
-#: Of each draw, the configs that have most luck in it: whoever beats a config is among them in
-#: nearly all draws, however long the ranking.
-_LUCKIEST = 16
-#: Configs that are looked at together.
-_CONTROLS = 64
 #: Runs that are resampled at a time, for the sake of memory.
 _BLOCK = 512
-#: Pearson points that are rounding. Of two equal configs, the standard error of their difference
-#: comes out as the root of what rounding leaves of variances: some 1e-9.
-_NOTHING = 1e-7
 
 
 @dataclass(frozen=True)
@@ -43,159 +32,6 @@ class Sample:
 
     seeds: tuple[int, ...]
     predictions: Floats
-
-
-@dataclass(frozen=True)
-class Covariance:
-    """Of K means: `factorsᵀ factors + diag(own)`, from factors `[F, K]` and own `[K]`.
-
-    Never the matrix as a whole, which would grow with the square of the configs.
-    """
-
-    factors: Floats
-    own: Floats
-
-    @cached_property
-    def variances(self) -> Floats:
-        """The diagonal, `[K]`."""
-        return np.asarray(np.einsum("fk,fk->k", self.factors, self.factors) + self.own)
-
-    def rows(self, places: Places) -> Floats:
-        """Covariances of some of them with all, `[len(places), K]`."""
-        rows = self.factors[:, places].T @ self.factors
-        rows[np.arange(len(places)), places] += self.own[places]
-        return np.asarray(rows, dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """K configs on the same dev pairs, the leading one first.
-
-    `means` `[K]` are Pearson averaged over seeds, NaN for a config whose predictions are
-    constant. `deviations` `[B, K]` are draws of (mean - expectation), joint over configs, and
-    `covariance` is theirs without the uncertainty of the seeds' variance. `seed_sd` is
-    the standard deviation between runs of one config, pooled; None where no config has two seeds.
-    `num_rivals` are the configs that these were chosen from on the same dev pairs, if not all.
-    """
-
-    means: Floats
-    deviations: Floats
-    covariance: Covariance
-    seed_sd: float | None
-    num_rivals: int | None = None
-
-    @property
-    def dev_sd(self) -> float:
-        """Standard error of a score, from dev pairs and seeds; the median config's."""
-        return float(np.sqrt(np.nanmedian(self.covariance.variances)))
-
-    def intervals(self) -> Floats:
-        """95 % percentile interval of each mean, `[K, 2]`."""
-        ends = np.quantile(self.deviations, [ERROR, 1 - ERROR], axis=0).T
-        return np.asarray(self.means[:, None] + ends, dtype=np.float64)
-
-    @cached_property
-    def tied(self) -> NDArray[np.bool_]:
-        """Configs that can't be told from the first, `[K]`: where it has the highest mean, they
-        hold the truly best one in at least 97.5 % of sweeps.
-
-        Each config is taken as control in turn and leaves where the first is ahead of it by more
-        than the luckiest of all would be, were they equal. Source: Hsu, Multiple Comparisons
-        (1996), chapter 4, with the joint distribution of the draws in the place of Dunnett's.
-        """
-        ahead, errors = self.means[0] - self.means, self._errors(0)
-        # No quantile of a maximum is that far out: most of a long ranking costs nothing.
-        ahead = np.where(np.abs(ahead) < _NOTHING, 0.0, ahead)
-        tied: NDArray[np.bool_] = np.asarray(
-            ahead <= 2 * norm.ppf(1 - ERROR / max(len(ahead), self.num_rivals or 0)) * errors
-        )
-        open_ones = np.flatnonzero(tied & (ahead > 0))
-        for start in range(0, len(open_ones), _CONTROLS):
-            controls = open_ones[start : start + _CONTROLS]
-            for control, errors in zip(controls, self._errors_of(controls), strict=True):
-                tied[control] = self._can_be_luck(control, ahead[control] / errors[0], errors)
-        return tied
-
-    @cached_property
-    def near(self) -> NDArray[np.bool_]:
-        """Configs that the first is not ahead of by a 95 % interval of the two alone, `[K]`.
-
-        Fewer than `tied`: that set must not lose the best one to chance, however little is known.
-        What is handed over in the best one's place should not look worse by any measure.
-        """
-        ahead, errors = self.means[0] - self.means, self._errors(0)
-        gaps = self.deviations[:, [0]] - self.deviations
-        limits = np.quantile(gaps, 1 - ERROR, axis=0)
-        return np.asarray((ahead <= limits) | (ahead < _NOTHING) & (errors < _NOTHING)) & self.tied
-
-    def lead_over(self, control: int) -> tuple[float, float, float]:
-        """Difference of the first config from another, with its 95 % interval.
-
-        The interval is simultaneous over all configs, so the first may be chosen on the same runs;
-        its lower end is above 0 exactly where `control` is not tied.
-        """
-        difference, error = float(self.means[0] - self.means[control]), self._errors(0)[control]
-        low, high = (float(self._luck(control, sign) * error) for sign in (+1, -1))
-        return difference, difference - low, difference + high
-
-    def _errors(self, control: int) -> Floats:
-        """Standard error of each config's difference from one, `[K]`."""
-        return np.asarray(self._errors_of(np.array([control]))[0], dtype=np.float64)
-
-    def _errors_of(self, controls: Places) -> Floats:
-        """Standard errors of all differences from some of them, `[len(controls), K]`."""
-        variances = self.covariance.variances
-        squares = variances + variances[controls, None] - 2 * self.covariance.rows(controls)
-        return np.asarray(np.sqrt(np.maximum(squares, 0)), dtype=np.float64)
-
-    def _luck(self, control: int, sign: int) -> float:
-        """How many standard errors the most deviating of equal configs is ahead of (`sign` 1) or
-        behind (-1) one of them in all but `_share_of_error` of the cases."""
-        errors = self._errors(control)
-        others = np.flatnonzero(errors > _NOTHING)
-        if not others.size:
-            return 0.0
-        ahead = self.deviations[:, others] - self.deviations[:, [control]]
-        luckiest = (sign * ahead / errors[others]).max(axis=1)
-        return float(np.quantile(luckiest, 1 - self._share_of_error))
-
-    @property
-    def _share_of_error(self) -> float:
-        """Fresh seeds don't undo a choice by luck with the dev pairs: those that were not confirmed
-        count as if they were here (Bonferroni's bound)."""
-        others = len(self.means) - 1
-        return ERROR * others / max((self.num_rivals or 0) - 1, others)
-
-    def _can_be_luck(self, control: int, lead: float, errors: Floats) -> bool:
-        """Whether `lead`, in standard errors, is no more than `_luck(control, +1)`.
-
-        The same answer from counting the draws in which some config is that far ahead: of each
-        draw, the luckiest configs are looked at first, and all of them only where that leaves it
-        open.
-        """
-        place = (len(self.deviations) - 1) * (1 - self._share_of_error)
-        fewest = len(self.deviations) - int(np.ceil(place))
-        far = np.where(errors > _NOTHING, lead * errors, np.inf)
-        ahead = self._most_luck - self.deviations[:, [control]]
-        beaten: NDArray[np.bool_] = np.any(ahead >= far[self._luckiest], axis=1)
-        unclear = ~beaten & (ahead[:, 0] >= far.min())
-        if beaten.sum() <= fewest and unclear.any():
-            rest = self.deviations[unclear] - self.deviations[unclear, control, None]
-            beaten[unclear] = np.any(rest >= far, axis=1)
-        if beaten.sum() == fewest:  # The quantile lies between two draws.
-            return lead <= self._luck(control, +1)
-        return bool(beaten.sum() > fewest)
-
-    @cached_property
-    def _luckiest(self) -> Places:
-        """`[B, L]`: the configs with the highest deviations in each draw, the lowest first."""
-        last = max(self.deviations.shape[1] - _LUCKIEST, 0)
-        return np.argpartition(self.deviations, last, axis=1)[:, last:].copy()
-
-    @cached_property
-    def _most_luck(self) -> Floats:
-        """Their deviations, `[B, L]`."""
-        return np.take_along_axis(self.deviations, self._luckiest, axis=1)
 
 
 @lru_cache(maxsize=1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
 
-from sweep.core.statistics import Comparison
+from sweep.core.comparison import Comparison
 
 
 @dataclass(frozen=True)

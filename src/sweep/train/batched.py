@@ -147,7 +147,9 @@ class _LoraProduct(torch.autograd.Function):
         kept: Tensor | None,
         adapted: Tensor | None,
     ) -> Tensor:
-        out = nn.functional.linear(x, weight, bias)
+        out = nn.functional.linear(x[:1] if _is_one_for_all(x) else x, weight, bias)
+        if len(out) < len(x):
+            out = out.repeat(len(x), 1, 1)
         inner = x if adapted is None else x.index_select(0, adapted)
         if kept is not None:
             inner = drop(inner, kept)
@@ -183,6 +185,18 @@ class _LoraProduct(torch.autograd.Function):
             else:
                 grad_x.index_add_(0, adapted, through)
         return grad_x, None, None, grad_a, grad_b, None, None, None
+
+
+def linear_by_run(layer: nn.Module, x: Tensor) -> Tensor:
+    """A layer's output `[K, M, out]` for the K runs' inputs; alike ones are computed once."""
+    if type(layer) is nn.Linear and "forward" not in vars(layer) and _is_one_for_all(x):
+        return layer(x[:1]).expand(len(x), -1, -1)  # type: ignore[no-any-return]
+    return layer(x)  # type: ignore[no-any-return]
+
+
+def _is_one_for_all(x: Tensor) -> bool:
+    """Whether all runs share one input, as in the first layer, where no adapter came before."""
+    return len(x) > 1 and x.stride(0) == 0
 
 
 class BatchedHead:

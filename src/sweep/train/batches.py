@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, Sampler
 from transformers import PreTrainedTokenizerBase
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
-from sweep.core.statistics import Floats
+from sweep.core.arrays import Floats
 from sweep.train.layout import Layout
 
 #: One tokenised pair: lists of ids, and `labels` where the pair is scored.

@@ -16,9 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
+from sweep.core.arrays import Floats
 from sweep.core.errors import DataError
 from sweep.core.recipe import Data
-from sweep.core.statistics import Floats
 from sweep.train.holdout import held_out
 from sweep.train.likeness import Key, pair_keys, unordered
 from sweep.train.sts_demo import generate

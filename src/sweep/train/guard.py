@@ -11,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import ks_2samp
 
+from sweep.core.arrays import Floats
 from sweep.core.errors import DataError
 from sweep.core.recipe import Data
-from sweep.core.statistics import Floats
 from sweep.train.data import Pairs, Split, judged_by, leaking, load_split
 from sweep.train.likeness import near_pairs, unordered
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.core.arrays import Floats
 from sweep.core.errors import DataError
-from sweep.core.statistics import Floats
 from sweep.train.likeness import Key, unordered
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import pearsonr, spearmanr
 
+from sweep.core.arrays import Floats
 from sweep.core.errors import RunFailed
 from sweep.core.files import replacing_file, replacing_folder
-from sweep.core.statistics import Floats
 from sweep.core.trial import Evaluation, Outcome, Run, RunState
 from sweep.train.data import in_label_units
 from sweep.train.model import targets_of

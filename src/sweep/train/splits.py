@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from sweep.core.arrays import Floats
 from sweep.core.recipe import Data, Model
-from sweep.core.statistics import Floats
 from sweep.train.batches import Batch, Collator, Rows, batches_by_tokens
 from sweep.train.data import load_split
 from sweep.train.model import load_tokenizer

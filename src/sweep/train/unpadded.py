@@ -19,6 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 from sweep.train.attention import attend
+from sweep.train.batched import linear_by_run
 from sweep.train.draws import KeyedDropout, Noise
 from sweep.train.layout import Layout
 
@@ -92,9 +93,10 @@ class UnpaddedEncoder:
         if first_only:
             queries = _by_head(attention.query(wanted), layout, [1] * len(columns), heads)
         else:
-            queries = _by_head(_padded(attention.query(x), layout), layout, columns, heads)
+            query = linear_by_run(attention.query, x)
+            queries = _by_head(_padded(query, layout), layout, columns, heads)
         keys, values = (
-            _by_head(_padded(part(x), layout), layout, columns, heads)
+            _by_head(_padded(linear_by_run(part, x), layout), layout, columns, heads)
             for part in (attention.key, attention.value)
         )
         keeps = self._keeps(number, attention, queries, keys)
