@@ -120,22 +120,33 @@ def by_trainer(arguments: list[str]) -> dict[str, Any]:
     return {**json.loads(out.splitlines()[-1]), "seconds": seconds, "peak_memory_mb": memory}
 
 
+def turns_of(path: Path, settings: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """What an earlier call has measured."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if content["settings"] != settings:
+        raise SystemExit(f"error: {path} was measured with {content['settings']}, not {settings}")
+    raw: dict[str, list[dict[str, Any]]] = content["raw"]
+    return raw
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("case", choices=["grid_demo", "grid_stsb", "tpe_demo", "tpe_stsb"])
     parser.add_argument("--files", type=Path, help="folder of the STS benchmark's files")
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--add", type=Path, help="JSON of the same case: its turns count as well")
     asked = parser.parse_args()
     arguments = overrides(asked.case, asked.files, asked.steps)
-    raw: dict[str, list[dict[str, Any]]] = {"sweep": [], "trainer": []}
+    settings = {"case": asked.case, "steps": asked.steps}
+    raw = turns_of(asked.add, settings) if asked.add else {"sweep": [], "trainer": []}
     for _ in track(range(asked.repeats), description=asked.case):
         raw["sweep"].append(by_sweep(arguments))
         raw["trainer"].append(by_trainer(arguments))
     pairs = list(zip(raw["sweep"], raw["trainer"], strict=True))
     keys = ("seconds", "seconds_to_first", "seconds_to_best", "peak_memory_mb", "best_pearson")
     content = {
-        "settings": {"case": asked.case, "steps": asked.steps, "experiment": arguments[0]},
+        "settings": settings,
         "threads": {"sweep": "one worker per core, one thread each", "trainer": "torch's default"},
         "raw": raw,
         "summary": {who: {k: summary([r[k] for r in rs]) for k in keys} for who, rs in raw.items()},

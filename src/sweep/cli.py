@@ -18,7 +18,8 @@ from rich.text import Text
 
 from sweep import __version__
 from sweep.core.errors import Interrupted, SweepError, UserMistake
-from sweep.execute.processes import end_fresh_processes, warm_up
+from sweep.execute.children import warm_up
+from sweep.execute.fresh import end_fresh_processes
 
 EXIT_DONE = 0
 EXIT_UNEXPECTED = 1

@@ -12,7 +12,8 @@ from sweep.core.errors import ConfigError
 from sweep.core.packing import make_packs
 from sweep.core.recipe import Recipe
 from sweep.core.trial import Run
-from sweep.execute.processes import in_fresh_process, warm_up
+from sweep.execute.children import warm_up
+from sweep.execute.fresh import in_fresh_process
 from sweep.settings import Settings
 from sweep.train.cost import relative_cost, relative_memory
 from sweep.train.data import load_split

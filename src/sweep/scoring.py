@@ -14,7 +14,7 @@ import torch
 from sweep.core.arrays import Floats
 from sweep.core.errors import VerificationError
 from sweep.core.trial import Run
-from sweep.execute.processes import in_fresh_processes
+from sweep.execute.fresh import in_fresh_processes
 from sweep.export import Asymmetry, load_adapted, predicted
 from sweep.train.batches import Collator, Rows
 from sweep.train.data import Pairs, in_label_units, load_split, tokenized

@@ -16,7 +16,7 @@ from sweep.core.errors import ExportError, Interrupted, VerificationError
 from sweep.core.trial import RunState
 from sweep.estimate import MemoryLimit, memory_limit
 from sweep.execute.cores import physical_cores
-from sweep.execute.processes import in_fresh_process
+from sweep.execute.fresh import in_fresh_process
 from sweep.export import Findings, Verified, export_run, verify_on
 from sweep.findings import matters_line, write_findings
 from sweep.forecast import compare_with_plan
@@ -247,14 +247,14 @@ def _handed_over(settings: Settings, results: Results, console: Console) -> list
     trained = Trained.of(picked.run, folder)
     base = settings.recipe(picked.run.recipe.seed).config_id
     final = FinalScoring(folder, picked.run, complete, baseline_id=base)
-    processes = num_scorers(settings)
+    wanted = [order_scoring(trained), *final.wanted]
+    processes = min(num_scorers(settings), sum(len(scoring.adapters) for scoring in wanted))
     # The verification is one more: thread pools that share their cores wait for one another.
     threads = max(1, len(physical_cores()) // (processes + 1))
     doing = "Verifying the best adapter in a fresh process"
     if final.wanted:
         doing += ", and scoring what was set aside"
     with console.status(f"{doing} ..."), ThreadPoolExecutor(1) as pool:
-        wanted = [order_scoring(trained), *final.wanted]
         scoring = pool.submit(scored, wanted, processes=processes, threads=threads)
 
         @cache

@@ -21,13 +21,9 @@ from sweep.core.ports import Executor, Handle, Pack, TrainFn
 from sweep.core.recipe import Lora, Recipe
 from sweep.core.trial import Event, Finished, Outcome, Progress, Run, RunState, Started
 from sweep.execute.cores import physical_cores
+from sweep.execute.fresh import end_fresh_processes, in_fresh_process, in_fresh_processes
 from sweep.execute.in_process import InProcess
-from sweep.execute.processes import (
-    Processes,
-    end_fresh_processes,
-    in_fresh_process,
-    in_fresh_processes,
-)
+from sweep.execute.processes import Processes
 
 ROOT = Path(__file__).parents[2]
 
@@ -371,7 +367,7 @@ def test_fresh_process_ends_with_its_driver_however_that_dies(tmp_path: Path) ->
     note = tmp_path / "child"
     program = (
         "import sys; from pathlib import Path\n"
-        "from sweep.execute.processes import in_fresh_process\n"
+        "from sweep.execute.fresh import in_fresh_process\n"
         "from tests.execute.test_executors import note_and_sleep\n"
         "in_fresh_process(note_and_sleep, Path(sys.argv[1]))"
     )

@@ -89,8 +89,9 @@ class Comparison:
         open_ones = np.flatnonzero(tied & (ahead > 0))
         for start in range(0, len(open_ones), _CONTROLS):
             controls = open_ones[start : start + _CONTROLS]
-            for control, errors in zip(controls, self._errors_of(controls), strict=True):
-                tied[control] = self._can_be_luck(control, ahead[control] / errors[0], errors)
+            for control, distances in zip(controls, self._errors_of(controls), strict=True):
+                lead = ahead[control] / errors[control]
+                tied[control] = self._can_be_luck(control, lead, distances)
         return tied
 
     @cached_property

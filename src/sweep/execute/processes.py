@@ -3,150 +3,24 @@
 from __future__ import annotations
 
 import os
-import pickle
-import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from multiprocessing import forkserver, get_all_start_methods, get_context, resource_tracker
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from threading import Lock
-from typing import Any, Literal, TypeVar, cast
 
 from sweep.core.files import ask_to_pause, ask_to_stop, forget_to_pause
 from sweep.core.ports import Handle, Pack, TrainFn
 from sweep.core.trial import Event, Finished, Outcome, Paused, Run, RunState
-from sweep.execute.worker import (
-    LEAVE_NOW,
-    die_with_parent,
-    obey_the_driver,
-    print_to,
-    serve,
-)
+from sweep.execute.children import cause_of_death, start_child
+from sweep.execute.worker import LEAVE_NOW, serve
 
-T = TypeVar("T")
-
-_METHOD: Literal["forkserver", "spawn"] = (
-    "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
-)
-#: What workers start with; libraries read it when they are loaded.
-_VARIABLES = {
-    # Pools that numerical libraries open; a worker that may have more threads says so later.
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    # Memory of one training step is kept for the next, in large pages: glibc would give it back
-    # to the system and clear it anew, which costs a twentieth of the time. Others ignore these.
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 32),
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 33),
-    "MALLOC_TOP_PAD_": str(1 << 26),
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-}
 #: Longest wait for an event, so that a signal to the driver is seen soon.
 _WAIT_SECONDS = 0.25
 _CLOSE_SECONDS = 4.0
-#: Held while a child is started: the environment belongs to all threads.
-_STARTING = Lock()
-#: What `in_fresh_process` waits for, in any thread.
-_FRESH: set[BaseProcess] = set()
-
-
-def warm_up(trainer: str) -> None:
-    """Have the module `trainer` imported in the background, for the workers to come.
-
-    Importing torch, transformers and PEFT takes seconds, which the driver needs as well.
-    """
-    if _METHOD == "forkserver":
-        get_context(_METHOD).set_forkserver_preload([trainer])
-        with _for_children(_VARIABLES):
-            forkserver.ensure_running()
-
-
-def in_fresh_process(function: Callable[..., T], *arguments: object) -> T:
-    """What a function returns in a new process, which has imported modules and done nothing else.
-
-    Args:
-        function: Importable; its result and its exceptions are pickled.
-
-    Raises:
-        ChildProcessError: the process died.
-        Exception: what the function raised.
-    """
-    return in_fresh_processes(function, [arguments])[0]
-
-
-def in_fresh_processes(function: Callable[..., T], calls: Sequence[Sequence[object]]) -> list[T]:
-    """What a function returns for each of these arguments, each in a new process, side by side.
-
-    Raises:
-        ChildProcessError, Exception: as `in_fresh_process`, of the first call that failed; the
-            others are ended.
-    """
-    warm_up(function.__module__)
-    started = [_start_fresh(function, arguments) for arguments in calls]
-    try:
-        return [cast(T, _awaited(process, line)) for process, line in started]
-    finally:
-        for process, line in started:
-            process.kill()
-            process.join()
-            _FRESH.discard(process)
-            line.close()
-
-
-def _start_fresh(
-    function: Callable[..., Any], arguments: Sequence[object]
-) -> tuple[BaseProcess, Connection]:
-    context: Any = get_context(_METHOD)
-    here, there = context.Pipe()
-    process = context.Process(target=_answer, args=(there, function, arguments), daemon=True)
-    with _for_children(_VARIABLES):
-        process.start()
-    _FRESH.add(process)
-    there.close()
-    return process, here
-
-
-def _awaited(process: BaseProcess, line: Connection) -> Any:
-    try:
-        answer = line.recv()
-    except (EOFError, ConnectionError):
-        process.join()
-        raise ChildProcessError(_cause(process.exitcode)) from None
-    process.join()
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
-
-
-def end_fresh_processes() -> None:
-    """End everything that `in_fresh_process` waits for: there it raises `ChildProcessError`.
-
-    A thread that waits hears no signal, and whoever waits for the thread would not either.
-    """
-    for process in list(_FRESH):
-        if process.pid is not None:
-            with suppress(ProcessLookupError):
-                os.kill(process.pid, LEAVE_NOW)
-
-
-def _answer(connection: Connection, function: Callable[..., Any], arguments: Sequence[Any]) -> None:
-    # What libraries have to say would stand between the lines of the driver.
-    print_to(Path(os.devnull))
-    obey_the_driver()
-    die_with_parent()
-    try:
-        answer = function(*arguments)
-    except Exception as error:
-        answer = error
-    try:
-        connection.send(answer)
-    except (TypeError, AttributeError, pickle.PicklingError):
-        connection.send(RuntimeError(str(answer)))
 
 
 @dataclass
@@ -278,7 +152,7 @@ class Processes:
             self._queue.appendleft(runs)
         elif runs:
             log = self._log(worker.name)
-            reason = f"its worker process died twice ({_cause(code)}); log: {log}"
+            reason = f"its worker process died twice ({cause_of_death(code)}); log: {log}"
             outcome = Outcome(RunState.FAILED, reason=reason, worker=worker.name)
             handle(Finished(runs[0].id, outcome))
 
@@ -294,25 +168,18 @@ class Processes:
                     continue
 
     def _start(self, name: str) -> _Worker:
-        context: Any = get_context(_METHOD)
-        here, there = context.Pipe()
-        process = context.Process(
-            target=serve,
-            args=(there, self._train),
-            kwargs={
-                "variables": self._variables(name),
-                "threads": self._threads,
-                "name": name,
-                "runs_dir": self._runs_dir,
-                "log": self._log(name),
-                "core": self._core(name),
-            },
+        here, there = Pipe()
+        process = start_child(
+            serve,
+            there,
+            self._train,
+            variables=self._variables(name),
+            threads=self._threads,
             name=name,
-            daemon=True,
+            runs_dir=self._runs_dir,
+            log=self._log(name),
+            core=self._core(name),
         )
-        # A spawned interpreter reads its variables before any code of ours runs there.
-        with _for_children(_VARIABLES):
-            process.start()
         there.close()
         return _Worker(name, process, here)
 
@@ -334,38 +201,3 @@ class Processes:
 
 def _number(name: str) -> int:
     return int(name.rpartition("-")[2])
-
-
-@contextmanager
-def _for_children(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set what a child inherits: variables, and that it hears no signal until it can answer.
-
-    Thread pools read their variables before any of our code runs there. Ctrl-C and, under Slurm,
-    SIGTERM reach the whole process group: a child that is still importing would die of them.
-    """
-    with _STARTING:
-        before = {name: os.environ.get(name) for name in variables}
-        os.environ.update(variables)
-        heard = None
-        if hasattr(signal, "pthread_sigmask"):
-            # Python starts this helper along with the first child, and unblocks both afterwards.
-            resource_tracker.ensure_running()
-            heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-        try:
-            yield
-        finally:
-            if heard is not None:
-                signal.pthread_sigmask(signal.SIG_SETMASK, heard)
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
-
-
-def _cause(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        name = signal.Signals(-exit_code).name
-        hint = ", often out of memory" if name == "SIGKILL" else ""
-        return f"killed by {name}{hint}"
-    return f"exit code {exit_code}"

@@ -1,0 +1,88 @@
+"""How child processes are started: from a server that has imported what they need."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import forkserver, get_all_start_methods, get_context, resource_tracker
+from multiprocessing.process import BaseProcess
+from threading import Lock
+from typing import Any, Literal
+
+_METHOD: Literal["forkserver", "spawn"] = (
+    "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
+)
+#: What workers start with; libraries read it when they are loaded.
+_VARIABLES = {
+    # Pools that numerical libraries open; a worker that may have more threads says so later.
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    # Memory of one training step is kept for the next, in large pages: glibc would give it back
+    # to the system and clear it anew, which costs a twentieth of the time. Others ignore these.
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 32),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 33),
+    "MALLOC_TOP_PAD_": str(1 << 26),
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
+#: Held while a child is started: the environment belongs to all threads.
+_STARTING = Lock()
+
+
+def warm_up(trainer: str) -> None:
+    """Have the module `trainer` imported in the background, for the workers to come.
+
+    Importing torch, transformers and PEFT takes seconds, which the driver needs as well.
+    """
+    if _METHOD == "forkserver":
+        get_context(_METHOD).set_forkserver_preload([trainer])
+        with _for_children():
+            forkserver.ensure_running()
+
+
+def start_child(target: Callable[..., object], *args: object, **kwargs: object) -> BaseProcess:
+    """Run an importable function in a new process, which ends with this one."""
+    context: Any = get_context(_METHOD)
+    process: BaseProcess = context.Process(target=target, args=args, kwargs=kwargs, daemon=True)
+    # A spawned interpreter reads its variables before any code of ours runs there.
+    with _for_children():
+        process.start()
+    return process
+
+
+def cause_of_death(exit_code: int | None) -> str:
+    """A few words about how a process ended."""
+    if exit_code is not None and exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        hint = ", often out of memory" if name == "SIGKILL" else ""
+        return f"killed by {name}{hint}"
+    return f"exit code {exit_code}"
+
+
+@contextmanager
+def _for_children() -> Iterator[None]:
+    """Set what a child inherits: variables, and that it hears no signal until it can answer.
+
+    Thread pools read their variables before any of our code runs there. Ctrl-C and, under Slurm,
+    SIGTERM reach the whole process group: a child that is still importing would die of them.
+    """
+    with _STARTING:
+        before = {name: os.environ.get(name) for name in _VARIABLES}
+        os.environ.update(_VARIABLES)
+        heard = None
+        if hasattr(signal, "pthread_sigmask"):
+            # Python starts this helper along with the first child, and unblocks both afterwards.
+            resource_tracker.ensure_running()
+            heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            yield
+        finally:
+            if heard is not None:
+                signal.pthread_sigmask(signal.SIG_SETMASK, heard)
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
