@@ -12,8 +12,8 @@ from sweep.core.arrays import Flags, Floats, Places
 
 #: One-sided error of "worse than the best" and of each end of an interval: 95 % two-sided.
 ERROR = 0.025
-#: Of each draw, the configs that have most luck in it: whoever beats a config is among them in
-#: nearly all draws, however long the ranking.
+#: Of each draw, so many configs that have most luck in it are looked at first: whoever beats a
+#: config is mostly among them, however long the ranking.
 _LUCKIEST = 16
 #: Configs that are looked at together.
 _CONTROLS = 64
