@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -327,11 +328,29 @@ def test_fresh_processes_answer_in_the_order_of_their_calls() -> None:
     assert answers[0].split()[1] != answers[1].split()[1]
 
 
-def test_where_one_fresh_process_fails_the_others_are_ended() -> None:
+def sleep_in_a_folder(note: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        note.write_text(folder, encoding="utf-8")
+        time.sleep(60)
+
+
+def fail_after(note: Path) -> None:
+    wait_until(lambda: note.exists() and note.stat().st_size > 0)
+    raise RunFailed("no name")
+
+
+def call(function: Callable[[Path], None], note: Path) -> None:
+    function(note)
+
+
+def test_where_one_fresh_process_fails_the_others_are_ended(tmp_path: Path) -> None:
+    note = tmp_path / "note"
     began = time.monotonic()
     with pytest.raises(RunFailed, match="no name"):
-        in_fresh_processes(answer_late, [(None, 0.0), ("other", 60.0)])
+        in_fresh_processes(call, [(fail_after, note), (sleep_in_a_folder, note)])
     assert time.monotonic() - began < 30
+    # Not killed: it had the time to tidy up.
+    assert not Path(note.read_text(encoding="utf-8")).exists()
 
 
 def note_and_sleep(note: Path) -> None:

@@ -1,11 +1,12 @@
-"""How child processes are started: from a server that has imported what they need."""
+"""How child processes start, from a server that has imported what they need, and how they end."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, get_all_start_methods, get_context, resource_tracker
 from multiprocessing.process import BaseProcess
 from threading import Lock
@@ -14,6 +15,9 @@ from typing import Any, Literal
 _METHOD: Literal["forkserver", "spawn"] = (
     "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
 )
+#: How a child is ended in the middle of its work.
+LEAVE_NOW: int = getattr(signal, "SIGUSR1", signal.SIGTERM)
+_LEAVE_SECONDS = 4.0
 #: What workers start with; libraries read it when they are loaded.
 _VARIABLES = {
     # Pools that numerical libraries open; a worker that may have more threads says so later.
@@ -50,6 +54,23 @@ def start_child(target: Callable[..., object], *args: object, **kwargs: object) 
     with _for_children():
         process.start()
     return process
+
+
+def tell_to_leave(process: BaseProcess) -> None:
+    """Have a child end in the middle of its work; its temporary files go with it."""
+    if process.pid is not None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, LEAVE_NOW)
+
+
+def wait_for_end(processes: Iterable[BaseProcess]) -> None:
+    """Until children have ended; after some seconds they are killed."""
+    deadline = time.monotonic() + _LEAVE_SECONDS
+    for process in processes:
+        process.join(max(0.0, deadline - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+            process.join()
 
 
 def cause_of_death(exit_code: int | None) -> str:

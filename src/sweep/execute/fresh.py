@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from sweep.execute.children import cause_of_death, start_child, warm_up
-from sweep.execute.worker import LEAVE_NOW, die_with_parent, obey_the_driver, print_to
+from sweep.execute.children import (
+    cause_of_death,
+    start_child,
+    tell_to_leave,
+    wait_for_end,
+    warm_up,
+)
+from sweep.execute.worker import die_with_parent, obey_the_driver, print_to
 
 T = TypeVar("T")
 
@@ -42,13 +47,18 @@ def in_fresh_processes(function: Callable[..., T], calls: Sequence[Sequence[obje
             others are ended.
     """
     warm_up(function.__module__)
-    started = [_start_fresh(function, arguments) for arguments in calls]
+    started: list[tuple[BaseProcess, Connection]] = []
     try:
+        for arguments in calls:
+            started.append(_start_fresh(function, arguments))
         return [cast(T, _awaited(process, line)) for process, line in started]
+    except BaseException:
+        for process, _ in started:
+            tell_to_leave(process)
+        raise
     finally:
+        wait_for_end([process for process, _ in started])
         for process, line in started:
-            process.kill()
-            process.join()
             _FRESH.discard(process)
             line.close()
 
@@ -81,9 +91,7 @@ def end_fresh_processes() -> None:
     A thread that waits hears no signal, and whoever waits for the thread would not either.
     """
     for process in list(_FRESH):
-        if process.pid is not None:
-            with suppress(ProcessLookupError):
-                os.kill(process.pid, LEAVE_NOW)
+        tell_to_leave(process)
 
 
 def _answer(connection: Connection, function: Callable[..., Any], arguments: Sequence[Any]) -> None:

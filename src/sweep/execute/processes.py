@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,12 +14,11 @@ from pathlib import Path
 from sweep.core.files import ask_to_pause, ask_to_stop, forget_to_pause
 from sweep.core.ports import Handle, Pack, TrainFn
 from sweep.core.trial import Event, Finished, Outcome, Paused, Run, RunState
-from sweep.execute.children import cause_of_death, start_child
-from sweep.execute.worker import LEAVE_NOW, serve
+from sweep.execute.children import cause_of_death, start_child, tell_to_leave, wait_for_end
+from sweep.execute.worker import serve
 
 #: Longest wait for an event, so that a signal to the driver is seen soon.
 _WAIT_SECONDS = 0.25
-_CLOSE_SECONDS = 4.0
 
 
 @dataclass
@@ -111,14 +109,9 @@ class Processes:
     def close(self) -> None:
         for worker in self._workers:
             worker.connection.close()
-            if worker.runs and worker.process.pid is not None and worker.process.is_alive():
-                os.kill(worker.process.pid, LEAVE_NOW)
-        deadline = time.monotonic() + _CLOSE_SECONDS
-        for worker in self._workers:
-            worker.process.join(max(0.0, deadline - time.monotonic()))
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
+            if worker.runs:
+                tell_to_leave(worker.process)
+        wait_for_end([worker.process for worker in self._workers])
         self._workers = []
         self._queue.clear()
 

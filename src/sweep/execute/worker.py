@@ -14,9 +14,8 @@ from types import MappingProxyType
 
 from sweep.core.ports import TrainFn
 from sweep.execute.boundary import Boundary
+from sweep.execute.children import LEAVE_NOW
 
-#: How the driver ends a worker in the middle of a run.
-LEAVE_NOW: int = getattr(signal, "SIGUSR1", signal.SIGTERM)
 #: For how long a worker waits for the driver's word when the system asks the whole process group
 #: to stop (Slurm, spot instances).
 _GRACE_SECONDS = 9
