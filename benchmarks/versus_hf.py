@@ -28,6 +28,7 @@ from rich.progress import track
 
 HERE = Path(__file__).resolve().parent
 _POLL_SECONDS = 0.5
+_TIMES = ("seconds", "seconds_to_first", "seconds_to_best", "seconds_to_last")
 
 
 def overrides(case: str, files: Path | None, steps: int) -> list[str]:
@@ -128,6 +129,9 @@ def turns_of(path: Path, settings: dict[str, Any]) -> dict[str, list[dict[str, A
     if content["settings"] != settings:
         raise SystemExit(f"error: {path} was measured with {content['settings']}, not {settings}")
     raw: dict[str, list[dict[str, Any]]] = content["raw"]
+    missing = set(_TIMES).difference(*(turns[0] for turns in raw.values()))
+    if missing:
+        raise SystemExit(f"error: {path} is older than {', '.join(sorted(missing))}; measure anew")
     return raw
 
 
@@ -146,15 +150,14 @@ def main() -> None:
         raw["sweep"].append(by_sweep(arguments))
         raw["trainer"].append(by_trainer(arguments))
     pairs = list(zip(raw["sweep"], raw["trainer"], strict=True))
-    times = ("seconds", "seconds_to_first", "seconds_to_best", "seconds_to_last")
-    keys = (*times, "peak_memory_mb", "best_pearson")
+    keys = (*_TIMES, "peak_memory_mb", "best_pearson")
     content = {
         "settings": settings,
         "threads": {"sweep": "one worker per core, one thread each", "trainer": "torch's default"},
         "raw": raw,
         "summary": {who: {k: summary([r[k] for r in rs]) for k in keys} for who, rs in raw.items()},
         "times_as_fast": {
-            key: summary([theirs[key] / ours[key] for ours, theirs in pairs]) for key in times
+            key: summary([theirs[key] / ours[key] for ours, theirs in pairs]) for key in _TIMES
         },
     }
     path = write(f"versus_hf_{asked.case}_{asked.steps}", content)
