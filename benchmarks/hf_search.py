@@ -22,6 +22,7 @@ from transformers import (
     EvalPrediction,
     Trainer,
     TrainerCallback,
+    TrainerState,
     TrainingArguments,
 )
 
@@ -33,12 +34,13 @@ from sweep.train.model import load_base, load_tokenizer, lora_config
 
 
 class Clock(TrainerCallback):
-    """Notes when each trial ended, in seconds of this process, and its evaluations."""
+    """Notes when each trial ended, in seconds of this process, its evaluations and its steps."""
 
     def __init__(self) -> None:
         self.start = psutil.Process().create_time()
         self.ends: list[float] = []
         self.best: list[float] = []
+        self.steps = 0
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
         self.best.append(-1.0)
@@ -46,8 +48,11 @@ class Clock(TrainerCallback):
     def on_evaluate(self, *_: Any, metrics: dict[str, float], **__: Any) -> None:
         self.best[-1] = max(self.best[-1], metrics["eval_pearson"])
 
-    def on_train_end(self, *_: Any, **__: Any) -> None:
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, *_: Any, **__: Any
+    ) -> None:
         self.ends.append(time.time() - self.start)
+        self.steps += state.global_step
 
 
 def suggest(trial: optuna.Trial, settings: Settings) -> dict[str, Any]:
@@ -120,7 +125,9 @@ def main(overrides: list[str]) -> None:
         grid = {d.name: list(d.labels) for d in settings.space.dimensions if isinstance(d, Choices)}
         is_grid = settings.search.sampler == "grid"
         sampler: optuna.samplers.BaseSampler = (
-            optuna.samplers.GridSampler(grid) if is_grid else optuna.samplers.TPESampler(seed=0)
+            optuna.samplers.GridSampler(grid, seed=0)
+            if is_grid
+            else optuna.samplers.TPESampler(seed=0)
         )
 
         def hp_space(trial: optuna.Trial) -> dict[str, Any]:
@@ -134,6 +141,8 @@ def main(overrides: list[str]) -> None:
             n_trials=len(settings.space.grid()) if is_grid else settings.search.n_trials,
             compute_objective=lambda metrics: metrics["eval_pearson"],
             sampler=sampler,
+            # Optuna's default would stop trials half-way, and the sweep would do more work.
+            pruner=optuna.pruners.NopPruner(),
         )
     best = max(clock.best)
     print(
@@ -143,6 +152,7 @@ def main(overrides: list[str]) -> None:
                 "seconds_to_best": clock.ends[clock.best.index(best)],
                 "seconds_to_last": clock.ends[-1],
                 "trials": len(clock.ends),
+                "steps": clock.steps,
                 "best_pearson": best,
             }
         )

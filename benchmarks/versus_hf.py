@@ -111,6 +111,7 @@ def by_sweep(arguments: list[str]) -> dict[str, Any]:
             "seconds_to_last": max(done.values()),
             "seconds_to_best": done[f"{best['config_id']}-s{best['seed']}"],
             "trials": len(table),
+            "steps": int(table["steps"].sum()),
             "best_pearson": float(best["pearson"]),
             "peak_memory_mb": memory,
             "precision": table["precision"].iloc[0],
@@ -129,7 +130,7 @@ def turns_of(path: Path, settings: dict[str, Any]) -> dict[str, list[dict[str, A
     if content["settings"] != settings:
         raise SystemExit(f"error: {path} was measured with {content['settings']}, not {settings}")
     raw: dict[str, list[dict[str, Any]]] = content["raw"]
-    missing = set(_TIMES).difference(*(turns[0] for turns in raw.values()))
+    missing = {*_TIMES, "steps"}.difference(*(turns[0] for turns in raw.values()))
     if missing:
         raise SystemExit(f"error: {path} is older than {', '.join(sorted(missing))}; measure anew")
     return raw
@@ -150,6 +151,8 @@ def main() -> None:
         raw["sweep"].append(by_sweep(arguments))
         raw["trainer"].append(by_trainer(arguments))
     pairs = list(zip(raw["sweep"], raw["trainer"], strict=True))
+    if any(ours["steps"] != theirs["steps"] for ours, theirs in pairs):
+        raise SystemExit("error: the two have not done the same work: their steps differ")
     keys = (*_TIMES, "peak_memory_mb", "best_pearson")
     content = {
         "settings": settings,
