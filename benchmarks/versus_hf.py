@@ -148,11 +148,14 @@ def main() -> None:
     settings = {"case": asked.case, "steps": asked.steps}
     raw = turns_of(asked.add, settings) if asked.add else {"sweep": [], "trainer": []}
     for _ in track(range(asked.repeats), description=asked.case):
-        raw["sweep"].append(by_sweep(arguments))
-        raw["trainer"].append(by_trainer(arguments))
+        ours, theirs = by_sweep(arguments), by_trainer(arguments)
+        if ours["steps"] != theirs["steps"]:
+            raise SystemExit(
+                f"error: not the same work: {ours['steps']} steps here, {theirs['steps']} there"
+            )
+        raw["sweep"].append(ours)
+        raw["trainer"].append(theirs)
     pairs = list(zip(raw["sweep"], raw["trainer"], strict=True))
-    if any(ours["steps"] != theirs["steps"] for ours, theirs in pairs):
-        raise SystemExit("error: the two have not done the same work: their steps differ")
     keys = (*_TIMES, "peak_memory_mb", "best_pearson")
     content = {
         "settings": settings,
