@@ -26,6 +26,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from sweep.board import searched
 from sweep.config import Settings, load_settings
 from sweep.core.recipe import Recipe
 from sweep.core.space import Choices
@@ -34,11 +35,12 @@ from sweep.train.model import load_base, load_tokenizer, lora_config
 
 
 class Clock(TrainerCallback):
-    """Notes when each trial ended, in seconds of this process, its evaluations and its steps."""
+    """Notes each trial's config, its best score, its end in seconds of this process, and steps."""
 
     def __init__(self) -> None:
         self.start = psutil.Process().create_time()
         self.ends: list[float] = []
+        self.configs: list[dict[str, Any]] = []
         self.best: list[float] = []
         self.steps = 0
 
@@ -132,6 +134,7 @@ def main(overrides: list[str]) -> None:
 
         def hp_space(trial: optuna.Trial) -> dict[str, Any]:
             recipe = recipe_of(trial, settings)
+            clock.configs.append(searched(recipe, settings.space.keys))
             return {"learning_rate": recipe.trainer.learning_rate}
 
         trainer.hyperparameter_search(
@@ -154,6 +157,10 @@ def main(overrides: list[str]) -> None:
                 "trials": len(clock.ends),
                 "steps": clock.steps,
                 "best_pearson": best,
+                "scores": [
+                    {**config, "pearson": score}
+                    for config, score in zip(clock.configs, clock.best, strict=True)
+                ],
             }
         )
     )

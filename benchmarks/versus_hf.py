@@ -26,6 +26,8 @@ import psutil
 from common import summary, write
 from rich.progress import track
 
+from sweep.config import load_settings
+
 HERE = Path(__file__).resolve().parent
 _POLL_SECONDS = 0.5
 _TIMES = ("seconds", "seconds_to_first", "seconds_to_best", "seconds_to_last")
@@ -96,7 +98,7 @@ def run(command: list[str]) -> tuple[float, float, str]:
         return seconds, memory.peak_mb, out.read()
 
 
-def by_sweep(arguments: list[str]) -> dict[str, Any]:
+def by_sweep(arguments: list[str], keys: tuple[str, ...]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         began = time.time()
         command = [sys.executable, "-m", "sweep", *arguments, "tracking=disabled", "name=study"]
@@ -116,12 +118,29 @@ def by_sweep(arguments: list[str]) -> dict[str, Any]:
             "peak_memory_mb": memory,
             "precision": table["precision"].iloc[0],
             "train_seconds": float(table["train_seconds"].sum()),
+            "scores": table[[*keys, "pearson"]].to_dict("records"),
         }
 
 
 def by_trainer(arguments: list[str]) -> dict[str, Any]:
     seconds, memory, out = run([sys.executable, str(HERE / "hf_search.py"), *arguments])
     return {**json.loads(out.splitlines()[-1]), "seconds": seconds, "peak_memory_mb": memory}
+
+
+def score_differences(
+    ours: dict[str, Any], theirs: dict[str, Any], keys: tuple[str, ...]
+) -> dict[str, Any]:
+    """Ours minus theirs in best dev Pearson, config by config: those that both have trained.
+
+    A grid's configs are the same; a sampler that learns draws other ones.
+    """
+    both = pd.merge(pd.DataFrame(ours["scores"]), pd.DataFrame(theirs["scores"]), on=list(keys))
+    differences = both["pearson_x"] - both["pearson_y"]
+    return {
+        "configs": len(both),
+        "mean": float(differences.mean()) if len(both) else None,
+        "mean_absolute": float(differences.abs().mean()) if len(both) else None,
+    }
 
 
 def turns_of(path: Path, settings: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -145,10 +164,11 @@ def main() -> None:
     parser.add_argument("--add", type=Path, help="JSON of the same case: its turns count as well")
     asked = parser.parse_args()
     arguments = overrides(asked.case, asked.files, asked.steps)
+    searched_keys = load_settings(arguments)[0].space.keys
     settings = {"case": asked.case, "steps": asked.steps}
     raw = turns_of(asked.add, settings) if asked.add else {"sweep": [], "trainer": []}
     for _ in track(range(asked.repeats), description=asked.case):
-        ours, theirs = by_sweep(arguments), by_trainer(arguments)
+        ours, theirs = by_sweep(arguments, searched_keys), by_trainer(arguments)
         if ours["steps"] != theirs["steps"]:
             raise SystemExit(
                 f"error: not the same work: {ours['steps']} steps here, {theirs['steps']} there"
@@ -165,6 +185,7 @@ def main() -> None:
         "times_as_fast": {
             key: summary([theirs[key] / ours[key] for ours, theirs in pairs]) for key in _TIMES
         },
+        "score_differences_last_turn": score_differences(*pairs[-1], searched_keys),
     }
     path = write(f"versus_hf_{asked.case}_{asked.steps}", content)
     print(json.dumps({"times_as_fast": content["times_as_fast"], **content["summary"]}, indent=2))
