@@ -62,9 +62,13 @@ def write(name: str, content: dict[str, Any]) -> Path:
 
 
 def _cpu_name() -> str:
+    """With family and model where Linux tells them: a cloud's "AMD EPYC" may be any of several."""
     info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor()
+    if not info.is_file():
+        return platform.processor()
+    first_core = info.read_text(encoding="utf-8").split("\n\n")[0]
+    lines = (line.split(":", 1) for line in first_core.splitlines() if ":" in line)
+    facts = {key.strip(): value.strip() for key, value in lines}
+    if "model name" not in facts:
+        return platform.processor()
+    return f"{facts['model name']} (family {facts.get('cpu family')}, model {facts.get('model')})"

@@ -23,7 +23,7 @@ from typing import Any
 
 import pandas as pd
 import psutil
-from common import summary, write
+from common import machine, summary, write
 from rich.progress import track
 
 from sweep.config import load_settings
@@ -148,8 +148,10 @@ def turns_of(path: Path, settings: dict[str, Any]) -> dict[str, list[dict[str, A
     content = json.loads(path.read_text(encoding="utf-8"))
     if content["settings"] != settings:
         raise SystemExit(f"error: {path} was measured with {content['settings']}, not {settings}")
+    if content["machine"] != machine():
+        raise SystemExit(f"error: {path} was measured on {content['machine']}, not {machine()}")
     raw: dict[str, list[dict[str, Any]]] = content["raw"]
-    missing = {*_TIMES, "steps"}.difference(*(turns[0] for turns in raw.values()))
+    missing = {*_TIMES, "steps", "scores"}.difference(*(turns[0] for turns in raw.values()))
     if missing:
         raise SystemExit(f"error: {path} is older than {', '.join(sorted(missing))}; measure anew")
     return raw
