@@ -127,9 +127,9 @@ def main(overrides: list[str]) -> None:
         grid = {d.name: list(d.labels) for d in settings.space.dimensions if isinstance(d, Choices)}
         is_grid = settings.search.sampler == "grid"
         sampler: optuna.samplers.BaseSampler = (
-            optuna.samplers.GridSampler(grid, seed=0)
+            optuna.samplers.GridSampler(grid, seed=settings.search.sampler_seed)
             if is_grid
-            else optuna.samplers.TPESampler(seed=0)
+            else optuna.samplers.TPESampler(seed=settings.search.sampler_seed)
         )
 
         def hp_space(trial: optuna.Trial) -> dict[str, Any]:

@@ -6,7 +6,8 @@
 Both may use the whole machine, take turns, and start as a process of their own. Wall time counts
 imports, loading, and for this program the export with its verification and final scores, which
 the competitor does not do; `seconds_to_last`, from the same start to the end of the last config,
-is the same work of both. `hf_search.py` is the competitor's program.
+is the same work of both. Every turn has a seed of its own, since one seed's scores say little.
+`hf_search.py` is the competitor's program.
 """
 
 from __future__ import annotations
@@ -128,19 +129,31 @@ def by_trainer(arguments: list[str]) -> dict[str, Any]:
 
 
 def score_differences(
-    ours: dict[str, Any], theirs: dict[str, Any], keys: tuple[str, ...]
+    raw: dict[str, list[dict[str, Any]]], keys: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Ours minus theirs in best dev Pearson, config by config: those that both have trained.
+    """Ours minus theirs in best dev Pearson, over configs that both have trained.
 
-    A grid's configs are the same; a sampler that learns draws other ones.
+    Every turn has a seed of its own, and configs of one seed share its luck: the standard error is
+    that of the turns' means. A sampler that learns draws other configs here and there, so that
+    nothing is left to compare.
     """
-    both = pd.merge(pd.DataFrame(ours["scores"]), pd.DataFrame(theirs["scores"]), on=list(keys))
-    differences = both["pearson_x"] - both["pearson_y"]
-    return {
-        "configs": len(both),
-        "mean": float(differences.mean()) if len(both) else None,
-        "mean_absolute": float(differences.abs().mean()) if len(both) else None,
+    scores = {
+        who: pd.concat(
+            [pd.DataFrame(turn["scores"]).assign(turn=i) for i, turn in enumerate(turns)]
+        )
+        for who, turns in raw.items()
     }
+    both = scores["sweep"].merge(scores["trainer"], on=[*keys, "turn"], suffixes=("", "_trainer"))
+    difference = both["pearson"] - both["pearson_trainer"]
+    by_seed = both.groupby(list(keys))[["pearson", "pearson_trainer"]].std()
+    found = {
+        "mean": difference.mean(),
+        "standard_error": difference.groupby(both["turn"]).mean().sem(),
+        "mean_absolute": difference.abs().mean(),
+        "seed_sd_sweep": by_seed["pearson"].mean(),
+        "seed_sd_trainer": by_seed["pearson_trainer"].mean(),
+    }
+    return {"runs": len(both), **{k: None if pd.isna(v) else float(v) for k, v in found.items()}}
 
 
 def turns_of(path: Path, settings: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -169,8 +182,10 @@ def main() -> None:
     searched_keys = load_settings(arguments)[0].space.keys
     settings = {"case": asked.case, "steps": asked.steps}
     raw = turns_of(asked.add, settings) if asked.add else {"sweep": [], "trainer": []}
-    for _ in track(range(asked.repeats), description=asked.case):
-        ours, theirs = by_sweep(arguments, searched_keys), by_trainer(arguments)
+    done = len(raw["sweep"])
+    for seed in track(range(done, done + asked.repeats), description=asked.case):
+        seeded = [*arguments, f"search.seeds=[{seed}]", f"search.sampler_seed={seed}"]
+        ours, theirs = by_sweep(seeded, searched_keys), by_trainer(seeded)
         if ours["steps"] != theirs["steps"]:
             raise SystemExit(
                 f"error: not the same work: {ours['steps']} steps here, {theirs['steps']} there"
@@ -187,7 +202,7 @@ def main() -> None:
         "times_as_fast": {
             key: summary([theirs[key] / ours[key] for ours, theirs in pairs]) for key in _TIMES
         },
-        "score_differences_last_turn": score_differences(*pairs[-1], searched_keys),
+        "score_differences": score_differences(raw, searched_keys),
     }
     path = write(f"versus_hf_{asked.case}_{asked.steps}", content)
     print(json.dumps({"times_as_fast": content["times_as_fast"], **content["summary"]}, indent=2))
