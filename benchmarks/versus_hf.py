@@ -6,7 +6,7 @@
 Both may use the whole machine, take turns, and start as a process of their own. Wall time counts
 imports, loading, and for this program the export with its verification and final scores, which
 the competitor does not do; `seconds_to_last`, from the same start to the end of the last config,
-is the same work of both. Every turn has a seed of its own, since one seed's scores say little.
+is the same work of both. Turn n trains seed n, since one seed's scores say little.
 `hf_search.py` is the competitor's program.
 """
 
@@ -164,7 +164,8 @@ def turns_of(path: Path, settings: dict[str, Any]) -> dict[str, list[dict[str, A
     if content["machine"] != machine():
         raise SystemExit(f"error: {path} was measured on {content['machine']}, not {machine()}")
     raw: dict[str, list[dict[str, Any]]] = content["raw"]
-    missing = {*_TIMES, "steps", "scores"}.difference(*(turns[0] for turns in raw.values()))
+    known = set.intersection(*(set(turn) for turns in raw.values() for turn in turns))
+    missing = {*_TIMES, "steps", "scores"} - known
     if missing:
         raise SystemExit(f"error: {path} is older than {', '.join(sorted(missing))}; measure anew")
     return raw
