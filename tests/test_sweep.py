@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -67,6 +68,24 @@ def test_sweep_leaves_tables_report_and_a_verified_adapter(
         run_dir = study / "runs" / f"{row['config_id']}-s{row['seed']}"
         predictions = np.load(run_dir / "predictions.npy")
         assert np.corrcoef(predictions, labels)[0, 1] == pytest.approx(row["pearson"], abs=1e-9)
+
+
+def test_printed_commands_can_be_pasted_though_a_folder_has_spaces(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = run(*arguments, "search.n_trials=1", "results_dir=결과 폴더", capfd=capfd)
+    study = Path("결과 폴더") / "작은_실험"
+    _, exported, _ = run("export", str(study), "--to", "내 모델", capfd=capfd)
+    commands = [
+        shlex.split(line[line.index("python -m sweep") :])
+        for line in (out + exported).splitlines()
+        if "python -m sweep" in line
+    ]
+    assert {"predict", "export"} >= {words[3] for words in commands} >= {"predict"}
+    folders = [Path(words[4]).resolve() for words in commands]
+    assert (home / study / "best").resolve() in folders
+    assert (home / "내 모델").resolve() in folders
+    assert all(folder.is_dir() for folder in folders)
 
 
 def test_one_pack_in_bf16_fills_the_table_and_verifies_in_float32(

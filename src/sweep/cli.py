@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sweep import __version__
+from sweep.core.commands import command
 from sweep.core.errors import Interrupted, SweepError, UserMistake
 from sweep.execute.children import warm_up
 from sweep.execute.fresh import end_fresh_processes
@@ -167,7 +167,7 @@ def _command_to_go_on(args: argparse.Namespace) -> str:
     """The command that was given, without what would begin anew instead of going on."""
     own = ["--config-dir", str(args.config_dir)] if args.config_dir else []
     kept = [override for override in args.overrides if override != "resume=restart"]
-    return " ".join(["python -m sweep", *map(shlex.quote, [*own, *kept])])
+    return command(*own, *kept)
 
 
 def _export(args: argparse.Namespace) -> int:
@@ -178,7 +178,7 @@ def _export(args: argparse.Namespace) -> int:
             args.study, run_id=args.run, to=args.to, merge=args.merge
         )
     _say(f"exported to {folder}: dev Pearson {verified.reloaded:.6f}, verified")
-    _say(f"next: python -m sweep predict {folder} pairs.csv")
+    _say(f"next: {command('predict', folder, 'pairs.csv')}")
     return EXIT_DONE
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sweep.config import default_settings
+from sweep.core.commands import command
 from sweep.core.errors import ExportError, Interrupted, VerificationError
 from sweep.core.trial import RunState
 from sweep.estimate import MemoryLimit, memory_limit
@@ -278,7 +279,7 @@ def _handed_over(settings: Settings, results: Results, console: Console) -> list
         f"report   {folder / 'report.html'}",
         f"best     {folder / 'best'}: dev Pearson {verified.reloaded:.4f}, reloaded and verified",
         *(found.lines if found else []),
-        f"next     python -m sweep predict {folder / 'best'} pairs.csv",
+        f"next     {command('predict', folder / 'best', 'pairs.csv')}",
     ]
 
 

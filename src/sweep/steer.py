@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sweep.core.added import add_point, added_points
+from sweep.core.commands import command
 from sweep.core.errors import ConfigError, StudyError
 from sweep.core.files import ask_to_stop
 from sweep.core.points import point_of
@@ -90,7 +91,7 @@ def stop_run(folder: Path, run_id: str) -> str:
         raise StudyError(
             "`--run` must be the id of one run under way, or the beginning of one.",
             value=f"`{run_id}` fits {len(found)} of {len(ids)} runs under way in {folder}",
-            way_out=f"`python -m sweep status {folder}` lists them",
+            way_out=f"`{command('status', folder)}` lists them",
         )
     ask_to_stop(folder / "runs" / found[0], "stopped by hand")
     return found[0]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from sweep.core.commands import command
 from sweep.core.pruning import Ended, pruning_audit
 from sweep.core.recipe import fingerprint
 from sweep.core.space import Params
@@ -126,4 +127,4 @@ def recommended_lines(results: Results, folder: Path) -> list[str]:
     run = results.best_run(verdict.recommended)
     if run is None:
         return []
-    return ["", "the recommended one:", f"  python -m sweep export {folder} --run {run.id}"]
+    return ["", "the recommended one:", f"  {command('export', folder, '--run', run.id)}"]
