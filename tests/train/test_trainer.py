@@ -1,9 +1,9 @@
-"""Runs: equal to plain PEFT + Trainer, independent of one another, honest when they fail."""
+"""Runs: independent of one another, honest when they fail."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,77 +11,26 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors.torch import load_file
+from peft import PeftModel
 from scipy.stats import pearsonr
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    BertConfig,
-    BertModel,
-    DataCollatorWithPadding,
-    DebertaV2Config,
-    DebertaV2Model,
-    DistilBertConfig,
-    DistilBertModel,
-    ElectraConfig,
-    ElectraModel,
-    LlamaConfig,
-    LlamaModel,
-    ModernBertConfig,
-    ModernBertModel,
-    RobertaConfig,
-    RobertaModel,
-    TrainingArguments,
-    set_seed,
-)
-from transformers import Trainer as HfTrainer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from sweep.config import load_settings
+from packs import adapter_of, predictions_of, presets_of, tiny, train, train_together
 from sweep.core.files import ask_to_stop
-from sweep.core.recipe import Model, Recipe
+from sweep.core.recipe import Recipe
 from sweep.core.trial import (
     Evaluated,
     Event,
     Finished,
-    Outcome,
     Paused,
     Progress,
     Run,
     RunState,
 )
-from sweep.train.data import load_split, tokenized
+from sweep.train.data import load_split
 from sweep.train.keeper import scores
-from sweep.train.model import locate, targets_of
-from sweep.train.packable import pack_key, why_alone
 from sweep.train.rungs import read_rung
 from sweep.train.runs import train_pack
-
-
-def train_together(
-    recipes: Sequence[Recipe], runs_dir: Path, events: list[Event] | None = None
-) -> list[Outcome]:
-    """Train a pack; each run's folder is named by its id."""
-    sink: list[Event] = [] if events is None else events
-    runs = tuple(Run(number, {}, recipe) for number, recipe in enumerate(recipes))
-    for run in runs:
-        (runs_dir / run.id).mkdir(parents=True, exist_ok=True)
-    train_pack(runs, runs_dir, sink.append)
-    outcomes = {e.run_id: e.outcome for e in sink if isinstance(e, Finished)}
-    return [outcomes[run.id] for run in runs]
-
-
-def train(recipe: Recipe, runs_dir: Path, events: list[Event] | None = None) -> Outcome:
-    return train_together([recipe], runs_dir, events)[0]
-
-
-def predictions_of(recipe: Recipe, runs_dir: Path) -> Any:
-    return np.load(runs_dir / recipe.run_id / "predictions.npy")
-
-
-def adapter_of(recipe: Recipe, runs_dir: Path) -> dict[str, torch.Tensor]:
-    return load_file(runs_dir / recipe.run_id / "adapter" / "adapter_model.safetensors")
 
 
 def test_run_reports_scores_costs_and_keeps_adapter_and_predictions(
@@ -146,221 +95,6 @@ def test_other_seed_is_another_result(recipe: Recipe, tmp_path: Path) -> None:
     )
 
 
-def plain_peft_and_trainer(recipe: Recipe, folder: Path) -> tuple[Any, PeftModel]:
-    """What a practitioner would write by hand for the same recipe."""
-    tokenizer = AutoTokenizer.from_pretrained(recipe.model.path)
-    splits = {s: load_split(recipe.data, s) for s in ("train", "dev")}  # type: ignore[arg-type]
-    data = {s: tokenized(p, tokenizer, recipe.data) for s, p in splits.items()}
-    set_seed(recipe.seed)
-    base = AutoModelForSequenceClassification.from_pretrained(
-        recipe.model.path, num_labels=1, problem_type="regression"
-    )
-    lora = recipe.lora
-    config = LoraConfig(
-        task_type="SEQ_CLS",
-        r=lora.r,
-        lora_alpha=int(lora.lora_alpha),
-        lora_dropout=lora.lora_dropout,
-        target_modules=targets_of(recipe.model, lora).names,
-        use_rslora=lora.use_rslora,
-        use_dora=lora.use_dora,
-        bias=lora.bias,
-        init_lora_weights=lora.init_lora_weights,
-        # Beside `classifier` and `score`, which PEFT takes unasked.
-        modules_to_save=list(targets_of(recipe.model, recipe.lora).head),
-    )
-    model = get_peft_model(base, config)
-    args = TrainingArguments(
-        output_dir=str(folder),
-        learning_rate=recipe.trainer.learning_rate,
-        max_steps=recipe.trainer.max_steps,
-        per_device_train_batch_size=recipe.trainer.per_device_train_batch_size,
-        weight_decay=recipe.trainer.weight_decay,
-        max_grad_norm=recipe.trainer.max_grad_norm,
-        gradient_accumulation_steps=recipe.trainer.gradient_accumulation_steps,
-        warmup_steps=recipe.trainer.warmup_steps,
-        optim="adamw_torch",
-        seed=recipe.seed,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
-    )
-
-    trainer = HfTrainer(
-        model=model,
-        args=args,
-        train_dataset=data["train"],
-        eval_dataset=data["dev"],
-        data_collator=DataCollatorWithPadding(tokenizer),
-    )
-    trainer.train()
-    return trainer.predict(data["dev"]), model
-
-
-OFF = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-#: Family -> (config class, model class, its own dropout switched off).
-FAMILIES: dict[str, tuple[type, type, dict[str, Any]]] = {
-    "bert": (BertConfig, BertModel, OFF),
-    "roberta": (RobertaConfig, RobertaModel, OFF),
-    "electra": (ElectraConfig, ElectraModel, OFF),
-    "distilbert": (
-        DistilBertConfig,
-        DistilBertModel,
-        {"dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0},
-    ),
-    "deberta-v2": (DebertaV2Config, DebertaV2Model, OFF),
-    "llama": (LlamaConfig, LlamaModel, {}),
-    "modernbert": (ModernBertConfig, ModernBertModel, {}),
-}
-
-
-def without_dropout(family: str, tiny_model: Path, folder: Path) -> Model:
-    """A tiny random model of a family whose own dropout is off, saved with the tokenizer."""
-    kind, model, off = FAMILIES[family]
-    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
-    sizes = {
-        "hidden_size": 32,
-        "embedding_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "intermediate_size": 64,
-    }
-    if family == "distilbert":
-        sizes = {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64}
-    torch.manual_seed(0)
-    config = kind(
-        vocab_size=len(tokenizer),
-        max_position_embeddings=64,
-        pad_token_id=tokenizer.pad_token_id,
-        # Small weights give nearly equal predictions, whose correlation is rounding.
-        initializer_range=0.2,
-        **sizes,
-        **off,
-    )
-    model(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return Model(path=str(folder))
-
-
-def presets_of(recipe: Recipe) -> tuple[Any, Any, Any]:
-    """A part of the attention, all of it, everything. ModernBERT has one layer for q, k and v."""
-    if AutoConfig.from_pretrained(recipe.model.path).model_type == "modernbert":
-        return ("Wqkv",), ("Wqkv", "attn.Wo"), "all-linear"
-    return "qv", "attention", "all-linear"
-
-
-def unlike(recipe: Recipe) -> list[Recipe]:
-    """Four runs of one pack that differ in all that is a run's own; without LoRA dropout."""
-    qv, attention, everything = presets_of(recipe)
-    lora = replace(recipe.lora, lora_dropout=0.0)
-    trainer = replace(recipe.trainer, eval_steps=6)
-    configs = [
-        (replace(lora, r=2, target_modules=qv), replace(trainer, learning_rate=5e-3)),
-        (
-            replace(lora, r=4, target_modules=everything),
-            replace(trainer, learning_rate=2e-3, weight_decay=0.1, warmup_steps=3),
-        ),
-        (
-            replace(lora, r=8, target_modules=attention, use_rslora=True),
-            replace(trainer, learning_rate=1e-3, max_grad_norm=0.05),
-        ),
-        (
-            replace(lora, r=16, lora_alpha=4, target_modules=qv),
-            replace(trainer, learning_rate=1e-2, max_grad_norm=0),
-        ),
-    ]
-    return [replace(recipe, lora=one, trainer=other) for one, other in configs]
-
-
-def assert_equal_to_plain(recipe: Recipe, runs_dir: Path, folder: Path) -> None:
-    plain, model = plain_peft_and_trainer(recipe, folder)
-    low, high = recipe.data.label_range
-    expected = low + (high - low) * plain.predictions.reshape(-1).astype(float)
-    assert np.ptp(expected) > 1e-2, "equal predictions for all rows show nothing"
-    assert np.allclose(predictions_of(recipe, runs_dir), expected, atol=1e-5 * (high - low))
-    model.save_pretrained(str(folder / "saved"))
-    found = adapter_of(recipe, runs_dir)
-    weights = load_file(folder / "saved" / "adapter_model.safetensors")
-    assert found.keys() == weights.keys()
-    for name in found:
-        assert (found[name] - weights[name]).abs().max() < 1e-4, name
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_pack_of_unlike_runs_equals_plain_peft_and_trainer_run_by_run(
-    family: str, recipe: Recipe, tiny_model: Path, tmp_path: Path
-) -> None:
-    # Dropout is off: its masks are our own. One evaluation, at the end: the kept adapter is then
-    # the last one.
-    same = replace(recipe, model=without_dropout(family, tiny_model, tmp_path / "model"))
-    recipes = unlike(same)
-    outcomes = train_together(recipes, tmp_path / "ours")
-    assert [outcome.pack_size for outcome in outcomes] == [4] * 4
-    for number, one in enumerate(recipes):
-        assert_equal_to_plain(one, tmp_path / "ours", tmp_path / f"plain-{number}")
-
-
-def test_pack_on_minilm_equals_plain_peft_and_trainer_run_by_run(
-    recipe: Recipe, tmp_path: Path
-) -> None:
-    minilm = load_settings([])[0]
-    folder = tmp_path / "minilm"
-    located = locate(minilm.model.path)
-    config = AutoConfig.from_pretrained(located, **OFF)
-    BertModel.from_pretrained(located, config=config).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(located).save_pretrained(folder)
-    data = replace(minilm.data, max_train_rows=48, max_dev_rows=40)
-    same = replace(recipe, model=Model(path=str(folder)), data=data)
-    recipes = [
-        replace(one, trainer=replace(one.trainer, max_steps=4, eval_steps=4))
-        for one in unlike(same)
-    ]
-    train_together(recipes, tmp_path / "ours")
-    for number, one in enumerate(recipes):
-        assert_equal_to_plain(one, tmp_path / "ours", tmp_path / f"plain-{number}")
-
-
-def test_accumulated_steps_equal_plain_ones(
-    recipe: Recipe, tiny_model: Path, tmp_path: Path
-) -> None:
-    same = replace(recipe, model=without_dropout("bert", tiny_model, tmp_path / "model"))
-    recipes = [
-        replace(one, trainer=replace(one.trainer, gradient_accumulation_steps=2))
-        for one in unlike(same)[:2]
-    ]
-    train_together(recipes, tmp_path / "ours")
-    for number, one in enumerate(recipes):
-        assert_equal_to_plain(one, tmp_path / "ours", tmp_path / f"plain-{number}")
-
-
-ALONE: dict[str, dict[str, Any]] = {
-    "dora": {"use_dora": True},
-    "bias": {"bias": "lora_only"},
-    "pissa": {"init_lora_weights": "pissa"},
-}
-
-
-@pytest.mark.parametrize("kind", ALONE)
-def test_what_can_not_be_packed_trains_alone_as_in_plain_peft(
-    kind: str, recipe: Recipe, tiny_model: Path, tmp_path: Path
-) -> None:
-    plain = replace(
-        recipe,
-        model=without_dropout("bert", tiny_model, tmp_path / "model"),
-        lora=replace(recipe.lora, lora_dropout=0.0),
-        trainer=replace(recipe.trainer, eval_steps=6),
-    )
-    lone = replace(plain, lora=replace(plain.lora, **ALONE[kind]))
-    assert why_alone(lone) is not None
-    assert pack_key(lone) != pack_key(plain)
-    train(lone, tmp_path / "ours")
-    assert_equal_to_plain(lone, tmp_path / "ours", tmp_path / "plain-lone")
-    # The base that it was lent is as it was.
-    train(plain, tmp_path / "ours")
-    assert_equal_to_plain(plain, tmp_path / "ours", tmp_path / "plain")
-
-
 def companions(recipe: Recipe) -> list[Recipe]:
     """Eight runs with all kinds of dropout on."""
     shapes = [(2, 0.1), (4, 0.0), (8, 0.3), (16, 0.1), (3, 0.5), (4, 0.2), (1, 0.1), (6, 0.0)]
@@ -379,12 +113,7 @@ def companions(recipe: Recipe) -> list[Recipe]:
 def test_company_and_place_in_a_pack_change_nothing(
     family: str, recipe: Recipe, tiny_model: Path, tmp_path: Path
 ) -> None:
-    model = without_dropout(family, tiny_model, tmp_path / "model")
-    config = AutoConfig.from_pretrained(model.path)
-    for name in vars(config):
-        if "dropout" in name and isinstance(getattr(config, name), float):
-            setattr(config, name, 0.2)
-    config.save_pretrained(model.path)
+    model = tiny(family, tiny_model, tmp_path / "model", dropout=0.2)
     runs = companions(replace(recipe, model=model))
     watched = runs[0]
     packs = {
