@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -43,6 +44,26 @@ def test_mask_keeps_the_mean(rate: float, dtype: torch.dtype) -> None:
     assert set(factors.unique().tolist()) <= {0.0, scale.item()}
     # 200,000 draws: five standard deviations of the share are at most 0.006.
     assert (factors == 0).float().mean().item() == pytest.approx(rate, abs=0.006)
+
+
+def test_masks_of_seeds_steps_places_and_uses_are_independent() -> None:
+    # Against each other, at every shift: a stream that is another's continuation would show.
+    keys = itertools.product((0, 1), (0, 1, 2), ("layer.0.query", "layer.0.key", "layer.1.query"))
+    masks = []
+    for seed, step, place in keys:
+        noise = Noise(seed)
+        noise.at_step(step)
+        masks += [mask(noise, place, 0.1).flatten() for _ in range(2)]
+    dropped = (torch.stack(masks) == 0).double()
+    count = dropped.shape[1]
+    spectra = torch.fft.rfft((dropped - 0.1) / 0.3)
+    pairs = list(itertools.combinations_with_replacement(range(len(masks)), 2))
+    left, right = zip(*pairs, strict=True)
+    z = torch.fft.irfft(spectra[list(left)] * spectra[list(right)].conj(), n=count) / count**0.5
+    # With itself at no shift a mask is itself.
+    z[[i == j for i, j in pairs], 0] = 0
+    assert z.std().item() == pytest.approx(1, abs=0.02)
+    assert z.abs().max() < 6.5
 
 
 def test_a_higher_rate_drops_what_a_lower_one_drops() -> None:
