@@ -74,40 +74,41 @@ class SameMasks:
 
     def _kept(self, place: str, shape: torch.Size, rate: float) -> Tensor:
         """Truth values of `shape`."""
-
-        def draw(drawn: Sequence[int]) -> Tensor:
-            return self._noise.kept(place, drawn, [rate], torch.zeros(1))[0] != 0
-
         found = re.search(r"\.encoder\.layer\.(\d+)\.(.+)", place)
         if not self._layers or found is None:
-            return draw(shape)
+            return self._draw(place, shape, rate)
         # A pack computes tokens, not padding, and of the last layer the first ones.
         first_only = int(found[1]) == self._layers - 1
-        kept = torch.ones(shape, dtype=torch.bool)
         if found[2] == "attention.self":
-            rows, heads, columns = shape[:3]
-            masks = self._layout.masks
-            queries = [1 if first_only else mask.shape[1] for mask in masks]
-            blocks = [
-                (len(mask), heads, query, mask.shape[1])
-                for mask, query in zip(masks, queries, strict=True)
-            ]
-            drawn = draw([sum(torch.Size(block).numel() for block in blocks)])
-            start = 0
-            for block, part in zip(
-                blocks, drawn.split([torch.Size(b).numel() for b in blocks]), strict=True
-            ):
-                inside = part.view(block)[:, :, :columns, :columns]
-                kept[start : start + block[0], :, : inside.shape[2], : inside.shape[3]] = inside
-                start += block[0]
-            assert start == rows
-            return kept
-        reads_all = found[2].startswith(("attention.self.key", "attention.self.value"))
+            return self._kept_weights(place, shape, rate, first_only=first_only)
         positions = self._layout.tokens
-        if first_only and not reads_all:
+        if first_only and not found[2].startswith(("attention.self.key", "attention.self.value")):
             positions = torch.arange(shape[0]) * shape[1]
-        kept.view(-1, shape[-1])[positions] = draw((len(positions), shape[-1]))
+        kept = torch.ones(shape, dtype=torch.bool)
+        kept.view(-1, shape[-1])[positions] = self._draw(place, (len(positions), shape[-1]), rate)
         return kept
+
+    def _kept_weights(
+        self, place: str, shape: torch.Size, rate: float, *, first_only: bool
+    ) -> Tensor:
+        """Of attention weights `[B, H, T, T]`: one draw, block after block of rows."""
+        columns = shape[-1]
+        blocks = [
+            torch.Size((rows, shape[1], 1 if first_only else width, width))
+            for rows, width in (mask.shape for mask in self._layout.masks)
+        ]
+        drawn = self._draw(place, (sum(block.numel() for block in blocks),), rate)
+        parts = drawn.split([block.numel() for block in blocks])
+        kept = torch.ones(shape, dtype=torch.bool)
+        of_block = kept.split([block[0] for block in blocks])
+        for target, part, block in zip(of_block, parts, blocks, strict=True):
+            # A block may be wider than the batch; its last columns are padding.
+            inside = part.view(block)[:, :, :columns, :columns]
+            target[:, :, : inside.shape[2], : inside.shape[3]] = inside
+        return kept
+
+    def _draw(self, place: str, shape: Sequence[int], rate: float) -> Tensor:
+        return self._noise.kept(place, shape, [rate], torch.zeros(1))[0] != 0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SameMasks:
         return self
