@@ -105,6 +105,21 @@ def test_what_is_no_study_or_has_no_score_is_a_mistake(
     code, text = said(one, empty, capfd=capfd)
     assert code == 2
     assert "finished run" in text
-    next((one / "runs").glob("*/predictions.npy")).unlink()
-    assert "is missing" in said(one, one, capfd=capfd)[1]
     assert yaml.safe_load((one / "config.yaml").read_text("utf-8"))["name"] == "a"
+
+
+@pytest.mark.parametrize("name", ["runs/*/run.json", "runs/*/predictions.npy", "dev_labels.npy"])
+@pytest.mark.parametrize("left", [None, 0, 10, 150])
+def test_lost_or_cut_file_of_a_study_is_a_mistake_that_names_it(
+    tmp_path: Path, name: str, left: int | None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    one, other = (make(tmp_path / place, {2: 0.5}, model="m") for place in "ab")
+    path = next(other.glob(name))
+    content = path.read_bytes()
+    path.unlink()
+    if left is not None:
+        path.write_bytes(content[:left])
+    code, text = said(one, other, capfd=capfd)
+    assert code == 2
+    assert f"{path.name} is {'missing' if left is None else 'damaged'}" in text
+    assert "Traceback" not in text

@@ -9,7 +9,7 @@ import pytest
 from sweep.core.recipe import Recipe
 from sweep.core.trial import Outcome, Run, RunState
 from sweep.forecast import Plan, PlannedConfig, compare_with_plan, read_plan, write_plan
-from sweep.results import Record
+from sweep.record import Record
 
 
 def plan_of(*configs: PlannedConfig) -> Plan:

@@ -133,6 +133,26 @@ def test_unreadable_record_counts_as_not_done(
     assert "trained again" in caplog.text
 
 
+@pytest.mark.parametrize("left", [None, 0, 10, 150])
+def test_lost_or_cut_predictions_cost_the_intervals_and_not_the_tables(
+    tmp_path: Path, left: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    np.save(tmp_path / "dev_labels.npy", LABELS)
+    results = open_results(tmp_path)
+    for trial, rank in enumerate((8, 16)):
+        finish(results, run_of(trial, rank), outcome(0.8))
+    assert results.leaderboard()["ci_low"].notna().all()
+    path = tmp_path / "runs" / run_of(0, 8).id / "predictions.npy"
+    content = path.read_bytes()
+    path.unlink()
+    if left is not None:
+        path.write_bytes(content[:left])
+    again = open_results(tmp_path)
+    assert again.leaderboard()["mean"].tolist() == [0.8, 0.8]
+    assert again.leaderboard()["ci_low"].isna().all()
+    assert f"{path} is" in caplog.text
+
+
 def test_record_holds_recipe_rungs_reason_and_versions(tmp_path: Path) -> None:
     results = open_results(tmp_path)
     run = run_of(0, 8)

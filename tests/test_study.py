@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sweep.cli import run_command
 from sweep.core.errors import StudyError
 from sweep.study import locked, open_folder
 
@@ -61,6 +62,30 @@ def test_changed_setting_is_refused_with_key_old_and_new_value(
     assert f"was {old}" in message
     assert f"now {new}" in message
     assert (tmp_path / "config.yaml").read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"lora:\n  r: 8\n lora_alpha: [16", "line 3 is not YAML"),
+        (b"lora:\n\tr: 8", "line 2 is not YAML"),
+        (b"", "holds no keys"),
+        (b"- 8\n- 16", "holds no keys"),
+        ("이름: 실험".encode("cp949"), "not UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("command", ["status", "report", "compare"])
+def test_settings_that_an_edit_has_damaged_are_a_mistake_that_names_the_place(
+    tmp_path: Path, content: bytes, why: str, command: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_bytes(content)
+    with pytest.raises(StudyError, match=why):
+        open_folder(tmp_path, SETTINGS, resume="continue")
+    assert path.read_bytes() == content
+    studies = [str(tmp_path)] * (2 if command == "compare" else 1)
+    assert run_command([command, *studies]) == 2
+    assert why in " ".join(capfd.readouterr().err.split())
 
 
 def test_study_begun_before_a_key_existed_had_its_default(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ import numpy as np
 
 from sweep.core.arrays import Floats
 from sweep.core.comparison import Comparison
+from sweep.core.errors import StudyError
+from sweep.core.files import read_floats
 from sweep.core.recipe import Recipe
 from sweep.core.space import label_of
 from sweep.core.statistics import Sample, compare
@@ -166,12 +168,12 @@ def _comparison(group: Sequence[Contender], folder: Path, *, num_rivals: int) ->
     if not group or not path.exists():
         return None
     try:
+        labels = read_floats(path)
         samples = [Sample(c.seeds, _predictions(c, folder, c.seeds)) for c in group]
         noise_from = _with_all_seeds(group, folder)
-    except OSError as error:
-        logger.warning("No intervals in the leaderboard: %s", error)
+    except StudyError as error:
+        logger.warning("No intervals in the leaderboard: %s", error.value)
         return None
-    labels = np.asarray(np.load(path), dtype=np.float64)
     return compare(samples, labels, num_rivals=num_rivals, noise_from=noise_from)
 
 
@@ -188,7 +190,7 @@ def _with_all_seeds(group: Sequence[Contender], folder: Path) -> list[Sample] | 
 
 def _predictions(config: Contender, folder: Path, seeds: Sequence[int]) -> Floats:
     runs = [folder / "runs" / f"{config.config_id}-s{seed}" for seed in seeds]
-    return np.stack([np.load(run / "predictions.npy") for run in runs]).astype(np.float64)
+    return np.stack([read_floats(run / "predictions.npy") for run in runs])
 
 
 def _intervals(

@@ -16,6 +16,7 @@ from rich.text import Text
 from sweep.board import words
 from sweep.core.arrays import Floats
 from sweep.core.errors import StudyError
+from sweep.core.files import read_floats
 from sweep.core.paired import mean_pearson, paired_difference
 from sweep.core.recipe import Recipe
 from sweep.study import settings_of
@@ -79,9 +80,9 @@ def _contender(folder: Path) -> Contender:
         folder,
         str(row.get("model.path") or settings["model"]["path"]),
         row,
-        words(_recipe(folder / "runs" / names[0]), keys),
-        tuple(_load(folder / "runs" / name / "predictions.npy") for name in names),
-        _load(folder / "dev_labels.npy"),
+        words(_recipe(folder / "runs" / names[0] / "run.json"), keys),
+        tuple(read_floats(folder / "runs" / name / "predictions.npy") for name in names),
+        read_floats(folder / "dev_labels.npy"),
         settings.get("fingerprints", {}).get("dev"),
     )
 
@@ -134,26 +135,16 @@ def _short(model: str) -> str:
     return "/".join(Path(model.removeprefix("package:")).parts[-2:])
 
 
-def _recipe(run_dir: Path) -> Recipe:
-    content = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
-    return Recipe.from_dict(content["recipe"])
+def _recipe(path: Path) -> Recipe:
+    try:
+        return Recipe.from_dict(json.loads(path.read_text(encoding="utf-8"))["recipe"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise StudyError(
+            "Only studies whose `runs/` are whole can be compared.",
+            value=f"{path} is {'damaged' if path.exists() else 'missing'}",
+            way_out="the sweep's own command trains such a run again",
+        ) from None
 
 
 def _csv(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype={"config_id": str}) if path.is_file() else pd.DataFrame()
-
-
-def _load(path: Path) -> Floats:
-    """An array of the study's.
-
-    Raises:
-        StudyError: it is gone.
-    """
-    try:
-        return np.asarray(np.load(path), dtype=np.float64)
-    except OSError:
-        raise StudyError(
-            "Studies are compared by their dev predictions.",
-            value=f"{path} is missing",
-            way_out="compare studies whose `runs/` folders are complete",
-        ) from None

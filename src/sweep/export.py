@@ -30,6 +30,7 @@ from sweep.core.trial import Outcome, Run
 from sweep.train.data import Pairs, in_label_units, load_split, load_unscored, tokenized
 from sweep.train.keeper import scores
 from sweep.train.model import load_base, load_tokenizer
+from sweep.yaml_file import read_mapping
 
 #: Largest difference between the dev Pearson of a sweep in float32 and of the exported adapter.
 TOLERANCE = 1e-4
@@ -219,7 +220,7 @@ def read_recipe(folder: Path) -> Recipe:
             value=f"{folder} does not",
             way_out="name the `best` folder of a study, e.g. results/lora_grid/best",
         )
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = read_mapping(path)
     return Recipe.from_dict({**content, "seed": content["search"]["seeds"][0]})
 
 

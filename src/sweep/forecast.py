@@ -16,7 +16,7 @@ from typing import Any
 
 from sweep.core.files import write_text
 from sweep.core.trial import RunState
-from sweep.results import Record
+from sweep.record import Record
 
 _NAME = "plan.json"
 

@@ -1,20 +1,17 @@
-"""The study's records: a JSON a run, and the tables derived from them.
+"""The study's records, and the tables derived from them.
 
-`runs/<run_id>/run.json` is the truth. `table.csv` (a row per run) and `leaderboard.csv` (a row
-per config) are derived from it and may be deleted. Everything is written to a temporary name
-and moved into place, so that a reader never meets half a file.
+`runs/<run_id>/run.json` (`record.py`) is the truth. `table.csv` (a row per run) and
+`leaderboard.csv` (a row per config) are derived from it and may be deleted. Everything is
+written to a temporary name and moved into place, so that a reader never meets half a file.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import math
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +20,8 @@ import pandas as pd
 from sweep.board import Board, searched
 from sweep.core.files import remove_rung, write_text
 from sweep.core.objectives import PEARSON, Objective, pareto_front
-from sweep.core.recipe import Recipe
 from sweep.core.trial import (
     Evaluated,
-    Evaluation,
     Event,
     Finished,
     Outcome,
@@ -36,8 +31,7 @@ from sweep.core.trial import (
     Started,
 )
 from sweep.core.verdict import Verdict
-
-logger = logging.getLogger(__name__)
+from sweep.record import Record, read_record, write_record
 
 RUN_COLUMNS = ("trial", "config_id", "seed", "state", "reason")
 SCORE_COLUMNS = ("pearson", "pearson_last", "best_step", "spearman")
@@ -55,18 +49,6 @@ COST_COLUMNS = (
 
 #: Whole numbers that may be missing: kept whole in the table instead of turning into floats.
 _INTEGERS = ("best_step", "adapted_modules", "lora_params", "head_params", "steps", "pack_size")
-
-
-@dataclass(frozen=True)
-class Record:
-    """A run and what is known of it."""
-
-    run: Run
-    state: RunState = RunState.QUEUED
-    outcome: Outcome | None = None
-    evaluations: tuple[Evaluation, ...] = ()
-    worker: str | None = None
-    wandb_url: str | None = None
 
 
 class Results:
@@ -100,7 +82,7 @@ class Results:
         self._records: dict[str, Record] = {}
         self._next_write = 0.0
         for path in sorted((folder / "runs").glob("*/run.json")):
-            record = _read_record(path)
+            record = read_record(path)
             if record is not None:
                 self._records[record.run.id] = record
 
@@ -132,7 +114,7 @@ class Results:
             self._change(event.run_id, state=RunState.QUEUED)
         elif isinstance(event, Finished):
             self._change(event.run_id, state=event.outcome.state, outcome=event.outcome)
-            self._write_record(event.run_id)
+            write_record(self.folder, self._records[event.run_id], self._versions)
             # One that was cut while it was paused has left it.
             remove_rung(self.folder / "runs" / event.run_id)
         self._write_tables_now_and_then()
@@ -237,13 +219,6 @@ class Results:
     def _change(self, run_id: str, **changes: Any) -> None:
         self._records[run_id] = dataclasses.replace(self._records[run_id], **changes)
 
-    def _write_record(self, run_id: str) -> None:
-        content = _to_json(self._records[run_id], self._versions)
-        write_text(
-            self.folder / "runs" / run_id / "run.json",
-            json.dumps(content, indent=2, ensure_ascii=False),
-        )
-
     def _write_tables_now_and_then(self) -> None:
         """Keep the files live at no more than a twentieth of the time, however long they get."""
         start = time.monotonic()
@@ -279,33 +254,3 @@ def _score(record: Record) -> float:
     assert record.outcome is not None
     assert record.outcome.pearson is not None
     return record.outcome.pearson
-
-
-def _to_json(record: Record, versions: Mapping[str, str]) -> dict[str, Any]:
-    run, outcome = record.run, record.outcome
-    return {
-        "run_id": run.id,
-        "name": run.name,
-        "trial": run.trial,
-        "params": run.params,
-        "recipe": dataclasses.asdict(run.recipe),
-        "outcome": dataclasses.asdict(outcome) if outcome else None,
-        "wandb_url": record.wandb_url,
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": versions,
-    }
-
-
-def _read_record(path: Path) -> Record | None:
-    """The record of an earlier start; a file that can't be read counts as not done."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        recipe = Recipe.from_dict(content["recipe"])
-        fields = dict(content["outcome"])
-        rungs = tuple(Evaluation(**rung) for rung in fields.pop("evaluations"))
-        outcome = Outcome(**{**fields, "state": RunState(fields["state"])}, evaluations=rungs)
-    except (ValueError, KeyError, TypeError) as error:
-        logger.warning("%s can't be read (%s); the run will be trained again.", path, error)
-        return None
-    run = Run(content["trial"], content["params"], recipe)
-    return Record(run, outcome.state, outcome, rungs, outcome.worker, content.get("wandb_url"))

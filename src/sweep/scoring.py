@@ -13,6 +13,7 @@ import torch
 
 from sweep.core.arrays import Floats
 from sweep.core.errors import VerificationError
+from sweep.core.files import read_floats
 from sweep.core.trial import Run
 from sweep.execute.fresh import in_fresh_processes
 from sweep.export import Asymmetry, load_adapted, predicted
@@ -82,7 +83,8 @@ def order_asymmetry(trained: Trained, predictions: Predictions) -> Asymmetry:
     """What `order_scoring` has changed in the scores of dev that the sweep has kept."""
     labels = load_split(trained.run.recipe.data, "dev").labels
     assert labels is not None
-    forth, back = np.load(trained.folder / "predictions.npy"), predictions[_BACK][trained.run.id]
+    forth = read_floats(trained.folder / "predictions.npy")
+    back = predictions[_BACK][trained.run.id]
     change = scores(back, labels)[0] - scores(forth, labels)[0]
     return Asymmetry(float(np.abs(forth - back).mean()), change)
 

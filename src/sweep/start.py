@@ -26,7 +26,8 @@ from sweep.held_out import FinalScores, FinalScoring, stored_scores
 from sweep.parts import new_results, recorded, search_of, stored_results, sweep_of, watchers_of
 from sweep.preflight import preflight, with_settled_precision
 from sweep.rank_table import rank_line, write_rank_use
-from sweep.results import Record, Results
+from sweep.record import Record
+from sweep.results import Results
 from sweep.scoring import Trained, order_asymmetry, order_scoring, scored
 from sweep.settings import Settings
 from sweep.study import locked, open_folder, versions

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from sweep.core.errors import StudyError
 from sweep.core.files import write_text
+from sweep.yaml_file import read_mapping
 
 Resume = Literal["continue", "extend", "restart"]
 
@@ -81,7 +82,7 @@ def settings_of(folder: Path) -> dict[str, Any]:
     """The settings that a study was begun with.
 
     Raises:
-        StudyError: the folder holds no study.
+        StudyError: the folder holds no study, or its settings can't be read.
     """
     path = folder / "config.yaml"
     if not path.is_file():
@@ -90,8 +91,7 @@ def settings_of(folder: Path) -> dict[str, Any]:
             value=f"{folder} does not",
             way_out="name a folder below `results/`",
         )
-    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return content
+    return read_mapping(path)
 
 
 def is_driven(folder: Path) -> bool:
@@ -126,7 +126,7 @@ def open_folder(
         _move_aside(folder)
     path = folder / "config.yaml"
     if path.exists():
-        old = yaml.safe_load(path.read_text(encoding="utf-8"))
+        old = read_mapping(path)
         _refuse_changes(folder, old, _plain(settings), resume=resume, defaults=defaults or {})
     content = {**_plain(settings), "versions": versions()}
     write_text(path, yaml.safe_dump(content, allow_unicode=True, sort_keys=False))

@@ -12,7 +12,8 @@ from sweep.core.pruning import Ended, pruning_audit
 from sweep.core.recipe import fingerprint
 from sweep.core.space import Params
 from sweep.core.trial import RunState
-from sweep.results import Record, Results
+from sweep.record import Record
+from sweep.results import Results
 from sweep.settings import Settings
 
 

@@ -8,6 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import numpy as np
+
+from sweep.core.arrays import Floats
+from sweep.core.errors import StudyError
+
 #: Where an unfinished run was at its last evaluation.
 RUNG = "rung.pt"
 _STOP = "stop"
@@ -18,6 +23,22 @@ def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text to a temporary name beside `path`, then move it there."""
     with replacing_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def read_floats(path: Path) -> Floats:
+    """An array that the study has kept.
+
+    Raises:
+        StudyError: it is gone or damaged.
+    """
+    try:
+        return np.asarray(np.load(path), dtype=np.float64)
+    except (OSError, ValueError, EOFError):
+        raise StudyError(
+            "Predictions and labels that a study has kept must stay in its folder.",
+            value=f"{path} is {'damaged' if path.exists() else 'missing'}",
+            way_out="bring the file back from a copy of the study",
+        ) from None
 
 
 def ask_to_stop(run_dir: Path, reason: str) -> None:

@@ -1,11 +1,11 @@
-"""Sentence pairs: loaded, checked, tokenised."""
+"""Sentence pairs: loaded and tokenised. What a column must hold is in `columns.py`."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerBase
 from sweep.core.arrays import Floats
 from sweep.core.errors import DataError
 from sweep.core.recipe import Data
+from sweep.train.columns import has_column, labels, texts
 from sweep.train.holdout import held_out
 from sweep.train.likeness import Key, pair_keys, unordered
 from sweep.train.sts_demo import generate
@@ -26,8 +27,6 @@ from sweep.train.tables import read_table
 
 #: `holdout` is the part of the train rows that `data.holdout` sets aside.
 Split = Literal["train", "dev", "test", "holdout"]
-#: A column as the configuration names it: by name, by number, or the first of several names.
-Column = str | int | tuple[str, ...]
 Rows = NDArray[np.int64] | NDArray[np.bool_]
 
 
@@ -143,18 +142,19 @@ def _side(pairs: Pairs, data: Data, *, held: bool) -> Pairs:
 def load_unscored(path: Path, data: Data) -> Pairs:
     """Pairs to predict: the same columns, labels only where the file has them."""
     table = _read_file(path, data)
-    return pairs_of(
-        table, data, origin=str(path), scored=_has_column(table, _first_there(table, data.label))
-    )
+    return pairs_of(table, data, origin=str(path), scored=has_column(table, data.label))
 
 
 def pairs_of(table: pd.DataFrame, data: Data, *, origin: str, scored: bool = True) -> Pairs:
     """Take texts and labels out of a table and check them."""
     if len(table) == 0:
         raise DataError("A split must have rows.", value=f"none in {origin}")
-    texts = [_texts(table, column, origin) for column in (data.text_a, data.text_b)]
-    labels = _labels(table, data, origin) if scored else None
-    return Pairs(texts[0], texts[1], labels, origin)
+    return Pairs(
+        texts(table, data.text_a, origin),
+        texts(table, data.text_b, origin),
+        labels(table, data.label, origin, allowed=data.label_range) if scored else None,
+        origin,
+    )
 
 
 def tokenized(pairs: Pairs, tokenizer: PreTrainedTokenizerBase, data: Data) -> datasets.Dataset:
@@ -216,104 +216,3 @@ def _sample(pairs: Pairs, limit: int | None, *, seed: int) -> Pairs:
         return pairs
     # Files are often sorted by genre, so a part is drawn at random, never cut off the front.
     return pairs.take(np.random.default_rng(seed).permutation(len(pairs))[:limit])
-
-
-def _texts(table: pd.DataFrame, named: Column, origin: str) -> tuple[str, ...]:
-    column = _first_there(table, named)
-    values = _column(table, column, origin)
-    for row, value in enumerate(values, start=1):
-        if not isinstance(value, str):
-            raise DataError(
-                "Every text must be there.",
-                value=f"column `{column}` of {origin} holds {value!r} in data row {row}",
-                way_out="mend or remove the row; where a lone quote swallowed lines, "
-                "set `data.quoting=false`",
-            )
-    return tuple(values)
-
-
-def _labels(table: pd.DataFrame, data: Data, origin: str) -> Floats:
-    label = _first_there(table, data.label)
-    place = f"column `{label}` of {origin}"
-    values = _column(table, label, origin)
-    numbers = pd.to_numeric(pd.Series(values, dtype=object), errors="coerce").to_numpy(float)
-    low, high = data.label_range
-    bad = ~np.isfinite(numbers)
-    if bad.any():
-        row = int(np.argmax(bad))
-        hint = _struct_hint(values[row], label)
-        raise DataError(
-            "Every label must be a number.",
-            value=f"{place} holds {values[row]!r} in data row {row + 1}",
-            way_out=hint or "mend the row, or name another column with `data.label=`",
-        )
-    if (numbers == -1).all():
-        raise DataError(
-            "Labels must be known.",
-            value=f"{place} holds -1 everywhere, from data row 1: a hidden test split",
-            way_out="take a split with labels",
-        )
-    outside = (numbers < low) | (numbers > high)
-    if outside.any():
-        row = int(np.argmax(outside))
-        raise DataError(
-            f"Every label must lie in `data.label_range`, [{low:g}, {high:g}].",
-            value=f"{place} holds {numbers[row]:g} in data row {row + 1}",
-            way_out="set `data.label_range=[lowest,highest]`, or name another column",
-        )
-    if numbers.min() == numbers.max() and len(numbers) > 1:
-        raise DataError(
-            "Labels must differ: without variance there is no correlation.",
-            value=f"{place} holds {numbers[0]:g} everywhere, from data row 1",
-            way_out="name another column with `data.label=`",
-        )
-    return np.asarray(numbers, dtype=np.float64)
-
-
-def _first_there(table: pd.DataFrame, column: Column) -> str | int:
-    """The first column of a list that the table has; the first of all if it has none."""
-    columns = column if isinstance(column, tuple) else (column,)
-    return next((c for c in columns if _has_column(table, c)), columns[0])
-
-
-def _column(table: pd.DataFrame, column: str | int, origin: str) -> list[Any]:
-    """A column by name, by number, or by a dotted path into a struct."""
-    if column in table.columns:
-        return table[column].tolist()
-    values = table.to_dict("records")
-    if isinstance(column, str) and _has_column(table, column):
-        return [_follow(row, column) for row in values]
-    raise DataError(
-        f"The column `{column}` must exist in {origin}.",
-        value=f"columns: {', '.join(_paths(values[0]))}",
-        way_out="set `data.text_a`, `data.text_b` and `data.label` to columns that exist",
-    )
-
-
-def _has_column(table: pd.DataFrame, column: str | int) -> bool:
-    if column in table.columns:
-        return True
-    known = isinstance(column, str) and len(table) > 0
-    return known and column in _paths(table.iloc[0].to_dict())
-
-
-def _follow(row: Any, path: str) -> Any:
-    for part in path.split("."):
-        row = row.get(part) if isinstance(row, dict) else None
-    return row
-
-
-def _paths(row: dict[Any, Any], prefix: str = "") -> list[str]:
-    """Dotted paths of all cells of a row, structs opened."""
-    paths: list[str] = []
-    for key, value in row.items():
-        inner = _paths(value, f"{prefix}{key}.") if isinstance(value, dict) else None
-        paths += inner or [f"{prefix}{key}"]
-    return paths
-
-
-def _struct_hint(value: object, column: str | int) -> str:
-    if not isinstance(value, dict):
-        return ""
-    inner: Iterable[str] = (f"`data.label={column}.{key}`" for key in value)
-    return f"it is a struct; name a field: {', '.join(inner)}"

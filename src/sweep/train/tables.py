@@ -29,7 +29,7 @@ def read_table(
     Args:
         separator: Between the columns of a text file; None takes the tab or comma of its lines.
         header: Whether the first line names the columns; None takes it for a header unless a
-            column is asked for by number (see `read_pairs`).
+            column is asked for by number (`data.text_a=0`).
         quoting: Whether `"` quotes; None says no for tab-separated files, where a lone `"` is
             text, and yes otherwise.
 

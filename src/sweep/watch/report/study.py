@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from sweep.watch.report.factors import Factor, factor_of, separation
 from sweep.watch.report.words import setting
+from sweep.yaml_file import read_mapping
 
 TRAINING = ("model", "data", "lora", "trainer", "search")
 
@@ -36,7 +36,7 @@ class Study:
     def read(cls, folder: Path) -> Study:
         """Read what is there; what is missing is empty."""
         path = folder / "config.yaml"
-        found = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+        found = read_mapping(path) if path.exists() else {}
         paths = sorted((folder / "runs").glob("*/run.json"))
         study = cls(
             folder,
