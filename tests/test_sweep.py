@@ -428,6 +428,48 @@ def test_tampered_adapter_does_not_verify(
     assert "must agree within 0.0001" in err
 
 
+@pytest.mark.parametrize("left", [None, 0, 100])
+def test_lost_or_cut_file_of_an_export_is_a_mistake_that_names_it(
+    home: Path, arguments: list[str], pair_files: dict[str, Path], left: int | None,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    run(*arguments, "search.space={lora.r:[2]}", capfd=capfd)
+    best = Path("results/작은_실험/best")
+    for name in ("adapter/adapter_model.safetensors", "adapter/adapter_config.json",
+                 "metrics.json", "config.yaml"):  # fmt: skip
+        content = (best / name).read_bytes()
+        (best / name).unlink()
+        if left is not None:
+            (best / name).write_bytes(content[:left])
+        for verb in ("verify", "predict"):
+            if (verb, name) == ("predict", "metrics.json"):
+                continue
+            pairs = [str(pair_files["dev"])] if verb == "predict" else []
+            code, _, err = run(verb, str(best), *pairs, capfd=capfd)
+            assert code == 2, (verb, name)
+            assert "Traceback" not in err
+            assert Path(name).parts[0] in err
+        (best / name).write_bytes(content)
+    assert run("verify", str(best), capfd=capfd)[0] == 0
+
+
+def test_place_that_can_not_be_written_to_is_a_mistake_that_names_it(
+    home: Path, arguments: list[str], pair_files: dict[str, Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    (home / "파일").write_text("a file, no folder")
+    for override in ("results_dir=파일", "results_dir=파일/안", f"name={'가' * 300}"):
+        code, _, err = run(*arguments, override, capfd=capfd)
+        assert code == 2
+        assert "can be written" in err
+        assert "Traceback" not in err
+    run(*arguments, "search.space={lora.r:[2]}", capfd=capfd)
+    pairs = ["results/작은_실험/best", str(pair_files["dev"])]
+    code, _, err = run("predict", *pairs, "--out", "파일/점수.csv", capfd=capfd)
+    assert code == 1
+    assert "파일" in err
+    assert "Traceback" not in err
+
+
 @pytest.mark.parametrize(
     ("override", "said"),
     [

@@ -8,6 +8,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from errno import EACCES, EDQUOT, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS
 from pathlib import Path
 from types import FrameType
 
@@ -24,6 +25,8 @@ from sweep.execute.fresh import end_fresh_processes
 EXIT_DONE = 0
 EXIT_UNEXPECTED = 1
 EXIT_MISTAKE = 2
+#: What is wrong with a disk or a path, not with this program.
+_OF_THE_DISK = {EACCES, EPERM, EROFS, ENOSPC, EDQUOT, EEXIST, ENOTDIR, EISDIR, ENAMETOOLONG}
 
 _INTRO = """\
 Which LoRA setting is best for a task, how sure that is, and the adapter.
@@ -88,6 +91,11 @@ def run_command(argv: Sequence[str]) -> int:
         # The reader of our output has gone (`| head`).
         sys.stderr.close()
         return EXIT_DONE
+    except OSError as error:
+        if error.errno not in _OF_THE_DISK:
+            raise
+        _tell("error", _disk_trouble(error))
+        return EXIT_UNEXPECTED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -190,6 +198,9 @@ def _predict(args: argparse.Namespace) -> int:
 
     named = {"text_a": args.text_a, "text_b": args.text_b, "label": args.label}
     columns = {key: _column(value) for key, value in named.items() if value is not None}
+    if args.out is not None:
+        # A place that can't be written to is refused now, not after the scoring.
+        args.out.parent.mkdir(parents=True, exist_ok=True)
     pairs, predictions = predict(args.folder, args.pairs, columns)
     table = pd.DataFrame({"text_a": pairs.text_a, "text_b": pairs.text_b})
     if pairs.labels is not None:
@@ -278,6 +289,17 @@ class _Signals:
     def _stop(number: int, frame: FrameType | None) -> None:
         end_fresh_processes()
         raise Interrupted(128 + number)
+
+
+def _disk_trouble(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return str(
+        UserMistake(
+            "Files must be readable, and folders writable.",
+            value=f"{where}{error.strerror}",
+            way_out="free space, or name another folder; a sweep goes on by the same command",
+        )
+    )
 
 
 def _tell(kind: str, message: str) -> None:

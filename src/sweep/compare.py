@@ -16,7 +16,7 @@ from rich.text import Text
 from sweep.board import words
 from sweep.core.arrays import Floats
 from sweep.core.errors import StudyError
-from sweep.core.files import read_floats
+from sweep.core.files import lost_or_damaged, read_floats
 from sweep.core.paired import mean_pearson, paired_difference
 from sweep.core.recipe import Recipe
 from sweep.study import settings_of
@@ -141,7 +141,7 @@ def _recipe(path: Path) -> Recipe:
     except (OSError, ValueError, KeyError, TypeError):
         raise StudyError(
             "Only studies whose `runs/` are whole can be compared.",
-            value=f"{path} is {'damaged' if path.exists() else 'missing'}",
+            value=lost_or_damaged(path),
             way_out="the sweep's own command trains such a run again",
         ) from None
 

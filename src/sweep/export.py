@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import yaml
 from peft import PeftModel
+from safetensors import SafetensorError
 from transformers import (
     AutoModelForSequenceClassification,
     DataCollatorWithPadding,
@@ -24,7 +25,7 @@ from transformers import (
 from sweep.card import model_card
 from sweep.core.arrays import Floats
 from sweep.core.errors import ExportError, VerificationError
-from sweep.core.files import replacing_folder, write_text
+from sweep.core.files import lost_or_damaged, replacing_folder, write_text
 from sweep.core.recipe import Data, Recipe
 from sweep.core.trial import Outcome, Run
 from sweep.train.data import Pairs, in_label_units, load_split, load_unscored, tokenized
@@ -36,6 +37,7 @@ from sweep.yaml_file import read_mapping
 TOLERANCE = 1e-4
 #: What an exported folder holds; only such a folder is ever replaced.
 _CONTENT = {"config.yaml", "adapter", "tokenizer", "metrics.json", "README.md", "merged"}
+_AGAIN = "`python -m sweep export STUDY` writes it again"
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def verify(folder: Path) -> Verified:
         ExportError: the folder is not an exported one.
         VerificationError: the score differs by more than rounding explains.
     """
-    recipe, metrics = read_recipe(folder), json.loads((folder / "metrics.json").read_text("utf-8"))
+    recipe, measured = read_recipe(folder), _measured(folder)
     tokenizer = load_tokenizer(recipe.model)
     dev = load_split(recipe.data, "dev")
     assert dev.labels is not None
@@ -162,7 +164,6 @@ def verify(folder: Path) -> Verified:
     if (folder / "merged").is_dir():
         merged = AutoModelForSequenceClassification.from_pretrained(str(folder / "merged"))
         models.append(merged)
-    measured = float(metrics["pearson"])
     tolerance = _tolerance(recipe, measured, rows=len(dev))
     for model in models:
         predictions = predicted(model, dev, tokenizer, recipe.data)
@@ -212,7 +213,11 @@ def predict(folder: Path, pairs_file: Path, columns: Mapping[str, Any]) -> tuple
 
 
 def read_recipe(folder: Path) -> Recipe:
-    """The recipe of an exported folder."""
+    """The recipe of an exported folder.
+
+    Raises:
+        ExportError: it is none, or its settings lack some.
+    """
     path = folder / "config.yaml"
     if not path.is_file() or not (folder / "adapter").is_dir():
         raise ExportError(
@@ -221,15 +226,47 @@ def read_recipe(folder: Path) -> Recipe:
             way_out="name the `best` folder of a study, e.g. results/lora_grid/best",
         )
     content = read_mapping(path)
-    return Recipe.from_dict({**content, "seed": content["search"]["seeds"][0]})
+    try:
+        return Recipe.from_dict({**content, "seed": content["search"]["seeds"][0]})
+    except (KeyError, TypeError, IndexError):
+        raise ExportError(
+            "`config.yaml` must name every setting of the run.",
+            value=lost_or_damaged(path),
+            way_out=_AGAIN,
+        ) from None
 
 
 def load_adapted(folder: Path, recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> PeftModel:
-    """The adapter in `folder/adapter` on a freshly loaded base, in float32."""
+    """The adapter in `folder/adapter` on a freshly loaded base, in float32.
+
+    Raises:
+        ExportError: it is not whole, or of another base.
+    """
     base, _ = load_base(recipe.model, tokenizer)
-    model = PeftModel.from_pretrained(base, str(folder / "adapter"))
+    path = folder / "adapter"
+    try:
+        model = PeftModel.from_pretrained(base, str(path))
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise ExportError(
+            "The adapter must be whole, and of the base that `config.yaml` names.",
+            value=f"{path}: {str(error).splitlines()[0][:200]}",
+            way_out=_AGAIN,
+        ) from None
     assert isinstance(model, PeftModel)
     return model
+
+
+def _measured(folder: Path) -> float:
+    """Dev Pearson, as the sweep has measured it."""
+    path = folder / "metrics.json"
+    try:
+        return float(json.loads(path.read_text(encoding="utf-8"))["pearson"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ExportError(
+            "`metrics.json` says what the sweep has measured.",
+            value=lost_or_damaged(path),
+            way_out=_AGAIN,
+        ) from None
 
 
 @torch.inference_mode()

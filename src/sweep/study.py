@@ -54,9 +54,17 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the study; the operating system frees it when the driver dies, however it dies.
 
     Raises:
-        StudyError: another driver holds it.
+        StudyError: another driver holds it, or nothing can be written there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".lock").touch()
+    except OSError as error:
+        raise StudyError(
+            "A study needs a folder that can be written to.",
+            value=f"{error.filename}: {error.strerror}",
+            way_out="name another with `results_dir=` or `name=`",
+        ) from None
     lock = FileLock(folder / ".lock", timeout=0)
     try:
         with lock:

@@ -36,9 +36,14 @@ def read_floats(path: Path) -> Floats:
     except (OSError, ValueError, EOFError):
         raise StudyError(
             "Predictions and labels that a study has kept must stay in its folder.",
-            value=f"{path} is {'damaged' if path.exists() else 'missing'}",
+            value=lost_or_damaged(path),
             way_out="bring the file back from a copy of the study",
         ) from None
+
+
+def lost_or_damaged(path: Path) -> str:
+    """Which of both a file is that could not be read."""
+    return f"{path} is {'damaged' if path.exists() else 'missing'}"
 
 
 def ask_to_stop(run_dir: Path, reason: str) -> None:
