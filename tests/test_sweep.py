@@ -453,6 +453,30 @@ def test_lost_or_cut_file_of_an_export_is_a_mistake_that_names_it(
     assert run("verify", str(best), capfd=capfd)[0] == 0
 
 
+@pytest.mark.parametrize("sampler", ["grid", "tpe"])
+def test_damaged_search_is_a_mistake_whose_way_out_trains_nothing_again(
+    home: Path, arguments: list[str], sampler: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments += [f"search.sampler={sampler}", "search.n_trials=3"]
+    assert run(*arguments, capfd=capfd)[0] == 0
+    study = home / "results" / "작은_실험"
+    before = without_costs(table(study))
+    trained = {p: p.stat().st_mtime_ns for p in study.glob("runs/*/predictions.npy")}
+    database = study / "study.db"
+    content = database.read_bytes()
+    for damaged in (b"no database", content[:3000], content[: len(content) // 2]):
+        database.write_bytes(damaged)
+        code, _, err = run(*arguments, capfd=capfd)
+        assert code == 2
+        assert "study.db" in err
+        assert "Traceback" not in err
+        assert database.read_bytes() == damaged
+    database.rename(study / "study.db.damaged")
+    assert run(*arguments, capfd=capfd)[0] == 0
+    assert trained == {p: p.stat().st_mtime_ns for p in study.glob("runs/*/predictions.npy")}
+    pd.testing.assert_frame_equal(without_costs(table(study)), before)
+
+
 def test_place_that_can_not_be_written_to_is_a_mistake_that_names_it(
     home: Path, arguments: list[str], pair_files: dict[str, Path], capfd: pytest.CaptureFixture[str]
 ) -> None:

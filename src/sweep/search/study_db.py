@@ -17,6 +17,7 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.core.dimensions import Choices, Dimension, Params, Place, is_active
+from sweep.core.errors import StudyError
 from sweep.core.objectives import PEARSON, Objective
 from sweep.core.space import Space
 from sweep.core.trial import Trial
@@ -104,13 +105,29 @@ def open_study(
 
     Optuna refuses a categorical parameter whose choices change, so a grown space gets a study
     of its own (`name`, `name~2`, ...) with a copy of the old trials. The old one stays.
+
+    Raises:
+        StudyError: the file can't be read, or nothing can be written to it.
     """
-    storage = optuna.storages.RDBStorage(
-        f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}}
-    )
-    sqlalchemy.event.listen(storage.engine, "connect", _commit_without_waiting)
-    # Optuna has connected already: that connection would stay in the pool as it is.
-    storage.engine.dispose()
+    try:
+        return _newest(_storage(path), name, space, seeds, objectives)
+    except (sqlalchemy.exc.DatabaseError, optuna.exceptions.StorageInternalError) as error:
+        cause = getattr(error.__cause__ or error, "orig", error)
+        raise StudyError(
+            "`study.db` must be a database that Optuna can read and write.",
+            value=f"{path}: {str(cause).splitlines()[0]}",
+            way_out="rename it, and `study.db-*` beside it: the same command then begins its "
+            "search anew, and trains nothing again that is in `runs/`",
+        ) from None
+
+
+def _newest(
+    storage: optuna.storages.RDBStorage,
+    name: str,
+    space: Space,
+    seeds: Sequence[int],
+    objectives: Sequence[Objective],
+) -> optuna.Study:
     layout = _layout(space, seeds, objectives)
     known = [
         s for s in optuna.get_all_study_summaries(storage) if s.study_name.partition("~")[0] == name
@@ -135,6 +152,16 @@ def open_study(
             study.add_trial(_moved(trial, space, keep_value=same_values))
     study.set_user_attr("layout", layout)
     return study
+
+
+def _storage(path: Path) -> optuna.storages.RDBStorage:
+    storage = optuna.storages.RDBStorage(
+        f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}}
+    )
+    sqlalchemy.event.listen(storage.engine, "connect", _commit_without_waiting)
+    # Optuna has connected already: that connection would stay in the pool as it is.
+    storage.engine.dispose()
+    return storage
 
 
 def _generation(study_name: str) -> int:
