@@ -135,6 +135,48 @@ def test_experiment_without_its_header_is_refused_by_name(tmp_path: Path) -> Non
         assert "mine.yaml" in str(caught.value)
 
 
+BROKEN = {
+    "not YAML": b"lora:\n  r: 8\n bad: [1\n",
+    "a tab": b"lora:\n\tr: 8\n",
+    "cp949": "# 이름\nlora: {r: 8}\n".encode("cp949"),
+    "a list": b"- lora\n",
+    "no keys": b"lora:\n",
+    "a number": b"search: 5\n",
+}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("way", ["path", "name", "group", "defaults"])
+def test_broken_file_is_a_mistake_however_it_is_named(
+    tmp_path: Path, content: bytes, way: str
+) -> None:
+    header = b"# @package _global_\n"
+    own = tmp_path / "내 설정"
+    groups = {name: own / name for name in ("experiment", "lora")}
+    for folder in groups.values():
+        folder.mkdir(parents=True)
+    (groups["experiment"] / "이것.yaml").write_bytes(header + content)
+    (groups["lora"] / "big.yaml").write_bytes(content)
+    (groups["experiment"] / "other.yaml").write_bytes(header + b"defaults: [/lora: big]\n")
+    argument = {
+        "path": f"+experiment={own}/experiment/이것.yaml",
+        "name": "+experiment=이것",
+        "group": "lora=big",
+        "defaults": "+experiment=other",
+    }[way]
+    with pytest.raises(ConfigError) as caught:
+        load_settings([argument], config_dir=own)
+    assert caught.value.value is not None
+
+
+def test_file_with_a_byte_order_mark_means_what_it_says(tmp_path: Path) -> None:
+    body = "\ufeff# @package _global_\nlora: {r: 5}\n"
+    path = experiment(tmp_path, body, name="메모장")
+    for argument, config_dir in ((f"+experiment={path}", None), ("+experiment=메모장", tmp_path)):
+        composed = settings(argument, config_dir=config_dir)
+        assert (composed.name, composed.lora.r) == ("메모장", 5)
+
+
 def test_own_folder_brings_experiments_and_groups(tmp_path: Path) -> None:
     experiment(tmp_path, "# @package _global_\nlora: {r: 5}\n", name="내실험")
     (tmp_path / "lora").mkdir()

@@ -752,6 +752,8 @@ def test_config_added_to_a_stopped_study_is_trained_at_its_next_start(
     code, _, err = run("add", study, "lora.target_modules=all-linear", capfd=capfd)
     assert code == 2
     assert "one of: qv, mlp" in err
+    for wrong in ("lora.r", "lora.r=[", "lora.r=[1, 2]", "lora.r={a: 1}", "lora.r=", "lora.r=a"):
+        assert run("add", study, wrong, "lora.target_modules=qv", capfd=capfd)[0] == 2, wrong
     code, out, _ = run("add", study, "lora.r=3", "lora.target_modules=mlp", capfd=capfd)
     assert code == 0
     assert "lora.r=3 lora.target_modules=mlp is the first at the next start" in " ".join(

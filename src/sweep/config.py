@@ -18,6 +18,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from sweep.core.errors import ConfigError
 from sweep.core.recipe import SEARCHABLE_KEYS, Data, Lora, Model, Trainer
@@ -99,12 +100,12 @@ def compose_config(
 
 
 def _compose(overrides: Sequence[str], *, config_dir: Path | None) -> tuple[dict[str, Any], Ready]:
-    _registerdefault_settings()
+    _register_default_settings()
     with Places.open(assets(), config_dir) as places:
         valid = [*_dotted(default_settings()), *_SCALARS]
         ready = prepare(overrides, places=places, valid_keys=valid)
         plain, notices = _composed(ready.overrides, places)
-        _join_dotted_keys(plain["search"]["space"])
+        _join_dotted_keys(plain["search"].setdefault("space", {}))
 
         def part(group: str, option: str) -> dict[str, Any]:
             others = [o for o in ready.overrides if not o.startswith(f"{group}=")]
@@ -125,10 +126,18 @@ def _composed(overrides: Sequence[str], places: Places) -> tuple[dict[str, Any],
         with initialize_config_dir(str(places.primary), version_base="1.3"):
             composed = compose("config", [*overrides, places.search_path])
         content = OmegaConf.to_container(composed, resolve=True)
-    except (HydraException, OmegaConfBaseException) as error:
+    # The last two are of a file that another one names in its defaults list.
+    except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
         raise _as_config_error(error) from error
     assert isinstance(content, dict)
     plain: dict[str, Any] = {str(key): value for key, value in content.items()}
+    for part in _PARTS:
+        if not isinstance(plain.get(part), dict):
+            raise ConfigError(
+                f"`{part}` must hold keys.",
+                value=f"`{part}: {plain.get(part)}`",
+                way_out="write its keys below it, or take the line out",
+            )
     return plain, rename_old_keys(plain)
 
 
@@ -152,7 +161,7 @@ def default_settings() -> dict[str, Any]:
     return {**_SCALARS, **parts}
 
 
-def _registerdefault_settings() -> None:
+def _register_default_settings() -> None:
     ConfigStore.instance().store(name="schema", node=default_settings())
 
 

@@ -6,8 +6,8 @@ unknown name is silently added and the default sweep runs. So every name is chec
 
 from __future__ import annotations
 
-import shutil
 import tempfile
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from hydra.core.override_parser.types import Override, QuotedString
 from hydra.errors import HydraException
 
 from sweep.core.errors import ConfigError
+from sweep.yaml_file import Unreadable, parse_mapping
 
 #: Names that `TrainingArguments` has dropped, and what took their place.
 OLD_TRAINER_NAMES = {
@@ -105,7 +106,8 @@ class Places:
         """Make an experiment file from anywhere an option of the group; returns its name."""
         target = self.loose / "experiment" / "from_file.yaml"
         target.parent.mkdir(exist_ok=True)
-        shutil.copyfile(path, target)
+        # Behind a byte order mark Hydra would not see the header.
+        target.write_text(path.read_text(encoding="utf-8-sig"), encoding="utf-8")
         return target.stem
 
     def _all(self) -> tuple[Path, ...]:
@@ -179,11 +181,13 @@ def _experiment(option: str, places: Places) -> tuple[str, str]:
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise ConfigError("An experiment file must exist.", value=path)
+        _check_file(path)
         _check_header(path)
         return path.stem, places.add_experiment(path)
     _check_option("experiment", option, places)
-    _check_header(places.options("experiment")[option])
-    return option, option
+    path = places.options("experiment")[option]
+    _check_header(path)
+    return option, places.add_experiment(path) if path.read_bytes().startswith(BOM_UTF8) else option
 
 
 def _check_option(group: str, option: str, places: Places) -> None:
@@ -194,10 +198,22 @@ def _check_option(group: str, option: str, places: Places) -> None:
             value=f"`{option}`",
             way_out=nearest(option, options),
         )
+    _check_file(options[option])
+
+
+def _check_file(path: Path) -> None:
+    try:
+        parse_mapping(path)
+    except Unreadable as why:
+        raise ConfigError(
+            "A configuration file must be YAML, in UTF-8.",
+            value=f"{path}: {why}",
+            way_out="mend the line, or save the file as UTF-8",
+        ) from None
 
 
 def _check_header(path: Path) -> None:
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
     comments = [line for line in lines if line.startswith("#")]
     if not any(_HEADER in line for line in comments):
         raise ConfigError(

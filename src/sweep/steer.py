@@ -131,7 +131,12 @@ def _parsed(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals:
         raise ConfigError("A value is given as `key=value`.", value=f"`{text}`")
-    return key, yaml.safe_load(value)
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(
+            "A value must be a number, a word or a list.", value=f"`{text}`"
+        ) from None
 
 
 def _table(folder: Path) -> pd.DataFrame:

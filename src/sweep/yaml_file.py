@@ -1,4 +1,4 @@
-"""YAML files that the program has written, and that people may have opened since."""
+"""YAML files that people may have edited, read so that a slip is told by its line."""
 
 from __future__ import annotations
 
@@ -10,28 +10,48 @@ import yaml
 from sweep.core.errors import StudyError
 
 
-def read_mapping(path: Path) -> dict[str, Any]:
-    """The keys and values of the file.
+class Unreadable(ValueError):
+    """Why a file holds no keys and values, in words."""
+
+
+def parse_mapping(path: Path) -> dict[str, Any]:
+    """The keys and values of a file; none where it is empty.
 
     Raises:
-        StudyError: it can't be read as such.
+        Unreadable: it is not UTF-8, not YAML, or no mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # Editors on Windows may put a byte order mark in front.
+        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError:
-        raise _damaged(path, "it is not UTF-8") from None
+        raise Unreadable("it is not UTF-8") from None
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}" if mark else "it"
-        raise _damaged(path, f"{where} is not YAML") from None
-    if not isinstance(content, dict):
-        raise _damaged(path, "it holds no keys")
+        raise Unreadable(f"{place_of(error) or 'it'} is not YAML") from None
+    if not isinstance(content, dict | None):
+        raise Unreadable("it holds no keys")
+    return content or {}
+
+
+def place_of(error: yaml.YAMLError) -> str:
+    """The line that an error names, if it does."""
+    mark = getattr(error, "problem_mark", None)
+    return f"line {mark.line + 1}" if mark else ""
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The keys and values of a file that the program has written.
+
+    Raises:
+        StudyError: it has been damaged since.
+    """
+    try:
+        content = parse_mapping(path)
+        if not content:
+            raise Unreadable("it holds no keys")
+    except Unreadable as why:
+        raise StudyError(
+            f"`{path.name}` must be as the program has written it.",
+            value=f"{path}: {why}",
+            way_out="undo what was changed in it; settings are changed on the command line",
+        ) from None
     return content
-
-
-def _damaged(path: Path, why: str) -> StudyError:
-    return StudyError(
-        f"`{path.name}` must be as the program has written it.",
-        value=f"{path}: {why}",
-        way_out="undo what was changed in it; settings are changed on the command line",
-    )
