@@ -29,6 +29,7 @@ from sweep.rank_table import rank_line, write_rank_use
 from sweep.record import Record
 from sweep.results import Results
 from sweep.scoring import Trained, order_asymmetry, order_scoring, scored
+from sweep.search.study_db import database_trouble_told
 from sweep.settings import Settings
 from sweep.study import locked, open_folder, versions
 from sweep.summary import (
@@ -77,7 +78,8 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
             settings, results, console, mode=mode, say=lambda line: _say(console, line)
         )
         try:
-            with _halt(settings, console) as halt:
+            trouble_told = database_trouble_told(settings.folder / "study.db")
+            with trouble_told, _halt(settings, console) as halt:
                 search = search_of(settings, limit)
                 sweep = sweep_of(settings, search, results, watchers, halt)
                 sweep.run()

@@ -316,5 +316,8 @@ class Sweep:
         for watcher in self._watchers:
             try:
                 call(watcher)
+            except OSError as error:
+                # A full disk, most often: nothing that a traceback would explain.
+                logger.warning("A watcher failed (%s); the sweep goes on.", error)
             except Exception:
                 logger.exception("A watcher failed; the sweep goes on.")

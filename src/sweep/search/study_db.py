@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -109,15 +110,27 @@ def open_study(
     Raises:
         StudyError: the file can't be read, or nothing can be written to it.
     """
-    try:
+    with database_trouble_told(path):
         return _newest(_storage(path), name, space, seeds, objectives)
+
+
+@contextmanager
+def database_trouble_told(path: Path) -> Iterator[None]:
+    """What the database can't do, in words.
+
+    Raises:
+        StudyError: it can't be read, or nothing can be written to it.
+    """
+    try:
+        yield
     except (sqlalchemy.exc.DatabaseError, optuna.exceptions.StorageInternalError) as error:
         cause = getattr(error.__cause__ or error, "orig", error)
         raise StudyError(
             "`study.db` must be a database that Optuna can read and write.",
             value=f"{path}: {str(cause).splitlines()[0]}",
-            way_out="rename it, and `study.db-*` beside it: the same command then begins its "
-            "search anew, and trains nothing again that is in `runs/`",
+            way_out="where the disk is full, free space; else rename it, and `study.db-*` beside "
+            "it: the same command then begins its search anew, and trains nothing again that is "
+            "in `runs/`",
         ) from None
 
 
