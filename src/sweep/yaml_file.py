@@ -26,13 +26,13 @@ def parse_mapping(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise Unreadable("it is not UTF-8") from None
     except yaml.YAMLError as error:
-        raise Unreadable(f"{place_of(error) or 'it'} is not YAML") from None
+        raise Unreadable(f"{_place_of(error) or 'it'} is not YAML") from None
     if not isinstance(content, dict | None):
         raise Unreadable("it holds no keys")
     return content or {}
 
 
-def place_of(error: yaml.YAMLError) -> str:
+def _place_of(error: yaml.YAMLError) -> str:
     """The line that an error names, if it does."""
     mark = getattr(error, "problem_mark", None)
     return f"line {mark.line + 1}" if mark else ""

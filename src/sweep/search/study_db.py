@@ -106,41 +106,13 @@ def open_study(
 
     Optuna refuses a categorical parameter whose choices change, so a grown space gets a study
     of its own (`name`, `name~2`, ...) with a copy of the old trials. The old one stays.
-
-    Raises:
-        StudyError: the file can't be read, or nothing can be written to it.
     """
-    with database_trouble_told(path):
-        return _newest(_storage(path), name, space, seeds, objectives)
-
-
-@contextmanager
-def database_trouble_told(path: Path) -> Iterator[None]:
-    """What the database can't do, in words.
-
-    Raises:
-        StudyError: it can't be read, or nothing can be written to it.
-    """
-    try:
-        yield
-    except (sqlalchemy.exc.DatabaseError, optuna.exceptions.StorageInternalError) as error:
-        cause = getattr(error.__cause__ or error, "orig", error)
-        raise StudyError(
-            "`study.db` must be a database that Optuna can read and write.",
-            value=f"{path}: {str(cause).splitlines()[0]}",
-            way_out="where the disk is full, free space; else rename it, and `study.db-*` beside "
-            "it: the same command then begins its search anew, and trains nothing again that is "
-            "in `runs/`",
-        ) from None
-
-
-def _newest(
-    storage: optuna.storages.RDBStorage,
-    name: str,
-    space: Space,
-    seeds: Sequence[int],
-    objectives: Sequence[Objective],
-) -> optuna.Study:
+    storage = optuna.storages.RDBStorage(
+        f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}}
+    )
+    sqlalchemy.event.listen(storage.engine, "connect", _commit_without_waiting)
+    # Optuna has connected already: that connection would stay in the pool as it is.
+    storage.engine.dispose()
     layout = _layout(space, seeds, objectives)
     known = [
         s for s in optuna.get_all_study_summaries(storage) if s.study_name.partition("~")[0] == name
@@ -167,14 +139,24 @@ def _newest(
     return study
 
 
-def _storage(path: Path) -> optuna.storages.RDBStorage:
-    storage = optuna.storages.RDBStorage(
-        f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}}
-    )
-    sqlalchemy.event.listen(storage.engine, "connect", _commit_without_waiting)
-    # Optuna has connected already: that connection would stay in the pool as it is.
-    storage.engine.dispose()
-    return storage
+@contextmanager
+def database_trouble_told(path: Path) -> Iterator[None]:
+    """What the database can't do, in words.
+
+    Raises:
+        StudyError: it can't be read, or nothing can be written to it.
+    """
+    try:
+        yield
+    except (sqlalchemy.exc.DatabaseError, optuna.exceptions.StorageInternalError) as error:
+        cause = getattr(error.__cause__ or error, "orig", error)
+        raise StudyError(
+            "`study.db` must be a database that Optuna can read and write.",
+            value=f"{path}: {str(cause).splitlines()[0]}",
+            way_out="where the disk is full, free space; else rename it, and `study.db-*` beside "
+            "it: the same command then begins its search anew, and trains nothing again that is "
+            "in `runs/`",
+        ) from None
 
 
 def _generation(study_name: str) -> int:
