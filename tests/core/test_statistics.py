@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import pearsonr
 
@@ -187,7 +187,15 @@ def test_predictions_that_vary_on_one_item_alone_still_give_an_interval() -> Non
     assert np.isfinite(one_seed(noisy(LABELS, 1.0, 1), almost).intervals()).all()
 
 
-@given(st.integers(0, 10_000), st.integers(2, 60), st.sampled_from([None, 500]), st.booleans())
+@given(
+    st.integers(0, 10_000),
+    st.integers(2, 8) | st.integers(9, 60),
+    st.sampled_from([None, 500]),
+    st.booleans(),
+)
+# Two seeds of few configs: the seeds' variance is hardly known, and luck goes far.
+@example(2523, 2, 500, True)
+@example(231_294, 5, None, True)
 @settings(max_examples=25, deadline=None)
 def test_tied_is_who_the_first_has_no_lead_over_in_rankings_of_any_length(
     draw: int, num: int, num_rivals: int | None, two_seeds: bool

@@ -53,6 +53,7 @@ class Comparison:
     `covariance` is theirs without the uncertainty of the seeds' variance. `seed_sd` is
     the standard deviation between runs of one config, pooled; None where no config has two seeds.
     `num_rivals` are the configs that these were chosen from on the same dev pairs, if not all.
+    `tail` bounds how many times wider than by `covariance` a difference is spread in any one draw.
     """
 
     means: Floats
@@ -60,6 +61,7 @@ class Comparison:
     covariance: Covariance
     seed_sd: float | None
     num_rivals: int | None = None
+    tail: float = 1.0
 
     @property
     def dev_sd(self) -> float:
@@ -83,9 +85,8 @@ class Comparison:
         ahead, errors = self.means[0] - self.means, self._errors(0)
         # No quantile of a maximum is that far out: most of a long ranking costs nothing.
         ahead = np.where(np.abs(ahead) < _NOTHING, 0.0, ahead)
-        tied: Flags = np.asarray(
-            ahead <= 2 * norm.ppf(1 - ERROR / max(len(ahead), self.num_rivals or 0)) * errors
-        )
+        limit = 2 * norm.ppf(1 - ERROR / max(len(ahead), self.num_rivals or 0)) * self.tail
+        tied: Flags = np.asarray(ahead <= limit * errors)
         open_ones = np.flatnonzero(tied & (ahead > 0))
         for start in range(0, len(open_ones), _CONTROLS):
             controls = open_ones[start : start + _CONTROLS]

@@ -94,9 +94,15 @@ def compare(
         noise = _SeedNoise.of(*_resampled(noise_from, labels, weights), all_seeds)
     by_items = layout.means(by_items)
     rng = np.random.default_rng([seed, 1])
-    deviations = by_items + noise.draws(layout, rng)
-    covariance = noise.covariance(layout, by_items)
-    return Comparison(layout.means(scores), deviations, covariance, noise.seed_sd, num_rivals)
+    by_seeds, tail = noise.draws(layout, rng)
+    return Comparison(
+        layout.means(scores),
+        deviations=by_items + by_seeds,
+        covariance=noise.covariance(layout, by_items),
+        seed_sd=noise.seed_sd,
+        num_rivals=num_rivals,
+        tail=tail,
+    )
 
 
 def _resampled(samples: Sequence[Sample], labels: Floats, weights: Floats) -> tuple[Floats, Floats]:
@@ -185,18 +191,24 @@ class _SeedNoise:
         common = max(0.0, (total - own) - (items - own_items))
         return cls(float(np.sqrt(total)), own, own_items, common, free)
 
-    def draws(self, layout: _Layout, rng: np.random.Generator) -> Floats:
-        """Joint draws of the configs' means, `[B, K]`."""
+    def draws(self, layout: _Layout, rng: np.random.Generator) -> tuple[Floats, float]:
+        """Joint draws of the configs' means, `[B, K]`, and `Comparison.tail`."""
         num_seeds, num_configs = layout.of_seed.shape
         common = rng.normal(size=(NUM_RESAMPLES, num_seeds)) * np.sqrt(self.common)
-        own = self.own * self.free / rng.chisquare(max(self.free, 1), size=(NUM_RESAMPLES, 1))
-        own = np.sqrt(np.maximum(own - self.own_by_items, 0) / layout.num_seeds)
-        noise = rng.normal(size=(NUM_RESAMPLES, num_configs)) * own
-        return np.asarray(common @ layout.of_seed + noise)
+        drawn = self.own * self.free / rng.chisquare(max(self.free, 1), size=(NUM_RESAMPLES, 1))
+        own = np.maximum(drawn - self.own_by_items, 0)
+        noise = rng.normal(size=(NUM_RESAMPLES, num_configs)) * np.sqrt(own / layout.num_seeds)
+        expected = max(self._own_beyond_items, np.finfo(np.float64).tiny)
+        tail = max(1.0, float(np.sqrt(own.max()) / np.sqrt(expected)))
+        return np.asarray(common @ layout.of_seed + noise), tail
 
     def covariance(self, layout: _Layout, by_items: Floats) -> Covariance:
         """Of the configs' means, whose resamples are `[B, K]`."""
         items = (by_items - by_items.mean(axis=0)) / np.sqrt(len(by_items))
         seeds = np.sqrt(self.common) * layout.of_seed
-        own = max(0.0, self.own - self.own_by_items) / layout.num_seeds
+        own = self._own_beyond_items / layout.num_seeds
         return Covariance(np.concatenate([items, seeds]), own)
+
+    @property
+    def _own_beyond_items(self) -> float:
+        return max(0.0, self.own - self.own_by_items)
