@@ -8,8 +8,9 @@ BIN := $(VENV)/bin
 demo: install
 	$(BIN)/python -m sweep +experiment=lora_grid
 
+# Each process loads torch and starts workers of its own: more than four take more than they save.
 test: install-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 lint: install-dev
 	$(BIN)/ruff format --check src tests benchmarks

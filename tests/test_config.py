@@ -103,6 +103,24 @@ def test_klue_grid_is_the_same_grid_with_the_usual_setting() -> None:
         ("search.baseline=maybe", "`search.baseline` has a wrong type or value"),
         ("search.race=wilcoxn", "unable to interpret input, or: Input should be 'wilcoxon'."),
         ("search.space={lora.r:[4,8]} search.start_with=[{lora.r:16}]", "16 is not in it"),
+        ("search.space.lora=[default,rslora] search.space.lora.r=[8]", "can't be composed"),
+        ("executor.workers=-1", "`executor.workers` must be at least 1"),
+        ("executor.threads=0", "`executor.threads` must be at least 1"),
+        ("executor.pack_size=-3", "`executor.pack_size` must be at least 1"),
+        ("executor.max_memory_gb=nan", "must be above 0"),
+        ("tracking.timeout_s=-1", "must be above 0"),
+        ("search.timeout_min=nan", "must be above 0"),
+        ("search.seeds=[-1]", "`search.seeds` must lie in"),
+        ("search.sampler_seed=4294967296", "`search.sampler_seed` must lie in"),
+        ("confirm.share=nan", "share >= 0"),
+        ("data.max_train_rows=0", "`data.max_train_rows` must be at least 1"),
+        ("data.max_dev_rows=-2", "`data.max_dev_rows` must be at least 2"),
+        ("data.seed=-1", "`data.seed` must be at least 0"),
+        ("data.holdout_seed=-1", "`data.holdout_seed` must be at least 0"),
+        ("data.encoding=cp-949x", "one that Python knows"),
+        ("trainer.adam_beta2=1", "must lie in [0, 1)"),
+        ("trainer.dataloader_num_workers=-1", "must be at least 0"),
+        ("name=2024", """as a text it is `name="'2024'"`"""),
     ],
 )
 def test_slip_is_refused_with_what_was_meant(override: str, said: str) -> None:
@@ -248,6 +266,32 @@ def test_other_weights_drop_the_checksum_and_name_of_the_preset(tmp_path: Path) 
     other = settings(f"model.path={tmp_path}").model
     assert (other.sha256, other.hub_name) == (None, None)
     assert settings(f"model.path={tmp_path}", "model.sha256=ab").model.sha256 == "ab"
+
+
+def test_other_weights_in_a_file_or_a_space_drop_them_too(tmp_path: Path) -> None:
+    body = "# @package _global_\nmodel: {path: some/model}\n"
+    in_file = settings(f"+experiment={experiment(tmp_path, body)}").model
+    assert (in_file.path, in_file.sha256, in_file.hub_name) == ("some/model", None, None)
+    named = body.replace("}", ", hub_name: team/model}")
+    assert settings(f"+experiment={experiment(tmp_path, named)}").model.hub_name == "team/model"
+    base = settings().model
+    searched = settings(f"search.space.model.path=['{base.path}',klue/roberta-small]")
+    models = [recipe.model for _, recipe in searched.configs()]
+    assert models[0] == base
+    assert (models[1].sha256, models[1].hub_name) == (None, None)
+
+
+def test_list_of_korean_columns_is_a_list() -> None:
+    assert settings("data.label=[점수,score, labels.label]").data.label == (
+        "점수", "score", "labels.label",
+    )  # fmt: skip
+    searched = settings("data=files", "search.space.data.train=[가.csv,나.csv]")
+    assert [Path(r.data.train).name for _, r in searched.configs()] == ["가.csv", "나.csv"]
+
+
+def test_home_folder_is_meant_by_its_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/사람")
+    assert settings("results_dir='~/sweeps'").folder == Path("/home/사람/sweeps/sweep")
 
 
 def test_local_folder_is_resolved_once_against_the_start_folder(

@@ -74,7 +74,7 @@ def run_command(argv: Sequence[str]) -> int:
         "compare": _compare,
     }
     known = (*verbs, "-h", "--help", "--version")
-    args = _parser().parse_args(list(argv) if argv and argv[0] in known else ["run", *argv])
+    args = _parsed(list(argv) if argv and argv[0] in known else ["run", *argv])
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
     try:
         with _Signals():
@@ -96,6 +96,17 @@ def run_command(argv: Sequence[str]) -> int:
             raise
         _tell("error", _disk_trouble(error))
         return EXIT_UNEXPECTED
+
+
+def _parsed(argv: Sequence[str]) -> argparse.Namespace:
+    """Flags may stand anywhere among overrides, which argparse takes in one piece only."""
+    parser = _parser()
+    args, rest = parser.parse_known_args(argv)
+    if rest and (args.verb != "run" or any(text.startswith("-") for text in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        args.overrides += rest
+    return args
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -174,8 +185,13 @@ def _run(args: argparse.Namespace) -> int:
 def _command_to_go_on(args: argparse.Namespace) -> str:
     """The command that was given, without what would begin anew instead of going on."""
     own = ["--config-dir", str(args.config_dir)] if args.config_dir else []
-    kept = [override for override in args.overrides if override != "resume=restart"]
+    kept = [override for override in args.overrides if not _begins_anew(override)]
     return command(*own, *kept)
+
+
+def _begins_anew(override: str) -> bool:
+    key, _, value = override.lstrip("+").partition("=")
+    return key == "resume" and value.strip(" '\"") == "restart"
 
 
 def _export(args: argparse.Namespace) -> int:

@@ -20,7 +20,7 @@ from sweep.core.files import lost_or_damaged, read_floats
 from sweep.core.paired import mean_pearson, paired_difference
 from sweep.core.recipe import Recipe
 from sweep.study import settings_of
-from sweep.watch.console import compact, duration
+from sweep.watch.console import compact, duration, setting
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +120,7 @@ def _table(contenders: tuple[Contender, ...]) -> Table:
     for c in contenders:
         score = mean_pearson(c.predictions, c.labels)
         table.add_row(
-            *(Text(text) for text in (c.folder.name, _short(c.model), c.words)),
+            *(Text(text) for text in (c.folder.name, setting(c.model), c.words)),
             str(len(c.predictions)),
             f"{score.value:.4f}",
             f"{score.ci_low:.3f} {score.ci_high:.3f}",
@@ -128,11 +128,6 @@ def _table(contenders: tuple[Contender, ...]) -> Table:
             duration(float(c.row["train_seconds"])),
         )
     return table
-
-
-def _short(model: str) -> str:
-    """A Hub name as it is, of a longer path the end."""
-    return "/".join(Path(model.removeprefix("package:")).parts[-2:])
 
 
 def _recipe(path: Path) -> Recipe:

@@ -82,7 +82,10 @@ def load_settings(
     _refuse_unknown("", content, {*_PARTS, *_SCALARS})
     settings = build(Settings, content)
     settings = dataclasses.replace(
-        settings, model=absolute_model(settings.model), data=absolute_data(settings.data)
+        settings,
+        model=absolute_model(settings.model),
+        data=absolute_data(settings.data),
+        results_dir=str(Path(settings.results_dir).expanduser()),
     )
     check_settings(settings, given=ready.keys)
     checked(settings.recipe(seed=0))
@@ -126,8 +129,9 @@ def _composed(overrides: Sequence[str], places: Places) -> tuple[dict[str, Any],
         with initialize_config_dir(str(places.primary), version_base="1.3"):
             composed = compose("config", [*overrides, places.search_path])
         content = OmegaConf.to_container(composed, resolve=True)
-    # The last two are of a file that another one names in its defaults list.
-    except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+    # YAML and a UnicodeDecodeError (a ValueError) come from a file that another one names in its
+    # defaults list; Hydra fails with a plain ValueError where a key is set below a list.
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise _as_config_error(error) from error
     assert isinstance(content, dict)
     plain: dict[str, Any] = {str(key): value for key, value in content.items()}

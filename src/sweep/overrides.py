@@ -6,9 +6,10 @@ unknown name is silently added and the default sweep runs. So every name is chec
 
 from __future__ import annotations
 
+import re
 import tempfile
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -20,6 +21,7 @@ from hydra.core.override_parser.types import Override, QuotedString
 from hydra.errors import HydraException
 
 from sweep.core.errors import ConfigError
+from sweep.core.recipe import OF_THE_WEIGHTS
 from sweep.yaml_file import Unreadable, parse_mapping
 
 #: Names that `TrainingArguments` has dropped, and what took their place.
@@ -124,6 +126,7 @@ def prepare(overrides: Sequence[str], *, places: Places, valid_keys: Iterable[st
     ready: list[str] = []
     notices: list[str] = []
     experiment: str | None = None
+    in_file: set[str] = set()
     given: list[str] = []
     for text in overrides:
         override = _parse(text)
@@ -131,7 +134,7 @@ def prepare(overrides: Sequence[str], *, places: Places, valid_keys: Iterable[st
         if name in places.groups():
             option = str(_value(override))
             if name == "experiment":
-                experiment, option = _experiment(option, places)
+                experiment, option, in_file = _experiment(option, places)
                 ready.append(f"+experiment={quoted(option)}")
             else:
                 _check_option(name, option, places)
@@ -142,7 +145,8 @@ def prepare(overrides: Sequence[str], *, places: Places, valid_keys: Iterable[st
         _check_key(key, text, keys=keys, groups=places.groups())
         given.append(key)
         ready += _rewritten(override, key)
-    return Ready([*ready, *_other_weights(ready)], notices, experiment, tuple(given))
+    other = _other_weights({*given, *in_file})
+    return Ready([*ready, *other], notices, experiment, tuple(given))
 
 
 def rename_old_keys(content: dict[str, Any]) -> list[str]:
@@ -168,29 +172,38 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     return f"valid names: {', '.join(names)}" if few else "all keys: `python -m sweep --cfg`"
 
 
-def _other_weights(overrides: Sequence[str]) -> list[str]:
+def _other_weights(given: Collection[str]) -> list[str]:
     """Another `model.path` has other weights: checksum and name of the preset don't hold."""
-    given = {override.partition("=")[0] for override in overrides}
-    bound = {"model.sha256", "model.hub_name"}
-    return [f"{key}=null" for key in sorted(bound - given)] if "model.path" in given else []
+    if "model.path" not in given:
+        return []
+    return [f"{key}=null" for key in OF_THE_WEIGHTS if key not in given]
 
 
-def _experiment(option: str, places: Places) -> tuple[str, str]:
-    """Name of the study and Hydra's option for `+experiment=NAME` or `+experiment=FILE.yaml`."""
+def _experiment(option: str, places: Places) -> tuple[str, str, set[str]]:
+    """Name of the study, Hydra's option for `+experiment=NAME` or `+experiment=FILE.yaml`, and the
+    keys under `model` that the file sets."""
     path = Path(option).expanduser()
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise ConfigError("An experiment file must exist.", value=path)
-        _check_file(path)
+        content = _read(path)
         _check_header(path)
-        return path.stem, places.add_experiment(path)
-    _check_option("experiment", option, places)
+        return path.stem, places.add_experiment(path), _model_keys(content)
+    content = _check_option("experiment", option, places)
     path = places.options("experiment")[option]
     _check_header(path)
-    return option, places.add_experiment(path) if path.read_bytes().startswith(BOM_UTF8) else option
+    has_mark = path.read_bytes().startswith(BOM_UTF8)
+    name = places.add_experiment(path) if has_mark else option
+    return option, name, _model_keys(content)
 
 
-def _check_option(group: str, option: str, places: Places) -> None:
+def _model_keys(content: Mapping[str, Any]) -> set[str]:
+    model = content.get("model")
+    return {f"model.{key}" for key in model} if isinstance(model, dict) else set()
+
+
+def _check_option(group: str, option: str, places: Places) -> dict[str, Any]:
+    """What its file holds."""
     options = places.options(group)
     if option not in options:
         raise ConfigError(
@@ -198,12 +211,12 @@ def _check_option(group: str, option: str, places: Places) -> None:
             value=f"`{option}`",
             way_out=nearest(option, options),
         )
-    _check_file(options[option])
+    return _read(options[option])
 
 
-def _check_file(path: Path) -> None:
+def _read(path: Path) -> dict[str, Any]:
     try:
-        parse_mapping(path)
+        return parse_mapping(path)
     except Unreadable as why:
         raise ConfigError(
             "A configuration file must be YAML, in UTF-8.",
@@ -267,7 +280,7 @@ def _parse(text: str) -> Override:
     except HydraException as error:
         key, _, value = text.partition("=")
         try:
-            return parser.parse_override(f"{key}={quoted(value)}")
+            return parser.parse_override(f"{key}={_quoted_where_needed(value, parser)}")
         except HydraException:
             raise ConfigError(
                 "An argument must follow Hydra's grammar for overrides.",
@@ -294,6 +307,23 @@ def _rewritten(override: Override, key: str) -> list[str]:
 def _value(override: Override) -> Any:
     value = override.value()
     return value.text if isinstance(value, QuotedString) else value
+
+
+def _quoted_where_needed(value: str, parser: OverridesParser) -> str:
+    """A text in quotes; of a plain list (`[점수,score]`), each element that needs them."""
+    plain_list = re.fullmatch(r"\s*\[([^\[\]{}'\"]*)\]\s*", value)
+    if plain_list is None:
+        return quoted(value)
+    elements = [element.strip() for element in plain_list[1].split(",")]
+    return f"[{','.join(_readable(element, parser) for element in elements)}]"
+
+
+def _readable(element: str, parser: OverridesParser) -> str:
+    try:
+        parser.parse_override(f"key={element}")
+    except HydraException:
+        return quoted(element)
+    return element
 
 
 def quoted(text: str) -> str:

@@ -20,7 +20,7 @@ from sweep.preflight import preflight, with_settled_precision
 from sweep.settings import Settings
 from sweep.train.memory import memory_for_workers
 from sweep.train.model import targets_of
-from sweep.watch.console import compact, duration, short
+from sweep.watch.console import add_columns, compact, duration, setting, short
 from sweep.workers import num_workers, usual_pack
 
 _SHOWN = 24
@@ -155,11 +155,11 @@ def planned_runs(settings: Settings) -> list[PlannedRun]:
 
 def _table(runs: Sequence[PlannedRun], *, keys: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in (*map(short, keys), "modules", "LoRA", "head", "memory", "a run"):
-        table.add_column(name, justify="right", no_wrap=True)
+    add_columns(table, *map(short, keys), folded=True)
+    add_columns(table, "modules", "LoRA", "head", "memory", "a run")
     for run in runs[:_SHOWN]:
         lora, head = run.num_parameters
-        values = [str(run.recipe.value_of(key)) for key in keys]
+        values = [Text(setting(run.recipe.value_of(key))) for key in keys]
         layers = len(targets_of(run.recipe.model, run.recipe.lora).layers)
         memory = "" if run.peak_memory_mb is None else f"{run.peak_memory_mb:,.0f} MB"
         counts = str(layers), compact(lora), compact(head)

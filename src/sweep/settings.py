@@ -254,8 +254,14 @@ def build(kind: type[T], content: Mapping[str, Any]) -> T:
         raise ConfigError(
             f"`{key}` has a wrong type or value: {', or: '.join(dict.fromkeys(said))}.",
             value=repr(first["input"]),
+            way_out=_in_quotes(key, first["input"]) if first["type"] == "string_type" else "",
         ) from None
     return typed
+
+
+def _in_quotes(key: str, value: object) -> str:
+    """How Hydra, which reads `2024` as a number, is told that it is a text."""
+    return "" if value is None else f"as a text it is `{key}=\"'{value}'\"`"
 
 
 def _key_of(place: Sequence[int | str]) -> str:

@@ -29,7 +29,11 @@ def check_settings(settings: Settings, *, given: Sequence[str]) -> None:
     _check_search(settings.search)
     _check_sampler(settings)
     _check_confirm(settings.confirm)
-    _check_memory(settings.executor)
+    _check_executor(settings.executor)
+    if not settings.tracking.timeout_s > 0:
+        raise ConfigError(
+            "`tracking.timeout_s` must be above 0.", value=settings.tracking.timeout_s
+        )
     _refuse_mixed_precisions(space)
     _refuse_other_dev_sets(space)
     _refuse_fixed_and_searched(space, given)
@@ -40,9 +44,15 @@ def _check_search(search: Search) -> None:
         raise ConfigError(
             "`search.seeds` must list at least one seed, each once.", value=list(search.seeds)
         )
+    for key, seed in [
+        *(("search.seeds", seed) for seed in search.seeds),
+        ("search.sampler_seed", search.sampler_seed),
+    ]:
+        if not 0 <= seed < 2**32:
+            raise ConfigError(f"`{key}` must lie in [0, 2**32).", value=seed)
     if not 0 <= search.audit <= 1:
         raise ConfigError("`search.audit` must lie in [0, 1].", value=search.audit)
-    if search.timeout_min is not None and search.timeout_min <= 0:
+    if search.timeout_min is not None and not search.timeout_min > 0:
         raise ConfigError("`search.timeout_min` must be above 0.", value=search.timeout_min)
     if search.n_trials < 1:
         raise ConfigError("`search.n_trials` must be at least 1.", value=search.n_trials)
@@ -91,7 +101,7 @@ def _check_sampler(settings: Settings) -> None:
 
 
 def _check_confirm(confirm: Confirm) -> None:
-    if confirm.top < 0 or confirm.seeds < 1 or confirm.share < 0:
+    if confirm.top < 0 or confirm.seeds < 1 or not confirm.share >= 0:
         raise ConfigError(
             "`confirm` needs top >= 0, seeds >= 1 and share >= 0.",
             value=f"top {confirm.top}, seeds {confirm.seeds}, share {confirm.share:g}",
@@ -99,8 +109,16 @@ def _check_confirm(confirm: Confirm) -> None:
         )
 
 
-def _check_memory(executor: Executor) -> None:
-    if executor.max_memory_gb is not None and executor.max_memory_gb <= 0:
+def _check_executor(executor: Executor) -> None:
+    for name in ("workers", "threads", "pack_size"):
+        number = getattr(executor, name)
+        if number is not None and number < 1:
+            raise ConfigError(
+                f"`executor.{name}` must be at least 1.",
+                value=number,
+                way_out=f"`executor.{name}=null` takes what the machine has",
+            )
+    if executor.max_memory_gb is not None and not executor.max_memory_gb > 0:
         raise ConfigError(
             "`executor.max_memory_gb` must be above 0.", value=f"{executor.max_memory_gb:g}"
         )

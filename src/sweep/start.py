@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sweep.config import default_settings
-from sweep.core.commands import command
+from sweep.core.commands import command, meant
 from sweep.core.errors import ExportError, Interrupted, VerificationError
 from sweep.core.trial import RunState
 from sweep.estimate import MemoryLimit, memory_limit
@@ -147,7 +147,7 @@ def _pick(results: Results, run_id: str | None) -> Record:
         if best is None:
             raise ExportError("A study needs a finished run to export.", value=str(results.folder))
         return records[best.id]
-    found = [record for name, record in records.items() if name.startswith(run_id)]
+    found = [records[name] for name in meant(run_id, records)]
     if len(found) != 1:
         raise ExportError(
             "`--run` must be the id of one run, or the beginning of one.",

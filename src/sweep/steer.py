@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sweep.core.added import add_point, added_points
-from sweep.core.commands import command
+from sweep.core.commands import command, meant
 from sweep.core.errors import ConfigError, StudyError
 from sweep.core.files import ask_to_stop
 from sweep.core.points import point_of
@@ -50,7 +50,7 @@ def show_status(folder: Path, console: Console) -> None:
         name = f"trial {row['trial']:03d} {row['config_id']}-s{row['seed']}"
         _say(console, f"going  {name}{dev}{step}")
     board_file = folder / "leaderboard.csv"
-    board = pd.read_csv(board_file) if board_file.is_file() else pd.DataFrame()
+    board = _csv(board_file) if board_file.is_file() else pd.DataFrame()
     if board.empty:
         return
     keys = [c for c in board.columns if "." in c]
@@ -86,7 +86,7 @@ def stop_run(folder: Path, run_id: str) -> str:
     table = _table(folder)
     going = table[table["state"] == RunState.RUNNING.value]
     ids = [f"{row['config_id']}-s{row['seed']}" for _, row in going.iterrows()]
-    found = [name for name in ids if name.startswith(run_id)]
+    found = meant(run_id, ids)
     if not is_driven(folder) or len(found) != 1:
         raise StudyError(
             "`--run` must be the id of one run under way, or the beginning of one.",
@@ -143,7 +143,12 @@ def _table(folder: Path) -> pd.DataFrame:
     """The runs so far; none where the first is still to be taken up."""
     settings_of(folder)
     path = folder / "table.csv"
-    return pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=["state"])
+    return _csv(path) if path.is_file() else pd.DataFrame(columns=["state"])
+
+
+def _csv(path: Path) -> pd.DataFrame:
+    # An id of digits alone is no number.
+    return pd.read_csv(path, dtype={"config_id": str})
 
 
 def _say(console: Console, *lines: str) -> None:

@@ -89,6 +89,7 @@ def config_file(folder: Path, *, name: str, seeds: Sequence[int] = (0,)) -> None
         **recipe,
         "search": {**search, "space": SPACE},
         "results_dir": "results",
+        "baseline": "53aa51172d14",
         "fingerprints": {"weights": "53aa51", "train": "9ab341"},
         "versions": VERSIONS,
     }

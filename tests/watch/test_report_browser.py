@@ -153,6 +153,8 @@ def test_table_is_sorted_by_mouse_and_by_keyboard(opened: Opened, report: Path) 
         ("dropout=0 r=16", 2),
         ("targets=qv dropout>=0.1", 2),
         ("unknown>1", 0),
+        ("s>0", 8),
+        ("loraparams>1000000", 0),
         ("", 8),
     ],
 )

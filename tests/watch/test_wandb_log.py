@@ -456,7 +456,7 @@ def test_lost_server_is_said_once_and_runs_go_offline(
     for run in (a, b):
         watcher.run_event(run, Started(run.id, "w0"))
         watcher.run_event(run, finished(run))
-    assert time.monotonic() - start < 0.5  # the loop doesn't wait
+    assert time.monotonic() - start < 1.5  # the loop doesn't wait
     watcher.closed()
     assert time.monotonic() - start < 10
     assert capfd.readouterr() == ("", "")  # what is said goes through `say`

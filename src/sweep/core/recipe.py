@@ -8,6 +8,7 @@ The dataclasses are also the configuration's schema: their fields are the valid 
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import hashlib
 import json
@@ -191,12 +192,14 @@ class Recipe:
         return getattr(getattr(self, part), name)
 
     def with_values(self, values: dict[str, Any]) -> Recipe:
-        """A copy with dotted keys (`lora.r`) set.
+        """A copy with dotted keys (`lora.r`) set; another `model.path` has weights of its own.
 
         Raises:
             KeyError: a key that is not `part.field` of this recipe.
         """
         parts: dict[str, dict[str, Any]] = {}
+        if values.get("model.path", self.model.path) != self.model.path:
+            values = {**dict.fromkeys(OF_THE_WEIGHTS), **values}
         for key, value in values.items():
             part, _, name = key.partition(".")
             if key not in SEARCHABLE_KEYS:
@@ -220,8 +223,18 @@ def _dotted_keys() -> tuple[str, ...]:
     )
 
 
+#: Keys that hold for the weights under `model.path` and for no others.
+OF_THE_WEIGHTS = ("model.sha256", "model.hub_name")
 #: Every key that a search space may set.
 SEARCHABLE_KEYS = _dotted_keys()
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        return False
+    return True
 
 
 #: What a value must be, under the key it belongs to: (test, rule). The types are checked before.
@@ -229,6 +242,11 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "model.path": (bool, "must name a Hub model or a folder"),
     "data.max_length": (lambda n: n >= 8, "must be at least 8 word pieces"),
     "data.label_range": (lambda r: r[0] < r[1], "must be [lowest, highest]"),
+    "data.max_train_rows": (lambda n: n is None or n >= 1, "must be at least 1, or null for all"),
+    "data.max_dev_rows": (lambda n: n is None or n >= 2, "must be at least 2, or null for all"),
+    "data.seed": (lambda n: n >= 0, "must be at least 0"),
+    "data.holdout_seed": (lambda n: n >= 0, "must be at least 0"),
+    "data.encoding": (_is_encoding, "must be one that Python knows, as `cp949`"),
     "data.holdout": (
         lambda h: h is None or 0 < h < 1 or (h >= 2 and h == int(h)),
         "must be null, a share between 0 and 1, or a number of rows from 2 on",
@@ -251,6 +269,10 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         "must depend on the step alone, not on the evaluations",
     ),
     "trainer.eval_steps": (lambda x: x is None or x > 0, "must be above 0"),
+    "trainer.adam_beta1": (lambda b: 0 <= b < 1, "must lie in [0, 1)"),
+    "trainer.adam_beta2": (lambda b: 0 <= b < 1, "must lie in [0, 1)"),
+    "trainer.adam_epsilon": (lambda x: 0 < x < math.inf, "must be above 0"),
+    "trainer.dataloader_num_workers": (lambda n: n >= 0, "must be at least 0"),
 }
 
 

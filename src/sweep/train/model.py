@@ -119,7 +119,7 @@ def weights_digest(model: Model) -> str:
             "The weights must have the SHA-256 that `model.sha256` names.",
             value=f"{digests[0]} in {files[0]}",
             way_out="install or copy them again: the file was changed; "
-            "if these are meant to be other weights, set `model.sha256=null`",
+            "if these are meant to be other weights, set `model.sha256=null model.hub_name=null`",
         )
     return (
         digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()

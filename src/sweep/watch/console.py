@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group
@@ -13,9 +14,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from sweep.core.dimensions import label_of
 from sweep.core.ports import Totals
 from sweep.core.trial import Evaluated, Event, Finished, Outcome, Paused, Run, RunState, Started
 from sweep.core.trial import Progress as StepProgress
+
+#: Heads of columns, where the key's last word is too long for one.
+_SHORT = {
+    "target_modules": "targets",
+    "learning_rate": "lr",
+    "train_batch_size": "batch",
+    "gradient_accumulation_steps": "accumulation",
+    "num_train_epochs": "epochs",
+}
 
 
 @dataclass
@@ -149,18 +160,33 @@ def ranked_table(
     """The leaderboard for the terminal; `rows` are those of `leaderboard.csv`."""
     # Narrow on purpose: with five searched keys it fits 80 columns.
     table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
-    names = ["#", "Pearson", "95 % interval", "tied", *map(short, keys), "LoRA", "s"]
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
+    add_columns(table, "#", "Pearson", "95 % interval", "tied")
+    add_columns(table, *map(short, keys), folded=True)
+    add_columns(table, "LoRA", "s")
     for row in rows[:limit]:
-        table.add_row(*_cells(row, keys))
+        table.add_row(*map(Text, _cells(row, keys)))
     return table
 
 
+def add_columns(table: Table, *names: str, folded: bool = False) -> None:
+    """Columns of numbers, which stay whole, or of settings: a long one takes several lines."""
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=not folded, overflow="fold")
+
+
 def short(key: str) -> str:
-    """`lora.target_modules` is `targets`, `trainer.learning_rate` is `learning_rate`."""
-    name = key.rpartition(".")[2].removeprefix("lora_")
-    return {"target_modules": "targets", "learning_rate": "lr"}.get(name, name)
+    """`lora.target_modules` is `targets`, `trainer.learning_rate` is `lr`."""
+    name = key.rpartition(".")[2].removeprefix("lora_").removeprefix("per_device_")
+    return _SHORT.get(name, name)
+
+
+def setting(value: Any) -> str:
+    """The value of a searched key: of a model's or file's place the end, which tells them apart."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    place = Path(str(value).removeprefix("package:"))
+    is_place = str(value).startswith("package:") or place.is_absolute()
+    return "/".join(place.parts[-2:]) if is_place else label_of(value)
 
 
 def compact(number: float) -> str:
@@ -188,7 +214,7 @@ def _cells(row: Mapping[Any, Any], keys: Sequence[str]) -> list[str]:
         f"{row['mean']:.4f}",
         f"{low:.3f} {high:.3f}" if known else "",
         "yes" if row.get("tied_with_best") is True else "",
-        *(f"{row[key]:.3g}" if isinstance(row[key], float) else str(row[key]) for key in keys),
+        *(setting(row[key]) for key in keys),
         compact(row["lora_params"]),
         f"{row['train_seconds']:.0f}",
     ]

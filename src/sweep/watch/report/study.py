@@ -60,7 +60,8 @@ class Study:
     @property
     def place(self) -> str:
         """The folder as commands name it."""
-        return str(Path(self.settings.get("results_dir", self.folder.parent)) / self.folder.name)
+        own = Path(self.name) if Path(self.name).name == self.folder.name else self.folder.name
+        return str(Path(self.settings.get("results_dir", self.folder.parent)) / own)
 
     @cached_property
     def states(self) -> dict[str, int]:

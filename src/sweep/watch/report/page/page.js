@@ -92,18 +92,24 @@
     body.append(...rows.map(([, row]) => row));
   }));
   // A filter is words that a row must hold, and conditions such as r>=16 or pearson>0.8.
+  const plain = text => text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, " ").trim();
   function condition(word, heads) {
     const parts = /^(\D[^<>=]*)(<=|>=|<|>|=)(.+)$/.exec(word);
     if (!parts) return row => [...row.cells].some(cell => cell.textContent.toLowerCase().includes(word));
     const [, name, sign, bound] = parts;
-    const column = heads.findIndex(head => head === name || head.replace(/\W/g, "").endsWith(name));
-    if (column < 0) return () => false;
+    // In full before its last words: `r` is not `lr`. `batchsize` is `batch size`.
+    const column = [
+      head => head === plain(name),
+      head => head.replaceAll(" ", "") === plain(name).replaceAll(" ", ""),
+      head => head.endsWith(" " + plain(name)),
+    ].map(fits => heads.findIndex(fits)).find(place => place >= 0);
+    if (column === undefined) return () => false;
     const test = { "<": x => x < 0, ">": x => x > 0, "<=": x => x <= 0, ">=": x => x >= 0, "=": x => x === 0 }[sign];
     return row => value(row, column) !== "" && test(compare(value(row, column).toLowerCase(), bound));
   }
   each(".filter", input => input.addEventListener("input", () => {
     const table = document.getElementById(input.dataset.table);
-    const heads = [...table.tHead.rows[0].cells].map(cell => cell.textContent.toLowerCase());
+    const heads = [...table.tHead.rows[0].cells].map(cell => plain(cell.textContent));
     const tests = input.value.toLowerCase().split(/\s+/).filter(Boolean).map(word => condition(word, heads));
     const found = input.closest(".bar").querySelector(".found"), all = Number(found.dataset.all);
     let shown = 0;

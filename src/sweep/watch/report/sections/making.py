@@ -5,18 +5,10 @@ from __future__ import annotations
 import yaml
 
 from sweep.watch.report.sections.parts import Section
-from sweep.watch.report.study import Study
+from sweep.watch.report.study import TRAINING, Study
 
-#: In the study's `config.yaml`, but of this machine and this start alone.
-_NOT_TRAINING = (
-    "executor",
-    "tracking",
-    "results_dir",
-    "resume",
-    "mode",
-    "fingerprints",
-    "versions",
-)
+#: Of the study's `config.yaml`: the rest is of this machine and this start, or was found out.
+_EXPERIMENT = (*TRAINING, "confirm")
 
 
 def making(study: Study) -> Section:
@@ -25,7 +17,7 @@ def making(study: Study) -> Section:
     for source in (settings, *study.records):
         for name, version in source.get("versions", {}).items():
             versions.setdefault(name, set()).add(str(version))
-    experiment = {k: v for k, v in settings.items() if k not in _NOT_TRAINING and v}
+    experiment = {part: settings[part] for part in _EXPERIMENT if settings.get(part)}
     facts = {
         "versions": {name: ", ".join(sorted(found)) for name, found in versions.items()},
         "fingerprints": settings.get("fingerprints", {}),
