@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sweep.core.confirm import Confirming
 from sweep.core.objectives import parse_objectives
 from sweep.core.recipe import Lora, Recipe
 from sweep.core.trial import Evaluated, Evaluation, Finished, Outcome, Run, RunState, Started
@@ -279,6 +280,46 @@ def test_ranking_rests_on_confirmation_runs_where_there_are_any(tmp_path: Path) 
     verdict = results.verdict()
     assert verdict is not None
     assert verdict.shrinkage == pytest.approx(0.05)
+
+
+def test_confirmation_ranks_nobody_before_most_of_it_is_there(tmp_path: Path) -> None:
+    np.save(tmp_path / "dev_labels.npy", LABELS)
+    results = open_results(tmp_path, search_seeds=(0,))
+    runs = [run_of(0, 4), run_of(1, 8), run_of(2, 16)]
+    for run, score in zip(runs, (0.70, 0.90, 0.89), strict=True):
+        finish(results, run, outcome(score))
+    ids = tuple(run.recipe.config_id for run in runs)
+    results.confirms(Confirming(ids, (1, 2, 3)))
+    # The weakest happens to come first, then the others, one after the other.
+    arrivals = [(0, 4, 0.70), (1, 8, 0.84), (2, 16, 0.85)]
+    for seed in (1, 2):
+        for place, (trial, r, score) in enumerate(arrivals):
+            finish(results, run_of(trial, r, seed=seed), outcome(score))
+            is_there = (seed, place) == (2, 2)
+            # What another process finds in the folder says the same.
+            for found in (results, open_results(tmp_path, search_seeds=(0,))):
+                board, verdict = found.leaderboard(), found.verdict()
+                assert verdict is not None
+                assert board["trial"].tolist() == ([2, 1, 0] if is_there else [1, 2, 0])
+                assert board["confirmed"].tolist() == [is_there] * 3
+                done = 3 * (seed - 1) + place + 1
+                said = f"not confirmed yet ({done} of 9 runs)" in verdict.sentences[-1]
+                assert said != is_there
+                assert "only config" not in verdict.sentences[0]
+                best = found.best_run()
+                assert best is not None
+                assert best.trial == board["trial"].iloc[0]
+
+
+def test_run_on_a_seed_that_the_search_has_left_confirms_nothing(tmp_path: Path) -> None:
+    np.save(tmp_path / "dev_labels.npy", LABELS)
+    results = open_results(tmp_path, search_seeds=(1, 2))
+    for trial, r in ((0, 4), (1, 8)):
+        for seed, score in ((0, 0.9), (1, 0.8 - trial / 10), (2, 0.8 - trial / 10)):
+            finish(results, run_of(trial, r, seed=seed), outcome(score))
+    board = results.leaderboard()
+    assert board["mean"].tolist() == pytest.approx([0.8, 0.7])
+    assert board["confirmed"].tolist() == [False, False]
 
 
 def test_best_run_of_a_named_config(tmp_path: Path) -> None:

@@ -113,6 +113,17 @@ def test_extend_takes_a_grown_space_but_no_other_change(tmp_path: Path) -> None:
         open_folder(tmp_path, changed(lora__r=16), resume="extend")
 
 
+@pytest.mark.parametrize("seeds", [[1, 2], [1, 0], []])
+def test_extend_takes_no_seed_away(tmp_path: Path, seeds: list[int]) -> None:
+    def with_seeds(*seeds: int) -> dict[str, Any]:
+        return {**changed(), "search": {**changed()["search"], "seeds": list(seeds)}}
+
+    open_folder(tmp_path, with_seeds(0), resume="continue")
+    open_folder(tmp_path, with_seeds(0, 7), resume="extend")
+    with pytest.raises(StudyError, match="adds seeds behind"):
+        open_folder(tmp_path, with_seeds(*seeds), resume="extend")
+
+
 def test_restart_moves_everything_aside_and_deletes_nothing(tmp_path: Path) -> None:
     study = tmp_path / "연구"
     study.mkdir()

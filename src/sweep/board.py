@@ -14,6 +14,7 @@ import numpy as np
 
 from sweep.core.arrays import Floats
 from sweep.core.comparison import Comparison
+from sweep.core.confirm import Confirming
 from sweep.core.errors import StudyError
 from sweep.core.files import read_floats
 from sweep.core.recipe import Recipe
@@ -42,6 +43,8 @@ class Board:
     recipes: Mapping[str, Recipe]
     trials: Mapping[str, int]
     folder: Path
+    #: Of a confirmation that does not count yet: runs done, and runs in all.
+    unconfirmed: tuple[int, int] | None = None
 
     @classmethod
     def of(
@@ -51,23 +54,32 @@ class Board:
         *,
         keys: Sequence[str],
         search_seeds: Collection[int] | None,
+        confirming: Confirming | None = None,
     ) -> Board:
         """Rank the configs of these complete runs.
 
         Args:
             folder: The study's folder, where predictions and dev labels lie.
             keys: Searched keys, for the configs' names.
-            search_seeds: Runs on other seeds are confirmation runs; None: there are none.
+            search_seeds: Runs on later seeds are confirmation runs; None: there are none.
+            confirming: What is confirmed; None: the configs with confirmation runs. While it
+                is not far enough to count, the search's runs rank alone.
         """
+        last = None if search_seeds is None else max(search_seeds)
+        fresh = [pair for pair in runs if last is not None and _seed(pair) > last]
+        unconfirmed = _unconfirmed(fresh, confirming)
         found: dict[str, list[Scored]] = {}
-        for run, outcome in runs:
-            found.setdefault(run.recipe.config_id, []).append((run, outcome))
-        contenders = [_contender(group, keys, search_seeds) for group in found.values()]
+        for pair in runs:
+            is_counted = search_seeds is None or _seed(pair) in search_seeds
+            if is_counted or (unconfirmed is None and pair in fresh):
+                found.setdefault(pair[0].recipe.config_id, []).append(pair)
+        contenders = [_contender(group, keys, last) for group in found.values()]
         return cls(
             tuple(ranked(contenders)),
             {name: group[0][0].recipe for name, group in found.items()},
             {name: group[0][0].trial for name, group in found.items()},
             folder,
+            unconfirmed,
         )
 
     @cached_property
@@ -118,7 +130,7 @@ class Board:
             return None
         low, high = _intervals(self.leaders, 1)[0]
         interval = None if low is None or high is None else (low, high)
-        return in_words(found, self.contenders, interval=interval)
+        return in_words(found, self.contenders, interval=interval, unconfirmed=self.unconfirmed)
 
 
 def searched(recipe: Recipe, keys: Sequence[str]) -> dict[str, Any]:
@@ -140,12 +152,20 @@ def words(recipe: Recipe, keys: Sequence[str]) -> str:
     return " ".join(parts) or "the config"
 
 
-def _contender(
-    group: Sequence[Scored], keys: Sequence[str], search_seeds: Collection[int] | None
-) -> Contender:
-    """A config; its confirmation runs take the place of the search's runs."""
-    search = [pair for pair in group if search_seeds is None or _seed(pair) in search_seeds]
-    fresh = [pair for pair in group if pair not in search]
+def _unconfirmed(fresh: Sequence[Scored], confirming: Confirming | None) -> tuple[int, int] | None:
+    """How far a confirmation is that does not count yet; None where it does, or there is none."""
+    runs = [(run.recipe.config_id, run.recipe.seed) for run, _ in fresh]
+    confirming = confirming or Confirming.of(runs)
+    done: dict[str, list[int]] = {}
+    for config_id, seed in runs:
+        done.setdefault(config_id, []).append(seed)
+    return None if confirming.counts(done) else confirming.progress(done)
+
+
+def _contender(group: Sequence[Scored], keys: Sequence[str], last: int | None) -> Contender:
+    """A config; its runs on seeds behind the search's last take the place of the search's."""
+    fresh = [pair for pair in group if last is not None and _seed(pair) > last]
+    search = [pair for pair in group if pair not in fresh]
     counted = fresh or search
     recipe = group[0][0].recipe
     seconds = [o.train_seconds for _, o in group if o.train_seconds is not None]

@@ -17,21 +17,23 @@ from sweep.board import words
 from sweep.core.arrays import Floats
 from sweep.core.errors import StudyError
 from sweep.core.files import lost_or_damaged, read_floats
-from sweep.core.paired import mean_pearson, paired_difference
+from sweep.core.paired import paired_difference
 from sweep.core.recipe import Recipe
+from sweep.core.statistics import Sample, compare
 from sweep.study import settings_of
 from sweep.watch.console import compact, duration, setting
 
 
 @dataclass(frozen=True, eq=False)
 class Contender:
-    """The config that a study chose, with the dev predictions `[N]` of each of its runs."""
+    """The config that a study chose, with the dev predictions of the runs that its place in the
+    leaderboard rests on."""
 
     folder: Path
     model: str
     row: dict[str, Any]
     words: str
-    predictions: tuple[Floats, ...]
+    sample: Sample
     labels: Floats
     #: Hash of the dev pairs, texts and labels; None where the study is too old to know it.
     dev: str | None
@@ -52,17 +54,15 @@ def show_comparison(one: Path, other: Path, console: Console) -> None:
 
 def verdict(one: Contender, other: Contender) -> str:
     """Which config is better on these dev pairs, or that it can't be told."""
-    gap = paired_difference(one.predictions, other.predictions, one.labels)
+    gap = paired_difference(one.sample, other.sample, one.labels)
     if gap.ci_low <= 0 <= gap.ci_high:
         said = f"can't be told apart: {one.folder} minus {other.folder} is"
     else:
         first, second = (one, other) if gap.value > 0 else (other, one)
-        gap = paired_difference(first.predictions, second.predictions, one.labels)
+        gap = paired_difference(first.sample, second.sample, one.labels)
         said = f"{first.folder} is better than {second.folder} by"
-    seeds = {len(one.predictions), len(other.predictions)}
-    luck = "" if min(seeds) > 1 else "; one seed each, so luck of the seed is not in it"
-    if len(seeds) > 1 and min(seeds) == 1:
-        luck = "; a config with one seed may owe it to luck"
+    most = max(len(one.sample.seeds), len(other.sample.seeds))
+    luck = "" if most > 1 else "; one seed each, so luck of the seed is not in it"
     size = f"{gap.in_words(signed=True)} dev Pearson, paired on {len(one.labels):,} pairs"
     return f"verdict  {said} {size}{luck}"
 
@@ -74,17 +74,24 @@ def _contender(folder: Path) -> Contender:
         raise StudyError("Only studies with a finished run can be compared.", value=str(folder))
     row = _chosen(folder, board)
     runs = table[(table["config_id"] == row["config_id"]) & (table["state"] == "complete")]
+    last = max(settings.get("search", {}).get("seeds", [0]))
+    is_confirmed = row.get("confirmed") is True
+    seeds = tuple(seed for seed in runs["seed"] if (seed > last) == is_confirmed)
     keys = [column for column in board.columns if "." in column]
-    names = [f"{row['config_id']}-s{seed}" for seed in runs["seed"]]
+    names = [f"{row['config_id']}-s{seed}" for seed in seeds]
     return Contender(
         folder,
         str(row.get("model.path") or settings["model"]["path"]),
         row,
         words(_recipe(folder / "runs" / names[0] / "run.json"), keys),
-        tuple(read_floats(folder / "runs" / name / "predictions.npy") for name in names),
+        Sample(seeds, np.stack([_predictions(folder, name) for name in names])),
         read_floats(folder / "dev_labels.npy"),
         settings.get("fingerprints", {}).get("dev"),
     )
+
+
+def _predictions(folder: Path, run_id: str) -> Floats:
+    return read_floats(folder / "runs" / run_id / "predictions.npy")
 
 
 def _chosen(folder: Path, board: pd.DataFrame) -> dict[str, Any]:
@@ -118,12 +125,13 @@ def _table(contenders: tuple[Contender, ...]) -> Table:
         is_text = name in ("study", "model", "config")
         table.add_column(name, justify="left" if is_text else "right", overflow="fold")
     for c in contenders:
-        score = mean_pearson(c.predictions, c.labels)
+        found = compare([c.sample], c.labels)
+        low, high = found.intervals()[0]
         table.add_row(
             *(Text(text) for text in (c.folder.name, setting(c.model), c.words)),
-            str(len(c.predictions)),
-            f"{score.value:.4f}",
-            f"{score.ci_low:.3f} {score.ci_high:.3f}",
+            str(len(c.sample.seeds)),
+            f"{found.means[0]:.4f}",
+            f"{low:.3f} {high:.3f}",
             compact(int(c.row["lora_params"])),
             duration(float(c.row["train_seconds"])),
         )

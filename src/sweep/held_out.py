@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sweep.core.arrays import Floats
 from sweep.core.files import write_text
 from sweep.core.paired import Interval, mean_pearson, paired_difference
 from sweep.core.recipe import Data
+from sweep.core.statistics import Sample
 from sweep.core.trial import Run
 from sweep.scoring import Predictions, Scoring, Trained
 from sweep.train.data import Pairs, Split, load_split
@@ -31,7 +34,7 @@ class Scored:
     """One split. `adapter` is the exported one, `config` the mean over the runs of its config.
 
     `baseline` is the mean over the runs of the study's base settings, where they were trained, and
-    `difference` is `config` minus `baseline`, paired on the items.
+    `difference` is `config` minus `baseline`, paired on the items, with the luck of the seeds.
     """
 
     split: Split
@@ -204,8 +207,16 @@ def _scored(
         config=mean_pearson(best, pairs.labels),
         num_runs=len(config),
         baseline=mean_pearson(base, pairs.labels) if base else None,
-        difference=paired_difference(best, base, pairs.labels) if base else None,
+        difference=(
+            paired_difference(_sample(config, best), _sample(baseline, base), pairs.labels)
+            if base
+            else None
+        ),
     )
+
+
+def _sample(runs: Sequence[Run], predictions: Sequence[Floats]) -> Sample:
+    return Sample(tuple(run.recipe.seed for run in runs), np.stack(predictions))
 
 
 def _row(config_id: str | None, interval: Interval, *, pairs: int) -> dict[str, Any]:

@@ -101,6 +101,7 @@ def _rules(settings: Settings, *, runs: int) -> Rules:
         seeds=search.seeds,
         # The race is for the best score alone.
         race=search.race if len(settings.objectives) == 1 else False,
+        prunes=search.pruner != "none",
         reduction=search.reduction if search.pruner == "halving" else None,
         grace=search.grace,
         audit=search.audit,

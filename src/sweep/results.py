@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 
 from sweep.board import Board, searched
+from sweep.core.confirm import Confirming
 from sweep.core.files import remove_rung, write_text
 from sweep.core.objectives import PEARSON, Objective, pareto_front
 from sweep.core.trial import (
@@ -47,6 +48,8 @@ COST_COLUMNS = (
     "worker",
 )
 
+#: What a sweep has begun to confirm.
+CONFIRMING = "confirmation.json"
 #: Whole numbers that may be missing: kept whole in the table instead of turning into floats.
 _INTEGERS = ("best_step", "adapted_modules", "lora_params", "head_params", "steps", "pack_size")
 
@@ -81,6 +84,7 @@ class Results:
         self._objectives = tuple(objectives)
         self._records: dict[str, Record] = {}
         self._next_write = 0.0
+        self._confirming = _read_confirming(folder / CONFIRMING)
         for path in sorted((folder / "runs").glob("*/run.json")):
             record = read_record(path)
             if record is not None:
@@ -118,6 +122,11 @@ class Results:
             # One that was cut while it was paused has left it.
             remove_rung(self.folder / "runs" / event.run_id)
         self._write_tables_now_and_then()
+
+    def confirms(self, confirming: Confirming) -> None:
+        self._confirming = confirming
+        text = json.dumps(dataclasses.asdict(confirming), indent=2)
+        write_text(self.folder / CONFIRMING, text)
 
     def close(self) -> None:
         """Put unfinished runs back in the queue and write the tables."""
@@ -200,7 +209,13 @@ class Results:
 
     def _board(self) -> Board:
         scored = [(r.run, r.outcome) for r in self._scored() if r.outcome is not None]
-        return Board.of(scored, self.folder, keys=self.keys, search_seeds=self._search_seeds)
+        return Board.of(
+            scored,
+            self.folder,
+            keys=self.keys,
+            search_seeds=self._search_seeds,
+            confirming=self._confirming,
+        )
 
     def _ranking(self, board: Board) -> pd.DataFrame:
         head = ["rank", "config_id", "trial", "n_seeds", "mean", "std", "ci_low", "ci_high"]
@@ -227,6 +242,15 @@ class Results:
         self.write_tables()
         end = time.monotonic()
         self._next_write = end + max(1.0, 20 * (end - start))
+
+
+def _read_confirming(path: Path) -> Confirming | None:
+    """None before there is one; what can't be read is told by the runs themselves."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Confirming(tuple(content["config_ids"]), tuple(content["seeds"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _row(record: Record, keys: Sequence[str]) -> dict[str, Any]:

@@ -86,9 +86,14 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
                 # A wandb address may have come in after the records were closed.
                 results.write_tables()
             halt.raise_if_interrupted()
-            left = (
-                halted_lines(results.records(), sweep.num_runs, command) if halt.timed_out else []
-            )
+            left = []
+            if halt.timed_out:
+                left = halted_lines(
+                    results.records(),
+                    sweep.num_runs,
+                    command,
+                    owes_confirmation=sweep.owes_confirmation,
+                )
             _say(
                 console,
                 *folded_lines(sweep.folded),

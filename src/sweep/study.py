@@ -174,6 +174,8 @@ def _refuse_changes(
         # A grown space may bring models and data along.
         and not (resume == "extend" and key.startswith("fingerprints.") and key not in before)
     ]
+    if resume == "extend":
+        _refuse_fewer_seeds(before.get("search.seeds"), after.get("search.seeds"))
     if not changed:
         return
     lines = [
@@ -187,6 +189,17 @@ def _refuse_changes(
         way_out=f"{extend}`resume=restart` moves the old study aside and begins anew, "
         "`name=...` keeps both",
     )
+
+
+def _refuse_fewer_seeds(old: Any, new: Any) -> None:
+    """A run on a seed that the search has left would be taken for one that confirms it."""
+    if isinstance(old, list) and isinstance(new, list) and new[: len(old)] != old:
+        raise StudyError(
+            "`resume=extend` adds seeds behind those that a study has.",
+            value=f"`search.seeds` was {old}, now {new}",
+            way_out=f"for example `search.seeds={[*old, *(s for s in new if s not in old)]}`, or "
+            "`name=...` for a study of its own",
+        )
 
 
 def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -64,14 +64,18 @@ def left_out_lines(left_out: Sequence[tuple[Params, float]], settings: Settings)
     ]
 
 
-def halted_lines(records: Sequence[Record], num_runs: int, command: str) -> list[str]:
+def halted_lines(
+    records: Sequence[Record], num_runs: int, command: str, *, owes_confirmation: bool
+) -> list[str]:
     """How far the sweep has come within its time, and how it goes on; nothing where it is done."""
     done = sum(record.state.is_finished() for record in records)
-    if done >= num_runs:
+    if done >= num_runs and not owes_confirmation:
         return []
+    left = ", and the leaders are not confirmed yet" if owes_confirmation else ""
     return [
         "",
-        f"Out of time: {done} of {num_runs} runs are done; to go on, with the same time or more:",
+        f"Out of time: {done} of {num_runs} runs are done{left}; to go on, with the same time or "
+        "more:",
         f"  {command}",
     ]
 

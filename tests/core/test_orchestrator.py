@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.core.confirm import Confirmation
+from sweep.core.confirm import Confirmation, Confirming
 from sweep.core.orchestrator import Sweep
 from sweep.core.ports import Handle, Pack, Totals, Watcher
 from sweep.core.recipe import Recipe
@@ -146,6 +146,7 @@ class Memory:
     def __init__(self) -> None:
         self.runs: dict[str, Run] = {}
         self.outcomes: dict[str, Outcome] = {}
+        self.confirming: Confirming | None = None
         self.closed = False
 
     def done(self, run_id: str) -> Outcome | None:
@@ -161,6 +162,9 @@ class Memory:
     def handle(self, event: Event) -> None:
         if isinstance(event, Finished):
             self.outcomes[event.run_id] = event.outcome
+
+    def confirms(self, confirming: Confirming) -> None:
+        self.confirming = confirming
 
     def close(self) -> None:
         self.closed = True
@@ -196,6 +200,7 @@ def sweep_of(
     seeds: list[int],
     watchers: Sequence[Watcher] = (BrokenWatcher(),),
     halt: Callable[[], bool] = lambda: False,
+    num_runs: int | None = None,
     **rules: Any,
 ) -> Sweep:
     return Sweep(
@@ -208,6 +213,7 @@ def sweep_of(
         pack_key=lambda recipe: str(recipe.seed),
         rules=Rules(tuple(seeds), **rules),
         halt=halt,
+        num_runs=num_runs,
     )
 
 
@@ -554,6 +560,65 @@ def test_baseline_is_confirmed_also_where_it_was_pruned() -> None:
     sweep_of(search, executor, records, [0], reduction=3, confirmation=rule).run()
     seeds = seeds_by_rank(executor, records)
     assert sorted(r for r, s in seeds.items() if {1, 2} <= set(s)) == [2, 9]
+
+
+def test_pruner_that_cuts_the_first_seed_cuts_the_config() -> None:
+    """Also where the seeds don't race: no seed is trained beside the one that decides."""
+    search = ListedSearch([{"r": r} for r in (4, 1, 8, 2)])
+    search.prune_below = 3.0
+    executor, records = InstantExecutor(lambda run: float(run.recipe.lora.r), slots=1), Memory()
+    sweep_of(search, executor, records, [0, 1, 2], race=False, prunes=True).run()
+    assert search.told == {0: 4.0, 1: None, 2: 8.0, 3: None}
+    assert sorted(search.pruned) == [1, 3]
+    seeds = seeds_by_rank(executor, records)
+    assert seeds == {4: [0, 1, 2], 1: [0], 8: [0, 1, 2], 2: [0]}
+
+
+def test_pool_that_cuts_the_first_seed_cuts_the_config() -> None:
+    search = ListedSearch([{"r": r} for r in range(1, 10)])
+    executor, records = InstantExecutor(noisy, slots=2, evaluations=9), Memory()
+    sweep_of(search, executor, records, [0, 1], race=False, prunes=True, reduction=3).run()
+    by_rank = {r: set(s) for r, s in seeds_by_rank(executor, records).items()}
+    assert by_rank == {r: {0, 1} if r == 9 else {0} for r in range(1, 10)}
+    assert sorted(search.pruned) == list(range(8))
+
+
+def test_time_that_ends_with_the_search_leaves_the_confirmation_owed() -> None:
+    rule = Confirmation(top=2, seeds=3)
+    points = [{"r": r} for r in (4, 8, 16)]
+    executor, records = InstantExecutor(noisy, slots=1), Memory()
+    halted = sweep_of(
+        ListedSearch(points), executor, records, [0],
+        halt=lambda: len(executor.packs) > 2, confirmation=rule,
+    )  # fmt: skip
+    halted.run()
+    assert (len(records.outcomes), halted.num_runs) == (3, 3)
+    assert halted.owes_confirmation
+    again = sweep_of(ListedSearch([]), InstantExecutor(noisy), records, [0], confirmation=rule)
+    again.run()
+    assert len(records.outcomes) == 9
+    assert not again.owes_confirmation
+
+
+@pytest.mark.parametrize("stop_after", [0, 3, 6])
+def test_number_of_runs_is_right_when_it_goes_on_after_a_stop(stop_after: int) -> None:
+    points = [{"r": r} for r in (9, 10, 1, 2, 3, 4)]
+    records = Memory()
+    first = ListedSearch(points[:stop_after])
+    sweep_of(first, InstantExecutor(noisy, slots=1), records, [0, 1, 2], race=True).run()
+    left = ListedSearch(points[stop_after:])
+    left.num_trials, totals = len(points), Totalled()
+    sweep_of(left, InstantExecutor(noisy, slots=1), records, [0, 1, 2], [totals], race=True).run()
+    assert totals.runs == totals.finished == len(records.outcomes)
+
+
+def test_trials_that_share_a_training_spare_its_seeds_once() -> None:
+    # Told apart by the search alone.
+    points = [{"r": 10}, {"r": 1}, *({"r": 1, "spelling": i} for i in range(5))]
+    search, totals = ListedSearch(points), Totalled()
+    executor, records = InstantExecutor(noisy, slots=1), Memory()
+    sweep_of(search, executor, records, [0, 1, 2], [totals], race=True, num_runs=6).run()
+    assert totals.runs == totals.finished == len(records.outcomes) == 4
 
 
 def test_number_of_runs_follows_the_race() -> None:

@@ -238,3 +238,50 @@ def test_config_far_behind_is_not_recommended_because_little_is_known() -> None:
     assert verdict is not None
     assert "far" in verdict.tie_set
     assert verdict.recommended == "near"
+
+
+def two_of(means: tuple[float, float], seeds: tuple[tuple[int, ...], tuple[int, ...]]) -> Verdict:
+    """`best`, dear, and `cheap`, tied with it; in words."""
+    spread = 0.02
+    comparison = Comparison(
+        means=np.array(means),
+        deviations=np.random.default_rng(5).normal(scale=spread, size=(2000, 2)),
+        covariance=Covariance(np.eye(2) * spread, np.zeros(2)),
+        seed_sd=spread,
+        num_rivals=24,
+    )
+    configs = [
+        Contender(name, name, known, (mean,) * len(known), lora_params=params)
+        for name, mean, known, params in zip(
+            ("best", "cheap"), means, seeds, (4000, 500), strict=True
+        )
+    ]
+    found = judge(configs, comparison, baseline=None)
+    assert found is not None
+    return in_words(found, configs, interval=(0.8, 0.9))
+
+
+def test_best_is_called_cheapest_only_where_it_is() -> None:
+    far = two_of((0.86, 0.79), seeds=((1, 2), (1, 2)))
+    assert (far.recommended, far.tie_set) == ("best", ("best", "cheap"))
+    assert "2 of 2 configs can't be told apart; no cheaper one comes near" in far.sentences[0]
+    near = two_of((0.86, 0.855), seeds=((1, 2), (1, 2)))
+    assert near.recommended == "cheap"
+
+
+def test_config_with_few_seeds_counts_as_tied_and_is_not_recommended() -> None:
+    verdict = two_of((0.86, 0.855), seeds=((1, 2, 3), (1,)))
+    assert verdict.tie_set == ("best", "cheap")
+    assert verdict.recommended == "best"
+    assert "2 of 2 configs can't be told apart" in verdict.sentences[0]
+
+
+def test_one_confirmed_config_of_many_is_not_called_the_only_one() -> None:
+    configs = [
+        Contender("led", "the leader", (5, 6), (0.8, 0.8), confirmed=True, search_mean=0.82),
+        Contender("other", "another", (0,), (0.79,)),
+    ]
+    verdict = judge(configs, None, baseline=None)
+    assert verdict is not None
+    said = in_words(verdict, configs, interval=(0.7, 0.9)).sentences[0]
+    assert "the only config of 2 that was confirmed" in said

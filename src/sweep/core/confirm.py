@@ -6,13 +6,49 @@ chosen for. Scores on fresh seeds know nothing of that choice.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 from statistics import fmean
 
 #: Seeds of a config that a spread can be told from.
 _FEWEST_SEEDS = 2
+
+
+@dataclass(frozen=True)
+class Confirming:
+    """A confirmation that was begun: which configs, on which fresh seeds."""
+
+    config_ids: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+    @classmethod
+    def of(cls, runs: Iterable[tuple[str, int]]) -> Confirming:
+        """What these runs, by `config_id` and seed, were begun for."""
+        found = list(runs)
+        return cls(
+            tuple(dict.fromkeys(config_id for config_id, _ in found)),
+            tuple(sorted({seed for _, seed in found})),
+        )
+
+    def progress(self, done: Mapping[str, Collection[int]]) -> tuple[int, int]:
+        """Runs that are done, and those that there are to be.
+
+        Args:
+            done: Fresh seeds with a score, by `config_id`.
+        """
+        scored = sum(len(set(self.seeds) & set(done.get(i, ()))) for i in self.config_ids)
+        return scored, len(self.config_ids) * len(self.seeds)
+
+    def counts(self, done: Mapping[str, Collection[int]]) -> bool:
+        """Whether every config has more than half of its fresh seeds.
+
+        Before that, whoever happens to come first would be the only one that is judged.
+        """
+        return all(
+            2 * len(set(self.seeds) & set(done.get(i, ()))) > len(self.seeds)
+            for i in self.config_ids
+        )
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from sweep.core.audit import Audit
+from sweep.core.confirm import Confirming
 from sweep.core.halving import Pool
 from sweep.core.open_trial import OpenTrial
 from sweep.core.packing import make_packs
@@ -82,6 +83,8 @@ class Sweep:
         #: A run of every config that did not fail.
         self._run_of: dict[str, Run] = {}
         self._confirming = False
+        #: Runs of further seeds that are not worth training.
+        self._spared: set[str] = set()
 
     @property
     def folded(self) -> list[int]:
@@ -91,7 +94,12 @@ class Sweep:
     @property
     def num_runs(self) -> int:
         """Runs that there are when the budget is spent."""
-        return self._num_runs
+        return self._num_runs - len(self._spared)
+
+    @property
+    def owes_confirmation(self) -> bool:
+        """Whether the sweep ended, early, before its leaders were to be confirmed."""
+        return not self._confirming and bool(self._confirmation()[1])
 
     def run(self) -> None:
         """Train until the budget is spent. Whatever happens, everything is closed."""
@@ -100,13 +108,18 @@ class Sweep:
             closing.callback(lambda: self._watch(lambda w: w.closed()))
             closing.callback(self._records.close)
             closing.callback(self._executor.close)
-            self._watch(lambda w: w.opened(Totals(self._study, self._num_runs)))
-            for run, outcome in self._records.finished():
+            finished = self._records.finished()
+            for run, outcome in finished:
+                self._remember(run, outcome)
+            self._spared = self._spared_before(finished)
+            self._watch(lambda w: w.opened(Totals(self._study, self.num_runs)))
+            for run, outcome in finished:
                 self._reuse(run, outcome)
             while self._fill():
                 self._executor.work(self._handle)
 
-    def _reuse(self, run: Run, outcome: Outcome) -> None:
+    def _remember(self, run: Run, outcome: Outcome) -> None:
+        """What a run of an earlier start says of its config."""
         self._trial_of.setdefault(run.id, run.trial)
         self._audit.any_chosen |= outcome.audited_step is not None
         for evaluation in outcome.evaluations:
@@ -114,7 +127,21 @@ class Sweep:
             if outcome.audited_step is None or evaluation.step <= outcome.audited_step:
                 self._note(run, evaluation)
         self._score(run, outcome)
+
+    def _reuse(self, run: Run, outcome: Outcome) -> None:
         self._watch(lambda w: w.run_reused(run, outcome))
+
+    def _spared_before(self, finished: Sequence[tuple[Run, Outcome]]) -> set[str]:
+        """Seeds that an earlier start has not trained, since their config was out already."""
+        known = {run.id for run, _ in finished}
+        first = self._rules.seeds[0]
+        return {
+            replace(run.recipe, seed=seed).run_id
+            for run, outcome in finished
+            if run.recipe.seed == first
+            and (outcome.state is RunState.PRUNED or not self._race.is_in(run.recipe.config_id))
+            for seed in self._rules.seeds
+        } - known
 
     def _fill(self) -> bool:
         """Submit until every worker is busy; False when nothing is left to do."""
@@ -173,15 +200,17 @@ class Sweep:
 
     def _due(self, opened: OpenTrial) -> Sequence[int]:
         left = self._rules.seeds[len(opened.outcomes) :]
-        if not self._rules.race:
-            return left
+        if self._rules.prunes and not opened.outcomes:
+            return left[:1]
+        if opened.is_pruned or not self._rules.race:
+            return () if opened.is_pruned else left
         config_id = self._expand(opened.trial.params, self._rules.seeds[0]).config_id
-        is_in = not opened.is_pruned and self._race.is_in(config_id)
-        return left[:1] if is_in else ()
+        return left[:1] if self._race.is_in(config_id) else ()
 
     def _start_seed(self, opened: OpenTrial, seed: int) -> None:
         trial = opened.trial
         run = Run(trial.number, trial.params, self._expand(trial.params, seed))
+        self._spared.discard(run.id)
         opened.outcomes[run.id] = self._records.done(run.id)
         if opened.outcomes[run.id] is not None:
             return
@@ -279,10 +308,26 @@ class Sweep:
 
     def _confirm(self) -> bool:
         """Once the search is over, train its leaders on fresh seeds; False without any."""
-        rule = self._rules.confirmation
-        if rule is None or self._confirming:
+        if self._confirming:
             return False
         self._confirming = True
+        plan, runs = self._confirmation()
+        if not runs:
+            return False
+        self._records.confirms(plan)
+        missing = [run for run in runs if self._records.done(run.id) is None]
+        for run in missing:
+            self._add(run)
+        self._num_runs += len(runs)
+        configs, seeds = len(plan.config_ids), len(plan.seeds)
+        self._plan_again(f"confirming {configs} configs, {seeds} fresh seeds each")
+        return bool(missing)
+
+    def _confirmation(self) -> tuple[Confirming, list[Run]]:
+        """Who leads the search, on which fresh seeds to train them, and those runs."""
+        rule = self._rules.confirmation
+        if rule is None:
+            return Confirming((), ()), []
         configs = rule.configs(self._race.scores, tried=self._run_of)
         seeds = rule.fresh_seeds(len(configs), used=self._rules.seeds)
         templates = [replace(self._run_of[config_id], until=None) for config_id in configs]
@@ -291,25 +336,23 @@ class Sweep:
             for seed in seeds
             for run in templates
         ]
-        missing = [run for run in runs if self._records.done(run.id) is None]
-        for run in missing:
-            self._add(run)
-        if runs:
-            self._num_runs += len(runs)
-            self._plan_again(f"confirming {len(configs)} configs, {len(seeds)} fresh seeds each")
-        return bool(missing)
+        return Confirming(tuple(configs), tuple(seeds)), runs
 
     def _tell(self, opened: OpenTrial) -> None:
         number = opened.trial.number
         self._search.tell(number, opened.value, opened.reason, pruned=opened.is_pruned)
         del self._open[number]
-        spared = len(self._rules.seeds) - len(opened.outcomes)
-        if spared:
-            self._num_runs -= spared
+        if len(opened.outcomes) < len(self._rules.seeds):
+            recipes = (self._expand(opened.trial.params, seed) for seed in self._rules.seeds)
+            self._spared |= {recipe.run_id for recipe in recipes if self._is_untrained(recipe)}
             self._plan_again(None)
 
+    def _is_untrained(self, recipe: Recipe) -> bool:
+        """Neither trained nor under way, for this trial or for another of the same config."""
+        return recipe.run_id not in self._in_flight and self._records.done(recipe.run_id) is None
+
     def _plan_again(self, reason: str | None) -> None:
-        totals = Totals(self._study, self._num_runs)
+        totals = Totals(self._study, self.num_runs)
         self._watch(lambda w: w.planned(totals, reason))
 
     def _watch(self, call: Callable[[Watcher], None]) -> None:

@@ -1,4 +1,4 @@
-"""Scores of one config, and of two on the same items, with bootstrap intervals over the items."""
+"""Scores of one config, and of two on the same items, with their 95 % intervals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sweep.core.arrays import Floats
-from sweep.core.statistics import resampled_pearson, resampling_weights
+from sweep.core.comparison import ERROR
+from sweep.core.statistics import Sample, compare, resampled_pearson, resampling_weights
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,18 @@ class Interval:
 
 
 def mean_pearson(predictions: Sequence[Floats], labels: Floats) -> Interval:
-    """Mean Pearson of a config's runs. Shapes `[N]` of each run, `[N]`."""
+    """Mean Pearson of a config's runs, these and no others. Shapes `[N]` of each run, `[N]`."""
     return _interval(_pearson(predictions, labels), _resampled(predictions, labels))
 
 
-def paired_difference(one: Sequence[Floats], other: Sequence[Floats], labels: Floats) -> Interval:
-    """Mean Pearson of `one` minus that of `other`, both on the same resamples of the items."""
-    value = _pearson(one, labels) - _pearson(other, labels)
-    return _interval(value, _resampled(one, labels) - _resampled(other, labels))
+def paired_difference(one: Sample, other: Sample, labels: Floats) -> Interval:
+    """Mean Pearson of `one` minus that of `other`, both on the same resamples of the items.
+
+    The luck of the seeds is in the interval where one of them has several.
+    """
+    found = compare([one, other], labels)
+    value = float(found.means[0] - found.means[1])
+    return _interval(value, value + found.deviations[:, 0] - found.deviations[:, 1])
 
 
 def _pearson(predictions: Sequence[Floats], labels: Floats) -> float:
@@ -46,5 +51,5 @@ def _resampled(predictions: Sequence[Floats], labels: Floats) -> Floats:
 
 
 def _interval(value: float, resampled: Floats) -> Interval:
-    low, high = np.nanquantile(resampled, [0.025, 0.975])
+    low, high = np.nanquantile(resampled, [ERROR, 1 - ERROR])
     return Interval(value, float(low), float(high))

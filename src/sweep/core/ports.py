@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from sweep.core.confirm import Confirming
 from sweep.core.objectives import Value
 from sweep.core.trial import Event, Outcome, Run, Trial
 
@@ -86,6 +87,9 @@ class Records(Protocol):
 
     def handle(self, event: Event) -> None:
         """Record an event."""
+
+    def confirms(self, confirming: Confirming) -> None:
+        """Remember what is confirmed: until it is there, the search's own runs rank."""
 
     def close(self) -> None:
         """Write everything out."""

@@ -20,6 +20,7 @@ class Rules:
         seeds: A trial's value is the mean over them.
         race: Seeds are trained one after the other, the next only while the config may still
             be the best by this rule; False trains all at once.
+        prunes: Whether the first seed may cut a trial: the further ones wait for its end.
         reduction: Successive halving of the whole pool keeps the best 1 in so many at evaluation
             `grace`, and again each time a run has had so many times more; None keeps all.
         grace: Evaluations before the first cut.
@@ -30,6 +31,7 @@ class Rules:
 
     seeds: tuple[int, ...]
     race: RaceRule = False
+    prunes: bool = False
     reduction: int | None = None
     grace: int = 1
     audit: float = 0.0

@@ -112,10 +112,12 @@ def judge(
     tied = near = [True] + [False] * (len(order) - 1)
     if comparison is not None:
         tied, near = comparison.tied.tolist(), comparison.near.tolist()
-    ties = [c for c, is_tied in zip(order, tied, strict=True) if is_tied and c.config_id in enough]
-    tie_set = {c.config_id for c in ties}
+    ties = [c for c, is_tied in zip(order, tied, strict=True) if is_tied]
+    # With few seeds nothing is told apart from the best, and nothing recommended in its place.
     close = [
-        c for c, is_near in zip(order, near, strict=True) if is_near and c.config_id in tie_set
+        c
+        for c, is_tied, is_near in zip(order, tied, near, strict=True)
+        if is_tied and is_near and c.config_id in enough
     ]
     recommended = min(close, key=lambda c: c.cost)
     base = next((c for c in order if c.config_id == baseline), None)

@@ -11,13 +11,18 @@ _SHARES = {1 / 2: "half", 1 / 3: "a third", 1 / 4: "a quarter", 1 / 8: "an eight
 
 
 def in_words(
-    verdict: Verdict, contenders: Sequence[Contender], *, interval: tuple[float, float] | None
+    verdict: Verdict,
+    contenders: Sequence[Contender],
+    *,
+    interval: tuple[float, float] | None,
+    unconfirmed: tuple[int, int] | None = None,
 ) -> Verdict:
     """The verdict with its sentences: which config, against the default, how sure.
 
     Args:
         contenders: All configs of the study.
         interval: 95 % interval of the best config's score.
+        unconfirmed: Of a confirmation that does not count yet: runs done, and runs in all.
     """
     by_id = {c.config_id: c for c in contenders}
     num_judged = len(judged(contenders))
@@ -25,6 +30,7 @@ def in_words(
         _best(verdict, by_id, num_judged, interval),
         _baseline(verdict, by_id),
         _luck(verdict, by_id, num_judged),
+        _unconfirmed(unconfirmed),
     ]
     return replace(verdict, sentences=tuple(sentence for sentence in spoken if sentence))
 
@@ -43,13 +49,17 @@ def _best(
             "is known of ties."
         )
     score += f", 95 % interval {interval[0]:.3f} to {interval[1]:.3f}"
-    if num_judged == 1:
+    if len(by_id) == 1:
         return f"{best.label} is the only config with a score ({score})."
+    if num_judged == 1:
+        return f"{best.label} is the only config of {len(by_id)} that was confirmed ({score})."
     if len(verdict.tie_set) == 1:
         return f"{best.label} is best ({score}), ahead of each of the {num_judged - 1} others."
     tied = f"{len(verdict.tie_set)} of {num_judged} configs can't be told apart"
     if use is best:
-        return f"{best.label} is best ({score}). {tied}; it is the cheapest of them."
+        is_cheapest = all(best.cost <= by_id[name].cost for name in verdict.tie_set)
+        why = "it is the cheapest of them" if is_cheapest else "no cheaper one comes near it alone"
+        return f"{best.label} is best ({score}). {tied}; {why}."
     return (
         f"{use.label} can't be told from the best{_at(use, best)}: {use.mean:.4f} against "
         f"{best.mean:.4f} of {best.label} ({score.partition(', ')[2]}). {tied}."
@@ -106,6 +116,16 @@ def _luck(verdict: Verdict, by_id: Mapping[str, Contender], num_judged: int) -> 
     return (
         f"{noise}; on seeds that had no say in choosing it, the best scores "
         f"{verdict.expected_score:.4f}."
+    )
+
+
+def _unconfirmed(progress: tuple[int, int] | None) -> str:
+    if progress is None:
+        return ""
+    done, runs = progress
+    return (
+        f"The leaders are not confirmed yet ({done} of {runs} runs): this is the search's ranking, "
+        "whose best looks better than it is."
     )
 
 
