@@ -294,11 +294,43 @@ def test_pool_is_halved_and_its_leaders_are_confirmed_on_fresh_seeds(
     assert sorted(searched.loc[searched["state"] == "pruned", "steps"]) == [1] * 6 + [3] * 2
     assert (searched["state"] == "complete").sum() == 1
     assert rows.loc[rows["seed"] != 0, "seed"].tolist() == [1, 2]
-    assert "confirming 1 configs, 2 fresh seeds each" in out
+    assert "confirming 1 config, 2 fresh seeds each" in out
     assert not list(study.glob("runs/*/rung.pt"))
     code, out, _ = run(*arguments, *options, capfd=capfd)
     assert code == 0
     assert "started" not in out
+
+
+def test_sweep_killed_while_it_confirms_still_hands_out_what_the_search_found(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [argument for argument in arguments if not argument.startswith("confirm=")]
+    arguments += ["confirm.top=2", "confirm.seeds=3", "confirm.share=2", "executor.pack_size=4"]
+    code, whole, _ = run(*arguments, capfd=capfd)
+    assert code == 0
+    study = home / "results" / "작은_실험"
+    rows = table(study).set_index("seed")
+    search, fresh = rows.loc[[0]], rows.loc[[1, 2, 3]]
+    weakest = fresh.groupby("config_id")["pearson"].mean().idxmin()
+    # As a kill leaves it: of the confirmation, one run of its weakest config is done.
+    for seed, config_id in fresh["config_id"].items():
+        if (seed, config_id) != (1, weakest):
+            shutil.rmtree(study / "runs" / f"{config_id}-s{seed}")
+    num_fresh = len(fresh)
+    assert run("report", str(study), capfd=capfd)[0] == 0
+    best = search.sort_values("pearson")["config_id"].iloc[-1]
+    verdict = json.loads((study / "verdict.json").read_text(encoding="utf-8"))
+    assert verdict["best"] == best
+    assert not verdict["confirmed"]
+    assert f"not confirmed yet (1 of {num_fresh} runs)" in verdict["sentences"][-1]
+    assert run("export", str(study), capfd=capfd)[0] == 0
+    metrics = json.loads((study / "best" / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["pearson"] == search["pearson"].max()
+    code, out, _ = run(*arguments, capfd=capfd)
+    assert code == 0
+    assert out.count("started") == num_fresh - 1
+    verdicts = [text[text.index("# Pearson") :].partition("best  ")[0] for text in (whole, out)]
+    assert verdicts[0].split()[:20] == verdicts[1].split()[:20]
 
 
 def test_pruned_sweep_says_what_was_saved_and_goes_on_without_training(

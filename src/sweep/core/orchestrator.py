@@ -319,8 +319,8 @@ class Sweep:
         for run in missing:
             self._add(run)
         self._num_runs += len(runs)
-        configs, seeds = len(plan.config_ids), len(plan.seeds)
-        self._plan_again(f"confirming {configs} configs, {seeds} fresh seeds each")
+        configs = f"{len(plan.config_ids)} config{'s' * (len(plan.config_ids) > 1)}"
+        self._plan_again(f"confirming {configs}, {len(plan.seeds)} fresh seeds each")
         return bool(missing)
 
     def _confirmation(self) -> tuple[Confirming, list[Run]]:
