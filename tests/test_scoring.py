@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from packs import MIXED, tiny, train
 from sweep.core.recipe import Lora, Recipe
 from sweep.core.trial import Run
 from sweep.export import load_adapted, predicted
@@ -68,6 +69,21 @@ def test_packed_scores_are_those_of_plain_peft(trained: list[Trained], processes
         for split in ("dev", "train") if one is trained[0] else ("dev",):
             plain = predicted(model, pairs[split], tokenizer, data)
             assert np.allclose(found[split][one.run.id], plain, atol=1e-5)
+        assert np.allclose(found["dev"][one.run.id], np.load(one.folder / "predictions.npy"))
+
+
+@pytest.mark.parametrize("family", MIXED)
+def test_adapters_whose_base_can_not_be_packed_are_scored_one_by_one(
+    family: str, recipe: Recipe, tiny_model: Path, tmp_path: Path
+) -> None:
+    model = tiny(family, tiny_model, tmp_path / "model")
+    lora = replace(recipe.lora, target_modules="all-linear")
+    recipes = [replace(recipe, model=model, lora=replace(lora, r=r)) for r in (2, 4)]
+    outcomes = [train(one, tmp_path / "runs") for one in recipes]
+    assert all(outcome.pearson is not None for outcome in outcomes)
+    adapters = [Trained.of(Run(0, {}, one), tmp_path) for one in recipes]
+    found = predictions_of([Scoring("dev", load_split(recipe.data, "dev"), tuple(adapters))], 1)
+    for one in adapters:
         assert np.allclose(found["dev"][one.run.id], np.load(one.folder / "predictions.npy"))
 
 

@@ -22,7 +22,7 @@ from sweep.train.data import Pairs, in_label_units, load_split, tokenized
 from sweep.train.keeper import scores
 from sweep.train.model import load_tokenizer
 from sweep.train.pack import Pack
-from sweep.train.packable import why_alone
+from sweep.train.packable import why_alone, why_plain
 from sweep.train.runs import base_of
 from sweep.train.splits import ScoredSet
 
@@ -95,7 +95,7 @@ def predictions_of(wanted: Sequence[Scoring], threads: int) -> Predictions:
     found: Predictions = {scoring.name: {} for scoring in wanted}
     for scoring in wanted:
         for pack in _packs(scoring.adapters):
-            predict = _alone if why_alone(pack[0].run.recipe) else _packed
+            predict = _alone if why_plain(pack[0].run.recipe) else _packed
             found[scoring.name] |= predict(pack, scoring.pairs)
     return found
 

@@ -14,6 +14,8 @@ from transformers import (
     AutoTokenizer,
     BertConfig,
     BertModel,
+    DebertaConfig,
+    DebertaModel,
     DebertaV2Config,
     DebertaV2Model,
     DistilBertConfig,
@@ -26,6 +28,8 @@ from transformers import (
     ModernBertModel,
     RobertaConfig,
     RobertaModel,
+    XLNetConfig,
+    XLNetModel,
 )
 
 from sweep.core.recipe import Model, Recipe
@@ -42,12 +46,26 @@ FAMILIES: dict[str, tuple[type, type]] = {
     "llama": (LlamaConfig, LlamaModel),
     "modernbert": (ModernBertConfig, ModernBertModel),
 }
+_RELATIVE = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}
+#: Families with layers that see something else than the rows of a batch, and how they are set up.
+MIXED: dict[str, tuple[type, type, dict[str, Any]]] = {
+    # As microsoft/deberta-v3-base has it.
+    "relative deberta-v2": (
+        DebertaV2Config,
+        DebertaV2Model,
+        {**_RELATIVE, "share_att_key": True, "position_buckets": 16, "norm_rel_ebd": "layer_norm"},
+    ),
+    "relative deberta": (DebertaConfig, DebertaModel, {**_RELATIVE, "max_relative_positions": 16}),
+    "xlnet": (XLNetConfig, XLNetModel, {}),
+}
 
 
 def tiny(family: str, tiny_model: Path, folder: Path, *, dropout: float = 0.0) -> Model:
     """A tiny random model of a family, saved with the tokenizer; all its dropouts have one rate."""
-    kind, model = FAMILIES[family]
-    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    kind, model, options = MIXED[family] if family in MIXED else (*FAMILIES[family], {})
+    # XLNet reads the last token.
+    side = "left" if family == "xlnet" else "right"
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model, padding_side=side)
     sizes = {
         "hidden_size": 32,
         "embedding_size": 32,
@@ -57,14 +75,18 @@ def tiny(family: str, tiny_model: Path, folder: Path, *, dropout: float = 0.0) -
     }
     if family == "distilbert":
         sizes = {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64}
+    if family == "xlnet":
+        sizes = {"d_model": 32, "n_layer": 2, "n_head": 2, "d_inner": 64}
+    else:
+        sizes["max_position_embeddings"] = 64
     torch.manual_seed(0)
     config = kind(
         vocab_size=len(tokenizer),
-        max_position_embeddings=64,
         pad_token_id=tokenizer.pad_token_id,
         # Small weights give nearly equal predictions, whose correlation is rounding.
         initializer_range=0.2,
         **sizes,
+        **options,
     )
     for name, value in vars(config).items():
         if "dropout" in name and isinstance(value, float):
@@ -74,11 +96,18 @@ def tiny(family: str, tiny_model: Path, folder: Path, *, dropout: float = 0.0) -
     return Model(path=str(folder))
 
 
+#: Layers of families without query and value projections of their own, for `presets_of`.
+_NAMED = {
+    "modernbert": (("Wqkv",), ("Wqkv", "attn.Wo")),
+    "deberta": (("in_proj", "pos_q_proj"), ("in_proj", "pos_proj", "pos_q_proj")),
+    "xlnet": (("layer_1",), ("layer_1", "layer_2")),
+}
+
+
 def presets_of(recipe: Recipe) -> tuple[Any, Any, Any]:
-    """A part of the attention, all of it, everything. ModernBERT has one layer for q, k and v."""
-    if AutoConfig.from_pretrained(recipe.model.path).model_type == "modernbert":
-        return ("Wqkv",), ("Wqkv", "attn.Wo"), "all-linear"
-    return "qv", "attention", "all-linear"
+    """A part of the attention, all of it, everything."""
+    family = AutoConfig.from_pretrained(recipe.model.path).model_type
+    return (*_NAMED.get(family, ("qv", "attention")), "all-linear")
 
 
 def train_together(

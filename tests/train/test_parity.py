@@ -26,6 +26,7 @@ from transformers import Trainer as HfTrainer
 
 from packs import (
     FAMILIES,
+    MIXED,
     adapter_of,
     predictions_of,
     presets_of,
@@ -184,6 +185,21 @@ def test_pack_with_dropout_equals_plain_peft_and_trainer_with_the_same_masks(
     for number, one in enumerate(recipes):
         folder = tmp_path / f"plain-{number}"
         assert_equal_to_plain(one, tmp_path / "ours", folder, same_masks=True)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+@pytest.mark.parametrize("family", MIXED)
+def test_base_whose_layers_see_more_than_rows_trains_alone_as_in_plain_peft(
+    family: str, dropout: float, recipe: Recipe, tiny_model: Path, tmp_path: Path
+) -> None:
+    model = tiny(family, tiny_model, tmp_path / "model", dropout=dropout)
+    recipes = unlike(replace(recipe, model=model))
+    recipes = with_lora_dropout(recipes) if dropout else recipes
+    assert len({pack_key(one) for one in recipes}) == 4
+    for number, one in enumerate(recipes):
+        assert train(one, tmp_path / "ours").pack_size == 1
+        folder = tmp_path / f"plain-{number}"
+        assert_equal_to_plain(one, tmp_path / "ours", folder, same_masks=bool(dropout))
 
 
 def with_lora_dropout(recipes: Sequence[Recipe]) -> list[Recipe]:

@@ -128,7 +128,7 @@ class BatchedLora:
 
 
 class _LoraProduct(torch.autograd.Function):
-    """`x Wᵀ + b + s drop(x) Aᵀ Bᵀ` without temporaries of the size of the output.
+    """`x Wᵀ + b + s drop(x) Aᵀ Bᵀ`, `[K * M, out]`, without temporaries of that size.
 
     Shapes: x `[K, M, in]`, weight `[out, in]`, bias `[out]` or None, a `[S, R, in]` and b
     `[S, R, out]` in float32, scaling `[S, 1, 1]`, kept `[S or 1, M, in]` or None; `adapted` lists
@@ -147,9 +147,12 @@ class _LoraProduct(torch.autograd.Function):
         kept: Tensor | None,
         adapted: Tensor | None,
     ) -> Tensor:
-        out = nn.functional.linear(x[:1] if _is_one_for_all(x) else x, weight, bias)
-        if len(out) < len(x):
-            out = out.repeat(len(x), 1, 1)
+        # In two dimensions: three would make it a view, which may not be changed in place later.
+        if _is_one_for_all(x):
+            whole = nn.functional.linear(x[0], weight, bias).repeat(len(x), 1)
+        else:
+            whole = nn.functional.linear(x.flatten(0, 1), weight, bias)
+        out = whole.view(*x.shape[:-1], -1)
         inner = x if adapted is None else x.index_select(0, adapted)
         if kept is not None:
             inner = drop(inner, kept)
@@ -160,13 +163,15 @@ class _LoraProduct(torch.autograd.Function):
             torch.baddbmm(out, low, b, out=out)
         else:
             out.index_add_(0, adapted, torch.bmm(low, b))
+        ctx.num_runs = len(x)
         ctx.save_for_backward(weight, a, b, scaling, kept, inner, low, adapted)
-        return out
+        return whole
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         weight, a, b, scaling, kept, inner, low, adapted = ctx.saved_tensors
+        grad = grad.reshape(ctx.num_runs, -1, grad.shape[-1])
         here = grad if adapted is None else grad.index_select(0, adapted)
         grad_low = torch.bmm(here, b.mT)
         grad_a = torch.bmm(grad_low.mT, inner).float().mul_(scaling)

@@ -32,7 +32,7 @@ from sweep.train.batched import BatchedHead, BatchedLora, Stack
 from sweep.train.batches import Batch
 from sweep.train.draws import KeyedDropout, Noise, use_keyed_dropout
 from sweep.train.model import load_base, lora_config, targets_of
-from sweep.train.packable import why_alone
+from sweep.train.packable import why_plain
 from sweep.train.targets import ResolvedTargets
 from sweep.train.unpadded import UnpaddedEncoder, can_unpad
 
@@ -104,7 +104,7 @@ class Pack:
 
     def __init__(self, base: Base, runs: Sequence[Run]) -> None:
         recipe = runs[0].recipe
-        self.alone = why_alone(recipe)
+        self.alone = why_plain(recipe)
         checkpointing = recipe.trainer.activation_checkpointing
         self._base = base.copied() if self.alone or checkpointing else base
         self.noise = self._base.noise

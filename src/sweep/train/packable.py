@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
-from sweep.core.recipe import Recipe, fingerprint
+from sweep.core.recipe import Model, Recipe, fingerprint
+from sweep.train.by_row import is_by_row
 from sweep.train.model import load_config, targets_of
+from sweep.train.targets import outline
 
 #: Settings of the Trainer that each run of a pack has for itself.
 _OWN = (
@@ -22,7 +25,14 @@ _ADAPTER_ONLY = (True, False, "gaussian", "orthogonal")
 
 
 def why_alone(recipe: Recipe) -> str | None:
-    """What the batched layers can't compute, in a few words; None where they can."""
+    """Why a run shares a pack with no other, in a few words; None where it may."""
+    if (reason := why_plain(recipe)) is not None:
+        return reason
+    return None if _is_by_row(recipe.model) else "a base with layers that see more than its rows"
+
+
+def why_plain(recipe: Recipe) -> str | None:
+    """What the batched layers can't compute, so that plain PEFT does; None where they can."""
     lora = recipe.lora
     if lora.use_dora:
         return "DoRA"
@@ -35,6 +45,11 @@ def why_alone(recipe: Recipe) -> str | None:
     if targets_of(recipe.model, lora).fan_in_fan_out:
         return "Conv1D layers"
     return None
+
+
+@functools.lru_cache(maxsize=16)
+def _is_by_row(model: Model) -> bool:
+    return is_by_row(outline(load_config(model)))
 
 
 def pack_key(recipe: Recipe) -> str:
