@@ -48,15 +48,43 @@ def train_pack(runs: Sequence[Run], runs_dir: Path, handle: Handle) -> None:
     """
     if len({pack_key(run.recipe) for run in runs}) > 1:
         raise ValueError("the runs of a pack must have one pack_key")
-    recipe = runs[0].recipe
-    with tempfile.TemporaryDirectory(prefix="sweep-run-") as scratch:
-        lent = base_of(recipe, scratch=scratch)
-        splits(recipe.model, recipe.data)
-        # What stays for the whole sweep is not searched for garbage again: half a second a time.
+    # A pack that broke was still held by its exception when it ended.
+    _clear_up()
+    try:
+        with tempfile.TemporaryDirectory(prefix="sweep-run-") as scratch:
+            lent = _settled(runs[0].recipe, scratch=scratch)
+            keepers = [Keeper(run, runs_dir / run.id, read_rung(runs_dir / run.id)) for run in runs]
+            for pack in [[k] for k in keepers] if lent.draws_by_itself else _by_step(keepers):
+                _train_together(pack, lent, handle, scratch=scratch)
+                _clear_up()
+    except BaseException:
+        # Half an adapter may be left on it (out of memory): the next pack loads another.
+        _base.cache_clear()
+        gc.unfreeze()
+        raise
+
+
+def _settled(recipe: Recipe, *, scratch: str) -> Base:
+    """The base; it and the pairs, which stay, are not searched for garbage again and again.
+
+    That takes half a second a time. Only what was just loaded is set aside: anything else of that
+    moment, such as the pack before, would stay for good.
+    """
+    before = _base.cache_info().misses, splits.cache_info().misses
+    base = base_of(recipe, scratch=scratch)
+    splits(recipe.model, recipe.data)
+    if (_base.cache_info().misses, splits.cache_info().misses) != before:
+        # A base that this one has taken the place of was set aside, too.
+        gc.unfreeze()
+        gc.collect()
         gc.freeze()
-        keepers = [Keeper(run, runs_dir / run.id, read_rung(runs_dir / run.id)) for run in runs]
-        for pack in [[k] for k in keepers] if lent.draws_by_itself else _by_step(keepers):
-            _train_together(pack, lent, handle, scratch=scratch)
+    return base
+
+
+def _clear_up() -> None:
+    """Free what a pack leaves: trainer, optimizer and callbacks refer to each other in circles."""
+    gc.collect()
+    give_back_free_memory()
 
 
 def _by_step(keepers: Sequence[Keeper]) -> list[list[Keeper]]:
@@ -73,27 +101,18 @@ def _train_together(runs: Sequence[Keeper], lent: Base, handle: Handle, *, scrat
     for keeper in runs:
         for evaluation in keeper.evaluations:
             handle(Evaluated(keeper.run.id, evaluation))
-    try:
-        with Pack(lent, [keeper.run for keeper in runs]) as pack:
-            with PeakMemory() as memory:
-                shared = splits(recipe.model, recipe.data)
-                trainer = PackTrainer(pack, keepers, shared, handle, scratch=scratch)
-                trainer.train_to_the_end()
-            for run in pack.runs:
-                outcome = keepers[run.id].outcome(
-                    pack,
-                    steps=trainer.state.global_step,
-                    tokens=trainer.tokens,
-                    pack_size=len(runs),
-                    peak_mb=memory.peak_mb,
-                )
-                handle(Finished(run.id, outcome))
-                remove_rung(keepers[run.id].folder)
-    except BaseException:
-        # Half an adapter may be left on it (out of memory): the next pack loads another.
-        _base.cache_clear()
-        raise
-    finally:
-        # The trainer, its optimizer and the callbacks refer to each other in circles.
-        gc.collect()
-        give_back_free_memory()
+    with Pack(lent, [keeper.run for keeper in runs]) as pack:
+        with PeakMemory() as memory:
+            shared = splits(recipe.model, recipe.data)
+            trainer = PackTrainer(pack, keepers, shared, handle, scratch=scratch)
+            trainer.train_to_the_end()
+        for run in pack.runs:
+            outcome = keepers[run.id].outcome(
+                pack,
+                steps=trainer.state.global_step,
+                tokens=trainer.tokens,
+                pack_size=len(runs),
+                peak_mb=memory.peak_mb,
+            )
+            handle(Finished(run.id, outcome))
+            remove_rung(keepers[run.id].folder)
