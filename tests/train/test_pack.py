@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import AutoTokenizer
 
-from sweep.core.recipe import Lora, Recipe
+from sweep.core.recipe import Lora, Model, Recipe
 from sweep.core.trial import Run
 from sweep.train.batches import Batch, Collator
 from sweep.train.keeper import Keeper
@@ -37,12 +37,13 @@ loras = st.builds(
 )
 
 
+def base_of(model: Model) -> Base:
+    return Base(model, load_tokenizer(model), device=torch.device("cpu"), dtype=torch.float32)
+
+
 @pytest.fixture(scope="module")
 def base(tiny_model: Path) -> Base:
-    from sweep.core.recipe import Model
-
-    model = Model(path=str(tiny_model))
-    return Base(model, load_tokenizer(model), device=torch.device("cpu"), dtype=torch.float32)
+    return base_of(Model(path=str(tiny_model)))
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +146,44 @@ def test_probe_of_the_longest_batch_changes_nothing(
             trainer.train_to_the_end()
             found.append([keeper.best.pearson for keeper in keepers.values()])
     assert found[0] == pytest.approx(found[1], abs=1e-9)
+
+
+class Seen(Exception):
+    """A batch has come to the pack; it goes no further, having no numbers."""
+
+
+@pytest.mark.parametrize("way", ["probe", "evaluate", "train"])
+def test_all_parts_of_a_batch_are_on_the_device_of_the_training(
+    way: str, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices: set[str] = set()
+
+    def look(batch: Batch) -> Tensor:
+        layout = batch["layout"]
+        assert {"input_ids", "attention_mask", "labels", "num_tokens"} < set(batch)
+        parts = [part for part in batch.values() if part is not layout]
+        parts += [layout.tokens, layout.first, layout.cells, *layout.masks]
+        devices.update(part.device.type for part in parts)
+        raise Seen
+
+    # The Trainer moves the base as well: it is lost.
+    with Pack(base_of(recipe.model), runs_of(recipe, [Lora(r=2)])) as pack:
+        keepers = {run.id: Keeper(run, tmp_path / run.id) for run in pack.runs}
+        shared = splits(recipe.model, recipe.data)
+        trainer = PackTrainer(pack, keepers, shared, lambda event: None, scratch=str(tmp_path))
+        device = torch.device("meta")
+        monkeypatch.setattr(type(trainer.args), "device", device)
+        # accelerate has a device of its own, and moves what the training sees.
+        monkeypatch.setattr(trainer.accelerator.state, "device", device)
+        monkeypatch.setattr(pack, "forward", look)
+        ways = {
+            "probe": lambda: trainer.probe(trainer.longest_rows()),
+            "evaluate": trainer.evaluate,
+            "train": trainer.train,
+        }
+        with pytest.raises(Seen):
+            ways[way]()
+    assert devices == {"meta"}
 
 
 def test_heaviest_batch_is_one_that_the_training_may_see(

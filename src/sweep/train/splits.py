@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from sweep.core.arrays import Floats
 from sweep.core.recipe import Data, Model
-from sweep.train.batches import Batch, Collator, Rows, batches_by_tokens
+from sweep.train.batches import Collator, Rows, batches_by_tokens, on_device
 from sweep.train.data import load_split
 from sweep.train.model import load_tokenizer
 from sweep.train.pack import Pack
@@ -57,12 +56,8 @@ class ScoredSet:
         """`[K, N]`, in the order of the rows."""
         pack.model.eval()
         found = np.empty((len(pack), len(self.labels)))
-        outs = [pack.forward(batch) for batch in self._on(device)]
+        outs = [pack.forward(on_device(batch, device)) for batch in self._batches]
         # All at once at the end: a GPU need not wait for each batch.
         for places, out in zip(self._order, outs, strict=True):
             found[:, places] = out.double().cpu().numpy()
         return found
-
-    def _on(self, device: torch.device) -> Iterator[Batch]:
-        for batch in self._batches:
-            yield {name: part.to(device, non_blocking=True) for name, part in batch.items()}

@@ -28,7 +28,7 @@ from sweep.core.files import asked_to_pause, asked_to_stop, remove_rung
 from sweep.core.ports import Handle
 from sweep.core.recipe import Trainer
 from sweep.core.trial import Evaluated, Finished, Paused, Progress, Run, RunState
-from sweep.train.batches import Batch, Collator, GroupedByLength
+from sweep.train.batches import Batch, Collator, GroupedByLength, on_device
 from sweep.train.cost import relative_cost
 from sweep.train.keeper import Keeper
 from sweep.train.optimizers import PackOptimizer, PackSchedule, RunOptimizer
@@ -137,10 +137,11 @@ class PackTrainer(HfTrainer):
 
         A pack that does not fit is found out at once, not in the middle of the training.
         """
-        batch = self._prepare_inputs(self._collate([self._rows[int(i)] for i in rows]))
+        batch = self._collate([self._rows[int(i)] for i in rows])
         self._pack.model.train()
         self._pack.noise.at_step(0)
-        self._pack.forward(batch).sum().backward()  # type: ignore[no-untyped-call]
+        loss = self._pack.forward(on_device(batch, self.args.device)).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
         self._pack.zero_gradients()
 
     def longest_rows(self) -> Sequence[int]:
