@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import psutil
@@ -72,6 +74,28 @@ def train_dying(pack: Pack, runs_dir: Path, handle: Handle) -> None:
         if rank == 1 or (rank == 2 and not mark.exists()):
             mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+        handle(scored(run))
+
+
+def die_after(sent: int) -> None:
+    """Have this process be killed when so many bytes of its next message have been sent."""
+
+    def cut(line: Connection, content: bytes) -> None:
+        message = struct.pack("!i", len(content)) + bytes(content)
+        os.write(line.fileno(), message[:sent])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    Connection._send_bytes = cut  # type: ignore[attr-defined]
+
+
+def train_dying_in_a_message(pack: Pack, runs_dir: Path, handle: Handle) -> None:
+    """As `train_dying`, in the middle of telling the score, or of saying how long that will be."""
+    for run in pack:
+        rank = run.recipe.lora.r
+        mark = runs_dir / run.id / "died-before"
+        if rank == 1 or (rank == 2 and not mark.exists()):
+            mark.touch()
+            die_after(2 if rank == 2 else 20)
         handle(scored(run))
 
 
@@ -174,8 +198,9 @@ def test_workers_share_no_cores_and_write_to_their_logs(tmp_path: Path) -> None:
     assert logs.count("threads 1") == 2
 
 
-def test_run_whose_worker_died_is_put_back_once(tmp_path: Path) -> None:
-    executor = open_processes(train_dying, tmp_path)
+@pytest.mark.parametrize("train", [train_dying, train_dying_in_a_message])
+def test_run_whose_worker_died_is_put_back_once(train: TrainFn, tmp_path: Path) -> None:
+    executor = open_processes(train, tmp_path)
     unlucky, deadly, fine = run_of(2), run_of(1), run_of(8)
     for run in (unlucky, deadly, fine):
         executor.submit((run,))
@@ -304,6 +329,8 @@ def name_or_raise(name: str | None) -> str:
         raise RunFailed("no name")
     if name == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    if name == "die while answering":
+        die_after(10)
     return f"{name} {os.getpid()}"
 
 
@@ -313,8 +340,9 @@ def test_fresh_process_answers_raises_or_is_missed() -> None:
     assert int(process) != os.getpid()
     with pytest.raises(RunFailed, match="no name"):
         in_fresh_process(name_or_raise, None)
-    with pytest.raises(ChildProcessError, match="SIGKILL"):
-        in_fresh_process(name_or_raise, "die")
+    for name in ("die", "die while answering"):
+        with pytest.raises(ChildProcessError, match="SIGKILL"):
+            in_fresh_process(name_or_raise, name)
 
 
 def answer_late(name: str | None, seconds: float) -> str:

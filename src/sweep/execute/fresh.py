@@ -76,7 +76,8 @@ def _start_fresh(
 def _awaited(process: BaseProcess, line: Connection) -> Any:
     try:
         answer = line.recv()
-    except (EOFError, ConnectionError):
+    # A plain OSError where it was killed in the middle of a message.
+    except (EOFError, OSError):
         process.join()
         raise ChildProcessError(cause_of_death(process.exitcode)) from None
     process.join()

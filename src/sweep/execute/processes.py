@@ -118,7 +118,8 @@ class Processes:
     def _receive(self, worker: _Worker, handle: Handle) -> None:
         try:
             event: Event = worker.connection.recv()
-        except (EOFError, ConnectionError):
+        # A plain OSError where it was killed in the middle of a message.
+        except (EOFError, OSError):
             self._replace(worker, handle)
             return
         if isinstance(event, Finished | Paused):
