@@ -56,11 +56,11 @@ def test_memory_that_can_t_be_measured_is_not_known(recipe: Recipe) -> None:
 
 
 def test_workers_share_what_is_allowed() -> None:
-    everything = memory_for_workers(1)
+    everything = memory_for_workers(1, on_gpu=False)
     assert everything is not None
-    assert memory_for_workers(2) == everything / 2
-    assert memory_for_workers(2, most_gb=1.0) == 500
-    assert memory_for_workers(1, most_gb=1e9) == everything
+    assert memory_for_workers(2, on_gpu=False) == everything / 2
+    assert memory_for_workers(2, on_gpu=False, most_gb=1.0) == 500
+    assert memory_for_workers(1, on_gpu=False, most_gb=1e9) == everything
 
 
 def test_packs_of_a_plan_are_those_that_a_grid_deals(arguments: list[str]) -> None:

@@ -17,10 +17,16 @@ from sweep.execute.fresh import in_fresh_process
 from sweep.settings import Settings
 from sweep.train.cost import relative_cost, relative_memory
 from sweep.train.data import load_split
-from sweep.train.memory import memory_for_workers
 from sweep.train.pace import Pace, measure_pace
 from sweep.train.packable import pack_key
-from sweep.workers import largest_pack, num_threads, num_workers, usual_pack
+from sweep.workers import (
+    gpus_of,
+    largest_pack,
+    memory_of_each,
+    num_threads,
+    num_workers,
+    usual_pack,
+)
 
 _Packed = tuple[Recipe, ...]
 
@@ -103,10 +109,8 @@ def expected_packs(settings: Settings) -> list[tuple[Run, ...]]:
 
 def _tried(settings: Settings, packs: Sequence[_Packed]) -> Estimates:
     """What these packs take; as many at a time as later."""
-    import torch
-
     warm_up("sweep.train.pace")
-    together = 1 if torch.cuda.is_available() else num_workers(settings)
+    together = 1 if gpus_of(settings) else num_workers(settings)
     threads = num_threads(settings)
     with ThreadPoolExecutor(together) as pool:
         paces = pool.map(lambda pack: in_fresh_process(measure_pace, pack, threads), packs)
@@ -147,7 +151,7 @@ def memory_limit(settings: Settings) -> MemoryLimit | None:
     given = settings.executor.max_memory_gb
     if given is None:
         return None
-    most = memory_for_workers(num_workers(settings), most_gb=given)
+    most = memory_of_each(settings, most_gb=given)
     assert most is not None
     limit = MemoryLimit(most, estimates_of_extremes(settings))
     needed = min(limit.excess_mb(recipe) for _, recipe in settings.configs()) + most

@@ -27,7 +27,6 @@ from sweep.findings import write_findings
 from sweep.preflight import Preflight
 from sweep.results import Results
 from sweep.search import OptunaSearch
-from sweep.settings import Executor as ExecutorSettings
 from sweep.settings import Settings
 from sweep.study import settings_of, versions
 from sweep.train.cost import relative_cost
@@ -37,7 +36,7 @@ from sweep.watch.console import ConsoleWatcher
 from sweep.watch.report import ReportWatcher, study_media
 from sweep.watch.wandb_log import WandbWatcher
 from sweep.watch.wandb_values import StudyLog
-from sweep.workers import asked_workers, largest_pack, threads_of_each
+from sweep.workers import asked_workers, gpus_of, largest_pack, threads_of_each
 
 
 def search_of(settings: Settings, limit: MemoryLimit | None = None) -> OptunaSearch:
@@ -79,8 +78,7 @@ def sweep_of(
         study=settings.name,
         search=search,
         executor=_executor(
-            settings.executor,
-            settings.folder,
+            settings,
             runs=runs,
             pack_size=largest_pack(settings),
         ),
@@ -131,7 +129,7 @@ def _num_runs(settings: Settings, search: OptunaSearch) -> int | None:
     return len({settings.expand(p, seed).run_id for p in cells for seed in settings.search.seeds})
 
 
-def _executor(settings: ExecutorSettings, folder: Path, *, runs: int, pack_size: int) -> Executor:
+def _executor(settings: Settings, *, runs: int, pack_size: int) -> Executor:
     """One worker per GPU with large packs; without one, a worker per core with small packs.
 
     A core is pinned only where all are taken: two sweeps that each take half of a machine would
@@ -139,18 +137,18 @@ def _executor(settings: ExecutorSettings, folder: Path, *, runs: int, pack_size:
     """
     import torch
 
-    runs_dir = (folder / "runs").resolve()
-    gpus, cores = torch.cuda.device_count(), physical_cores()
-    if settings.kind == "in_process":
-        if settings.threads is not None:
-            torch.set_num_threads(settings.threads)
+    runs_dir = (settings.folder / "runs").resolve()
+    gpus, cores = gpus_of(settings), physical_cores()
+    if settings.executor.kind == "in_process":
+        if settings.executor.threads is not None:
+            torch.set_num_threads(settings.executor.threads)
         return InProcess(train_pack, runs_dir=runs_dir, pack_size=pack_size)
     asked, threads = asked_workers(settings), threads_of_each(settings)
     pinned = not gpus and threads == 1 and asked == len(cores) and hasattr(os, "sched_setaffinity")
     return Processes(
         train_pack,
         runs_dir=runs_dir,
-        logs_dir=(folder / "logs").resolve(),
+        logs_dir=(settings.folder / "logs").resolve(),
         workers=min(asked, runs),
         threads=threads,
         gpus=gpus,

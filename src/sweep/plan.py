@@ -18,10 +18,9 @@ from sweep.forecast import Plan, PlannedConfig, write_plan
 from sweep.parts import confirmation_of
 from sweep.preflight import preflight, with_settled_precision
 from sweep.settings import Settings
-from sweep.train.memory import memory_for_workers
 from sweep.train.model import targets_of
 from sweep.watch.console import add_columns, compact, duration, setting, short
-from sweep.workers import num_workers, usual_pack
+from sweep.workers import memory_of_each, num_workers, usual_pack
 
 _SHOWN = 24
 #: Adapter and head of the best evaluation in float32, and twice that for Adam in the rung.
@@ -134,7 +133,7 @@ def planned_runs(settings: Settings) -> list[PlannedRun]:
     """
     limit = memory_limit(settings)
     estimates = estimates_of_packs(settings)
-    most = memory_for_workers(num_workers(settings))
+    most = memory_of_each(settings)
 
     def fits(recipe: Recipe) -> bool:
         if limit is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 
 from packs import tiny, train, train_together
 from sweep.core.recipe import Recipe
@@ -22,6 +23,8 @@ from sweep.train.optimizers import RunOptimizer
 from sweep.train.pack import Base, Pack
 from sweep.train.runs import train_pack
 from sweep.train.trainer import PackTrainer
+
+CPU = torch.device("cpu")
 
 
 def resident_mb() -> float:
@@ -41,11 +44,11 @@ def test_freed_memory_below_what_is_in_use_goes_back_to_the_system() -> None:
 
 
 def test_peak_is_above_what_is_left_and_starts_anew() -> None:
-    with PeakMemory() as large:
+    with PeakMemory(CPU) as large:
         block = bytearray(200_000_000)
         block[::4096] = b"x" * len(block[::4096])
         del block
-    with PeakMemory() as small:
+    with PeakMemory(CPU) as small:
         pass
     if large.peak_mb is None or small.peak_mb is None:
         pytest.skip("this system does not tell the peak")

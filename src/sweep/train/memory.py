@@ -16,15 +16,21 @@ _CLEAR = Path("/proc/self/clear_refs")
 class PeakMemory:
     """Context manager; `peak_mb` afterwards holds the peak in MB (10^6 bytes), or None.
 
-    On a GPU: the allocator's peak. On Linux without one: the peak resident set of the process
+    On a GPU: the allocator's peak. On a CPU under Linux: the peak resident set of the process
     (base model included), whose high-water mark is reset on entry (man 5 proc, `clear_refs`).
+
+    Args:
+        device: That the run trains on.
     """
 
     peak_mb: float | None = None
 
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
     def __enter__(self) -> PeakMemory:
-        if torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
             return self
         try:
             _CLEAR.write_text("5")
@@ -39,8 +45,8 @@ class PeakMemory:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if torch.cuda.is_available():
-            self.peak_mb = round(torch.cuda.max_memory_allocated() / 1e6, 1)
+        if self._device.type == "cuda":
+            self.peak_mb = round(torch.cuda.max_memory_allocated(self._device) / 1e6, 1)
         elif self._resettable:
             self.peak_mb = _resident_peak_mb()
 
@@ -58,14 +64,15 @@ def give_back_free_memory() -> None:
         trim(0)
 
 
-def memory_for_workers(workers: int, *, most_gb: float | None = None) -> float | None:
-    """MB that each of so many workers may take at most: of its GPU, else of this machine.
+def memory_for_workers(workers: int, *, on_gpu: bool, most_gb: float | None = None) -> float | None:
+    """MB that each of so many workers may take at most.
 
     Args:
+        on_gpu: Whether each has a GPU; all share the machine's memory otherwise.
         most_gb: Less than there is, of each GPU or of the machine; None takes everything.
     """
     allowed = float("inf") if most_gb is None else most_gb * 1000
-    if torch.cuda.is_available():
+    if on_gpu:
         return min(allowed, torch.cuda.get_device_properties(0).total_memory / 1e6)
     try:
         everything = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6

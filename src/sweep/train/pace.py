@@ -60,7 +60,7 @@ class _Clock(TrainerCallback):
         self.tokens = [0]
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
-        if torch.cuda.is_available():
+        if self._trainer.args.device.type == "cuda":
             torch.cuda.synchronize()
         self.ends.append(time.perf_counter())
         self.tokens.append(self._trainer.tokens)
@@ -90,7 +90,7 @@ def measure_pace(recipes: Sequence[Recipe], threads: int = 1) -> Pace:
         base = base_of(first, scratch=scratch)
         tried = tuple(recipes[:1] if why_alone(first) or base.draws_by_itself else recipes)
         runs = [Run(place, {}, _cut_short(recipe)) for place, recipe in enumerate(tried)]
-        with Pack(base, runs) as pack, PeakMemory() as memory:
+        with Pack(base, runs) as pack, PeakMemory(base.device) as memory:
             shared = splits(first.model, first.data)
             keepers = {run.id: Keeper(run, Path(scratch) / run.id) for run in runs}
             trainer = PackTrainer(pack, keepers, shared, lambda event: None, scratch=scratch)

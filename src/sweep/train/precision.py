@@ -6,6 +6,8 @@ from typing import Literal
 
 import torch
 
+from sweep.train.devices import num_gpus
+
 Precision = Literal["fp32", "bf16"]
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -20,7 +22,7 @@ def resolve_precision(asked: str, *, use_cpu: bool = False) -> Precision:
         return "fp32"
     if asked == "bf16":
         return "bf16"
-    if torch.cuda.is_available() and not use_cpu:
+    if num_gpus(use_cpu=use_cpu):
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     found = torch.cpu.get_capabilities()
     return "bf16" if found.get("avx512_bf16") or found.get("amx_bf16") else "fp32"

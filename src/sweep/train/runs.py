@@ -102,7 +102,7 @@ def _train_together(runs: Sequence[Keeper], lent: Base, handle: Handle, *, scrat
         for evaluation in keeper.evaluations:
             handle(Evaluated(keeper.run.id, evaluation))
     with Pack(lent, [keeper.run for keeper in runs]) as pack:
-        with PeakMemory() as memory:
+        with PeakMemory(lent.device) as memory:
             shared = splits(recipe.model, recipe.data)
             trainer = PackTrainer(pack, keepers, shared, handle, scratch=scratch)
             trainer.train_to_the_end()

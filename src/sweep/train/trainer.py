@@ -30,6 +30,7 @@ from sweep.core.recipe import Trainer
 from sweep.core.trial import Evaluated, Finished, Paused, Progress, Run, RunState
 from sweep.train.batches import Batch, Collator, GroupedByLength, on_device
 from sweep.train.cost import relative_cost
+from sweep.train.devices import num_gpus
 from sweep.train.keeper import Keeper
 from sweep.train.optimizers import PackOptimizer, PackSchedule, RunOptimizer
 from sweep.train.pack import Pack
@@ -59,7 +60,7 @@ def training_arguments(trainer: Trainer, *, seed: int, scratch: str) -> Training
         # The filter would look at the loss, and wait for it, at every step.
         logging_nan_inf_filter=False,
         remove_unused_columns=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
+        dataloader_pin_memory=num_gpus(use_cpu=trainer.use_cpu) > 0,
     )
 
 
