@@ -29,7 +29,7 @@ from sweep.core.trial import (
 )
 from sweep.train.data import load_split
 from sweep.train.keeper import scores
-from sweep.train.rungs import read_rung
+from sweep.train.rungs import random_states, read_rung, restore_random_states
 from sweep.train.runs import train_pack
 
 
@@ -344,3 +344,18 @@ def test_rung_that_can_not_be_gone_on_from_starts_over(
     rung.write_bytes(whole)
     monkeypatch.setattr("sweep.train.rungs.version", lambda name: "0.0")
     assert read_rung(rung.parent) is None
+
+
+@pytest.mark.parametrize("device", [torch.device("cpu"), torch.device("cuda")], ids=str)
+def test_generators_of_the_device_draw_on_as_before(
+    device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_gpu = torch.Generator()
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: of_gpu.get_state())
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, _: of_gpu.set_state(state))
+    states = random_states(device)
+    drawn = torch.rand(3), torch.rand(3, generator=of_gpu)
+    restore_random_states(states, device)
+    again = torch.rand(3), torch.rand(3, generator=of_gpu)
+    assert torch.equal(drawn[0], again[0])
+    assert torch.equal(drawn[1], again[1]) == (device.type == "cuda")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -36,7 +37,7 @@ class Rung:
         tokens: Trained on, without padding.
         seconds: The run's share of the time so far.
         weights: What the run trains, by parameter name.
-        random_state: torch's generator, for models that draw by themselves.
+        random_states: Of torch's generators, by kind of device, for models that draw by themselves.
     """
 
     step: int
@@ -48,7 +49,7 @@ class Rung:
     weights: dict[str, Tensor]
     optimizer: dict[str, Any]
     schedule: dict[str, Any]
-    random_state: Tensor
+    random_states: dict[str, Tensor]
 
 
 def write_rung(folder: Path, rung: Rung) -> None:
@@ -76,6 +77,21 @@ def read_rung(folder: Path) -> Rung | None:
         logger.warning("%s is of %s; the run starts over.", path, made_by)
         return None
     return rung
+
+
+def random_states(device: torch.device) -> dict[str, Tensor]:
+    """Of the generators that a training on this device draws from."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def restore_random_states(states: Mapping[str, Tensor], device: torch.device) -> None:
+    """Draw on as at the time of `random_states`."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)
 
 
 def _made_by() -> dict[str, str]:

@@ -34,7 +34,7 @@ from sweep.train.devices import num_gpus
 from sweep.train.keeper import Keeper
 from sweep.train.optimizers import PackOptimizer, PackSchedule, RunOptimizer
 from sweep.train.pack import Pack
-from sweep.train.rungs import Rung, write_rung
+from sweep.train.rungs import Rung, random_states, restore_random_states, write_rung
 from sweep.train.splits import ScoredSet, Splits
 
 #: Steps between looks at the training losses, to stop a run that has diverged.
@@ -243,7 +243,7 @@ class PackTrainer(HfTrainer):
             weights={name: p.detach().cpu().clone() for name, p in parameters.items()},
             optimizer=member.optimizer.state_dict(),
             schedule=member.schedule.state_dict(),
-            random_state=torch.get_rng_state(),
+            random_states=random_states(self.args.device),
         )
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
@@ -263,7 +263,7 @@ class PackTrainer(HfTrainer):
     def _load_rng_state(self, checkpoint: str | None) -> None:
         rung = next(iter(self._keepers.values())).rung
         if checkpoint is not None and rung is not None:
-            torch.set_rng_state(rung.random_state)
+            restore_random_states(rung.random_states, self.args.device)
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> None:
         """Not measured over the pack, whose gradients belong to different runs."""
