@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 
@@ -231,6 +233,57 @@ def test_what_falls_behind_is_pruned_counts_as_tried_and_is_not_asked_again(
             search.tell(trial.number, None if stopped else value, pruned=stopped)
     assert cut >= 6
     assert opened().ask() is None
+
+
+def ends(
+    folder: Path, steps: Sequence[int], *, restart_at: int | None = None, **arguments: Any
+) -> list[int | None]:
+    """Which evaluation, from 1, ends each of 30 trials with flat curves; None: it goes through.
+
+    Args:
+        restart_at: An evaluation after whose report the driver dies, of every fourth trial: it
+            comes again, and its run reports again from its first evaluation on.
+    """
+    space = {"lora.lora_dropout": {"low": 0.0, "high": 0.5}}
+
+    def opened() -> OptunaSearch:
+        return search(folder, space, sampler="random", num_trials=30, **arguments)
+
+    chooser, found = opened(), []
+    for place, quality in enumerate(np.random.default_rng(0).random(30).tolist()):
+        trial = chooser.ask()
+        assert trial is not None
+        if restart_at is not None and place % 4 == 3:
+            any(chooser.report(trial.number, step, quality) for step in steps[:restart_at])
+            chooser = opened()
+            assert chooser.ask() == trial
+        cut = (n for n, s in enumerate(steps, 1) if chooser.report(trial.number, s, quality))
+        found.append(next(cut, None))
+        value = quality if found[-1] is None else None
+        chooser.tell(trial.number, value, pruned=value is None)
+    return found
+
+
+@pytest.mark.parametrize("pruner", ["median", "percentile", "asha", "hyperband"])
+def test_pruner_counts_in_evaluations_whatever_their_steps_and_over_restarts(
+    tmp_path: Path, pruner: str
+) -> None:
+    one_by_one = ends(tmp_path / "ones", range(1, 9), pruner=pruner)
+    assert ends(tmp_path / "many", range(125, 1001, 125), pruner=pruner) == one_by_one
+    assert ends(tmp_path / "again", range(1, 9), pruner=pruner, restart_at=3) == one_by_one
+    assert set(one_by_one) > {None}
+
+
+@pytest.mark.parametrize(("grace", "reduction", "rungs"), [(1, 3, {1, 3}), (2, 2, {2, 4, 8})])
+def test_asha_cuts_at_the_rungs_of_grace_and_reduction_alone(
+    tmp_path: Path, grace: int, reduction: int, rungs: set[int]
+) -> None:
+    steps = range(125, 1001, 125)
+    found = ends(tmp_path, steps, pruner="asha", grace=grace, reduction=reduction)
+    assert {end for end in found if end is not None} == rungs
+    # One rung is won at a time: about the best one in `reduction` passes the first.
+    passed = sum(end != grace for end in found)
+    assert abs(passed - 30 / reduction) <= 5
 
 
 @pytest.mark.parametrize("sampler", ["random", "qmc", "tpe", "gp", "cmaes", "nsga2"])

@@ -55,6 +55,7 @@ def search_of(settings: Settings, limit: MemoryLimit | None = None) -> OptunaSea
         sampler_seed=settings.search.sampler_seed,
         pruner=settings.search.pruner,
         reduction=settings.search.reduction,
+        grace=settings.search.grace,
         objectives=settings.objectives,
         first=settings.first_points(),
         cost=lambda params: relative_cost(_first_recipe(settings, params)),

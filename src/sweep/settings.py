@@ -57,7 +57,7 @@ class Search:
     pruner: Literal["none", "median", "percentile", "halving", "asha", "hyperband"] = "none"
     #: Of `halving` and `asha`: the best 1 in so many goes on.
     reduction: int = 3
-    #: Of `halving`: evaluations that every config has before any is cut.
+    #: Of `halving` and `asha`: evaluations that every config has before any is cut.
     grace: int = 1
     #: Share of the runs to be pruned that is trained on all the same, to see what pruning costs.
     audit: float = 0.1

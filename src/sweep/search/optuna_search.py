@@ -23,6 +23,7 @@ from sweep.core.trial import Trial
 from sweep.search.samplers import Pruner, Sampler, make_pruner, make_sampler
 from sweep.search.study_db import (
     ADDED,
+    CUT_AT,
     EXCESS,
     is_left_out,
     left_out,
@@ -53,7 +54,8 @@ class OptunaSearch:
         sampler_seed: Seed of the sampler.
         pruner: Ends trials early on the strength of what `report` was told; `halving` is the
             loop's, which sees all configs at once.
-        reduction: Of `asha`.
+        reduction: Of `asha`: the best 1 in so many goes on.
+        grace: Of `asha`: evaluations before the first cut.
         objectives: What a trial's value is made of; with several, nothing is pruned.
         first: Points that are tried before all others.
         cost: Of a point; the cells of a grid are queued dearest first.
@@ -76,6 +78,7 @@ class OptunaSearch:
         sampler_seed: int = 0,
         pruner: Pruner = "none",
         reduction: int = 3,
+        grace: int = 1,
         objectives: Sequence[Objective] = (PEARSON,),
         first: Sequence[Params] = (),
         cost: Callable[[Params], float] = lambda params: 0.0,
@@ -93,7 +96,7 @@ class OptunaSearch:
             for kind in (sampler, "random")
         )
         self._study.sampler = self._sampler
-        self._study.pruner = make_pruner(pruner, reduction)
+        self._study.pruner = make_pruner(pruner, reduction=reduction, grace=grace)
         self._adopted = deque(self._adopt(trials))
         self._excess = excess
         self.infeasible: list[tuple[Params, float]] = []
@@ -111,6 +114,8 @@ class OptunaSearch:
         self._take_up_added()
         self._asked = self._num_complete()
         self._prunes = len(objectives) == 1
+        #: By trial, the steps of the evaluations that this start was told of, in their order.
+        self._steps: dict[int, list[int]] = {}
         #: Points that are scored or under way.
         self._tried = {
             fingerprint(point_of(t))
@@ -181,12 +186,25 @@ class OptunaSearch:
     def report(self, number: int, step: int, value: float) -> bool:
         if not self._prunes:
             return False
+        evaluation = self._number_of_evaluation(number, step)
+        known = self._study.get_trials(deepcopy=False)[number]
+        if evaluation in known.intermediate_values:
+            # A run that goes on from its rung reports its evaluations again: what was decided
+            # then stands, since a pruner that has noted a rung does not look at it again.
+            return bool(known.user_attrs.get(CUT_AT) == evaluation)
         trial = self._trial(number)
-        known = self._study.get_trials(deepcopy=False)[number].intermediate_values
-        # A run that goes on from its rung reports its evaluations again.
-        if step not in known:
-            trial.report(value, step)
-        return trial.should_prune()
+        trial.report(value, evaluation)
+        is_cut = trial.should_prune()
+        if is_cut:
+            trial.set_user_attr(CUT_AT, evaluation)
+        return is_cut
+
+    def _number_of_evaluation(self, number: int, step: int) -> int:
+        """1, 2, 3, ...: also after a restart a run reports all of its evaluations, in order."""
+        steps = self._steps.setdefault(number, [])
+        if step not in steps:
+            steps.append(step)
+        return steps.index(step) + 1
 
     def tell(
         self, number: int, value: Value | None, reason: str | None = None, *, pruned: bool = False

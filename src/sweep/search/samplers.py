@@ -52,15 +52,21 @@ def _sampler(
     return optuna.samplers.RandomSampler(seed=seed)
 
 
-def make_pruner(kind: Pruner, reduction: int) -> optuna.pruners.BasePruner:
-    """Optuna's own, with a few trials trained to the end before any is cut short."""
+def make_pruner(kind: Pruner, *, reduction: int, grace: int) -> optuna.pruners.BasePruner:
+    """Optuna's own; median and percentile see a few trials to their end before they cut any.
+
+    Its steps are evaluations: 1, 2, 3, and so on. Counted in optimizer steps, the first evaluation
+    would lie beyond several rungs at once, and a run would have to win all of them there.
+    """
     if kind == "median":
         return optuna.pruners.MedianPruner(n_startup_trials=_FIRST_WHOLE)
     if kind == "percentile":
         return optuna.pruners.PercentilePruner(25.0, n_startup_trials=_FIRST_WHOLE)
     if kind == "asha":
         # Asynchronous successive halving, arXiv:1810.05934.
-        return optuna.pruners.SuccessiveHalvingPruner(reduction_factor=reduction)
+        return optuna.pruners.SuccessiveHalvingPruner(
+            min_resource=grace, reduction_factor=reduction
+        )
     if kind == "hyperband":
-        return optuna.pruners.HyperbandPruner()
+        return optuna.pruners.HyperbandPruner(min_resource=1)
     return optuna.pruners.NopPruner()

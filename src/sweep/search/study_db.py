@@ -27,6 +27,8 @@ from sweep.core.trial import Trial
 EXCESS = "excess_memory_mb"
 #: Marks a trial that was added by hand and comes on top of `num_trials`.
 ADDED = "added"
+#: The evaluation at which the pruner wanted to end a trial.
+CUT_AT = "cut_at_evaluation"
 
 
 def suggest(trial: optuna.trial.Trial, space: Space) -> Trial:
