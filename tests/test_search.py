@@ -17,7 +17,7 @@ from sweep.core.objectives import parse_objectives
 from sweep.core.recipe import SEARCHABLE_KEYS
 from sweep.core.space import parse_space
 from sweep.core.trial import Trial
-from sweep.search import OptunaSearch
+from sweep.search import OptunaSearch, optuna_search
 
 GRID = {"lora.r": [4, 8, 16], "lora.target_modules": ["qv", ["query", "key"]]}
 
@@ -467,6 +467,61 @@ def test_cells_that_do_not_fit_are_noted_as_infeasible_and_not_asked(tmp_path: P
     # With more room they are trained after all.
     grown = search(tmp_path, excess=excess_of(16))
     assert [t.params["lora.r"] for t in ask_all(grown)] == ["16", "16"]
+
+
+@pytest.mark.parametrize("num_done", range(5))
+@pytest.mark.parametrize("limit", [0, 4, 10, 16])
+def test_grid_with_less_memory_asks_whatever_fits_and_is_not_done(
+    tmp_path: Path, limit: int, num_done: int
+) -> None:
+    ranks = [4, 8, 16, 32]
+    arguments: dict[str, Any] = {"space": {"lora.r": ranks}, "cost": lambda p: float(p["lora.r"])}
+    first = search(tmp_path, **arguments)
+    done = []
+    for place in range(num_done):
+        trial = first.ask()
+        assert trial is not None
+        done.append(int(trial.params["lora.r"]))
+        first.tell(trial.number, None if place == 1 else 0.5, pruned=place == 1)
+    again = search(tmp_path, excess=excess_of(limit), **arguments)
+    new = [r for r in ranks if r not in done]
+    assert {int(p["lora.r"]) for p, _ in again.infeasible} == {r for r in new if r > limit}
+    assert again.num_trials == len(done) + sum(r <= limit for r in new)
+    asked = ask_all(again)
+    assert sorted(int(t.params["lora.r"]) for t in asked) == [r for r in new if r <= limit]
+    for trial in asked:
+        again.tell(trial.number, 0.5)
+    assert ask_all(search(tmp_path, excess=excess_of(limit), **arguments)) == []
+    # With the old limit again, the rest.
+    rest = ask_all(search(tmp_path, **arguments))
+    assert sorted(int(t.params["lora.r"]) for t in rest) == [r for r in new if r > limit]
+
+
+def test_many_queued_cells_that_no_longer_fit_do_not_end_a_grid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(optuna_search, "_MOST_DRAWS", 4)
+    arguments: dict[str, Any] = {
+        "space": {"lora.r": {"low": 1, "high": 12, "step": 1}},
+        "cost": lambda p: float(p["lora.r"]),
+    }
+    search(tmp_path, **arguments)
+    assert len(ask_all(search(tmp_path, excess=excess_of(2), **arguments))) == 2
+
+
+def test_failed_cell_that_was_added_again_by_hand_is_no_cell_more(tmp_path: Path) -> None:
+    opened = search(tmp_path)
+    first = opened.ask()
+    assert first is not None
+    opened.tell(first.number, None)
+    add_point(tmp_path, first.params)
+    trials = ask_all(opened)
+    assert len(trials) == 6
+    for trial in trials:
+        opened.tell(trial.number, 0.5)
+    again = search(tmp_path)
+    assert ask_all(again) == []
+    assert not again.is_used_up
 
 
 @pytest.mark.parametrize("sampler", ["random", "qmc", "tpe", "gp", "nsga2"])

@@ -34,7 +34,8 @@ from sweep.search.study_db import (
 )
 
 #: States that hold a point: it is scored, under way, or queued.
-_TRIED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+_DONE = (TrialState.COMPLETE, TrialState.PRUNED)
+_TRIED = (*_DONE, TrialState.RUNNING)
 _HELD = (*_TRIED, TrialState.WAITING)
 #: Draws in a row that do not fit: after so many they are random, after so many the search ends.
 _PATIENCE, _MOST_DRAWS = 10, 200
@@ -101,6 +102,7 @@ class OptunaSearch:
         self._excess = excess
         self.infeasible: list[tuple[Params, float]] = []
         grid = sorted(space.grid(), key=cost, reverse=True) if sampler == "grid" else None
+        self._draws = grid is None
         if grid is not None:
             grid = self._fitting(grid)
         self._folder = path.parent
@@ -110,9 +112,15 @@ class OptunaSearch:
             if t.user_attrs.get(ADDED) and not is_left_out(t)
         }
         self._enqueue([*first, *(_failed_points(trials) if grid is None else grid)])
-        self._budget = (num_trials if grid is None else len(grid)) + len(self._added)
+        if grid is None:
+            self._budget = num_trials + len(self._added)
+            self._asked = sum(map(_is_done, trials))
+        else:
+            # What is done need not be one of them: another space may have been searched before.
+            cells = {fingerprint(cell) for cell in grid}
+            self._added &= cells
+            self._budget, self._asked = len(cells), len(cells & _done_points(trials))
         self._take_up_added()
-        self._asked = self._num_complete()
         self._prunes = len(objectives) == 1
         #: By trial, the steps of the evaluations that this start was told of, in their order.
         self._steps: dict[int, list[int]] = {}
@@ -125,6 +133,8 @@ class OptunaSearch:
         }
         #: Draws in a row that did not fit.
         self._misses = 0
+        # Cells of a grid may be queued that do not fit any more: these are no draws.
+        self._most_misses = _MOST_DRAWS + len(self.infeasible)
 
     @property
     def num_trials(self) -> int:
@@ -132,13 +142,14 @@ class OptunaSearch:
 
     @property
     def is_used_up(self) -> bool:
-        """Whether every point of the space has been tried, before the budget was spent."""
-        return self._asked < self._budget and len(self._tried) == self._space.num_points
+        """Whether every point of the space has been drawn, before the budget was spent."""
+        is_short = self._draws and self._asked < self._budget
+        return is_short and len(self._tried) == self._space.num_points
 
     def ask(self) -> Trial | None:
         self._take_up_added()
         while self._asked < self._budget and (self._adopted or not self.is_used_up):
-            if self._misses >= _MOST_DRAWS:
+            if self._misses >= self._most_misses:
                 return None
             trial = self._next()
             self._tried.add(fingerprint(trial.params))
@@ -169,12 +180,16 @@ class OptunaSearch:
             self._budget -= 1
 
     def _fitting(self, cells: Sequence[Params]) -> list[Params]:
-        """The cells that fit; the others are noted in the study, once."""
+        """The cells that fit; the others are noted in the study, once.
+
+        What is done fits: it is not trained again.
+        """
         trials = self._study.get_trials(deepcopy=False)
         noted = {fingerprint(point_of(t)) for t in trials if is_left_out(t)}
+        done = _done_points(trials)
         fitting = []
         for cell in cells:
-            excess = self._excess(cell)
+            excess = 0.0 if fingerprint(cell) in done else self._excess(cell)
             if excess <= 0:
                 fitting.append(cell)
                 continue
@@ -254,15 +269,18 @@ class OptunaSearch:
                 self._added.discard(fingerprint(point))
             note.unlink(missing_ok=True)
 
-    def _num_complete(self) -> int:
-        states = (TrialState.COMPLETE, TrialState.PRUNED)
-        trials = self._study.get_trials(deepcopy=False, states=states)
-        return sum(not is_left_out(trial) for trial in trials)
-
     def _trial(self, number: int) -> optuna.trial.Trial:
         """Optuna's own trial, also of one that an earlier driver asked for."""
         trial_id = self._study.get_trials(deepcopy=False)[number]._trial_id
         return optuna.trial.Trial(self._study, trial_id)
+
+
+def _is_done(trial: FrozenTrial) -> bool:
+    return trial.state in _DONE and not is_left_out(trial)
+
+
+def _done_points(trials: Sequence[FrozenTrial]) -> set[str]:
+    return {fingerprint(point_of(trial)) for trial in trials if _is_done(trial)}
 
 
 def _failed_points(trials: Sequence[FrozenTrial]) -> list[Params]:
