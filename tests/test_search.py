@@ -14,7 +14,8 @@ import pytest
 
 from sweep.core.added import add_point
 from sweep.core.objectives import parse_objectives
-from sweep.core.recipe import SEARCHABLE_KEYS
+from sweep.core.points import point_of
+from sweep.core.recipe import SEARCHABLE_KEYS, Recipe
 from sweep.core.space import parse_space
 from sweep.core.trial import Trial
 from sweep.search import OptunaSearch, optuna_search
@@ -428,6 +429,37 @@ def test_space_that_is_used_up_ends_the_search_over_restarts(tmp_path: Path, sam
     assert len(seen) == 3
     assert again.is_used_up
     assert search(tmp_path, space, sampler=sampler, num_trials=60).ask() is None
+
+
+#: Ranges whose numbers binary floats do not have.
+STEPPED = [(0.0, 0.4, 0.1), (0.1, 0.35, 0.05), (-0.3, 0.3, 0.1), (0.05, 0.5, 0.15)]
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc", "tpe"])
+@pytest.mark.parametrize(("low", "high", "step"), STEPPED)
+def test_numbers_in_steps_are_those_of_the_grid_drawn_queued_and_read(
+    tmp_path: Path, sampler: str, low: float, high: float, step: float
+) -> None:
+    space = {"trainer.weight_decay": {"low": low, "high": high, "step": step}}
+    parsed = parse_space(space, valid_keys=SEARCHABLE_KEYS)
+    grid = [cell["trainer.weight_decay"] for cell in parsed.grid()]
+    written = point_of(parsed, Recipe().value_of, {"trainer.weight_decay": grid[0] + 3 * step})
+    drawn: dict[str, Any] = {"space": space, "sampler": sampler, "num_trials": 60}
+    opened = search(tmp_path, **drawn, first=[written])
+    asked = []
+    for place in range(60):
+        if place == 3:
+            opened = search(tmp_path, **drawn)
+        if (trial := opened.ask()) is None:
+            break
+        asked.append(trial.params["trainer.weight_decay"])
+        assert parsed.values(trial.params) == {"trainer.weight_decay": asked[-1]}
+        opened.tell(trial.number, 0.5)
+    assert asked[0] == grid[3]
+    assert sorted(set(asked)) == grid
+    assert opened.is_used_up
+    # Read from the study, they are the same again: nothing of it is left to try.
+    assert ask_all(search(tmp_path, space)) == []
 
 
 def test_failed_point_of_a_used_up_space_is_tried_again_on_the_next_start(tmp_path: Path) -> None:

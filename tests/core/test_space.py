@@ -56,6 +56,36 @@ def test_range_with_step_has_a_grid_with_both_ends() -> None:
     assert [c["lora.lora_dropout"] for c in space.grid()] == [0.0, 0.1, 0.2, 0.3]
 
 
+@given(
+    st.integers(-50, 50), st.integers(1, 40), st.integers(0, 60), st.sampled_from([1, 1e-2, 1e-5])
+)
+def test_rounding_errors_are_no_other_places_of_a_range_with_step(
+    low: int, step: int, count: int, unit: float
+) -> None:
+    """A unit of 0.01 is written with two digits, as a user does."""
+
+    def number(units: int) -> float:
+        return float(f"{units * unit:.5f}")
+
+    low_number, step_number = number(low), number(step)
+    content = {"low": low_number, "high": number(low + count * step), "step": step_number}
+    space = parse({"trainer.weight_decay": content})
+    grid = [cell["trainer.weight_decay"] for cell in space.grid()]
+    assert grid == [number(low + i * step) for i in range(count + 1)]
+    for i, place in enumerate(grid):
+        drawn = {"trainer.weight_decay": low_number + i * step_number}
+        assert space.holds({"trainer.weight_decay": place})
+        assert space.values(drawn) == {"trainer.weight_decay": place}
+        if space.holds(drawn):
+            assert point_of(space, Recipe().value_of, drawn) == {"trainer.weight_decay": place}
+
+
+def test_range_whose_ends_have_many_digits_holds_its_grid() -> None:
+    space = parse({"trainer.weight_decay": {"low": 1 / 3, "high": 5 / 3, "step": 1 / 3}})
+    assert len(space.grid()) == 5
+    assert all(space.holds(cell) for cell in space.grid())
+
+
 def test_whole_range_gives_whole_numbers() -> None:
     space = parse({"lora.r": {"low": 4, "high": 12, "step": 4}})
     values = [space.values(cell)["lora.r"] for cell in space.grid()]

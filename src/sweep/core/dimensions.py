@@ -105,8 +105,15 @@ class Range:
                 way_out="list the values, add `step`, or take `search=tpe` or `search=random`",
             )
         count = _num_steps(self.high - self.low, self.step) + 1
-        numbers = (self.low + i * self.step for i in range(count))
-        return tuple(round(n) if self.integer else round(n, 12) for n in numbers)
+        return tuple(self.place(self.low + i * self.step) for i in range(count))
+
+    def place(self, number: float) -> int | float:
+        """The place that a number of the range means, as its grid has it."""
+        if self.integer:
+            return round(number)
+        if self.step is None:
+            return float(number)
+        return snapped(number, low=self.low, high=self.high, step=self.step)
 
     def holds(self, place: Place) -> bool:
         if isinstance(place, (str, bool)) or not self.low <= place <= self.high:
@@ -117,7 +124,7 @@ class Range:
         return abs(steps - round(steps)) < 1e-8
 
     def values(self, number: Place) -> dict[str, Any]:
-        return {self.name: int(number) if self.integer else float(number)}
+        return {self.name: self.place(float(number))}
 
 
 Dimension = Choices | Range
@@ -126,6 +133,15 @@ Dimension = Choices | Range
 def is_active(dimension: Dimension, params: Mapping[str, Place]) -> bool:
     """Whether a dimension counts at a point; those it depends on are in `params` already."""
     return all(params.get(condition.name) in condition.labels for condition in dimension.when)
+
+
+def snapped(number: float, *, low: float, high: float, step: float) -> float:
+    """The number of the grid from `low` in steps that is meant.
+
+    3 * 0.1 is 0.30000000000000004, where the user says 0.3: two numbers would be two configs.
+    """
+    nearest = round(low + round((number - low) / step) * step, 12)
+    return float(min(max(nearest, low), high))
 
 
 def label_of(value: object) -> str:

@@ -90,7 +90,7 @@ def _numbers(dimension: Range, value: Any) -> list[Place]:
     number = _number(value)
     if number is None or not dimension.holds(number):
         return []
-    return [round(number) if dimension.integer else number]
+    return [dimension.place(number)]
 
 
 def _labels(dimension: Choices, wanted: Mapping[str, Any]) -> list[Place]:

@@ -17,7 +17,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from sweep.core.dimensions import Choices, Dimension, Params, Place, is_active
+from sweep.core.dimensions import Choices, Dimension, Params, Place, is_active, snapped
 from sweep.core.errors import StudyError
 from sweep.core.objectives import PEARSON, Objective
 from sweep.core.space import Space
@@ -43,7 +43,10 @@ def suggest(trial: optuna.trial.Trial, space: Space) -> Trial:
 def point_of(trial: FrozenTrial) -> Params:
     """The trial's parameters; those of a queued trial are still to be suggested."""
     queued: dict[str, Any] = trial.system_attrs.get("fixed_params", {})
-    return dict(trial.params or queued)
+    drawn = {
+        name: _on_grid(value, trial.distributions[name]) for name, value in trial.params.items()
+    }
+    return drawn or dict(queued)
 
 
 def _suggest(trial: optuna.trial.Trial, dimension: Dimension) -> Place:
@@ -52,7 +55,15 @@ def _suggest(trial: optuna.trial.Trial, dimension: Dimension) -> Place:
         return cast(str, trial.suggest_categorical(dimension.name, d.choices))
     if isinstance(d, IntDistribution):
         return trial.suggest_int(dimension.name, d.low, d.high, step=d.step, log=d.log)
-    return trial.suggest_float(dimension.name, d.low, d.high, step=d.step, log=d.log)
+    number = trial.suggest_float(dimension.name, d.low, d.high, step=d.step, log=d.log)
+    return _on_grid(number, d)
+
+
+def _on_grid(place: Place, d: BaseDistribution) -> Place:
+    """The place as a grid has it: Optuna keeps the rounding error of its own arithmetic."""
+    if isinstance(d, FloatDistribution) and d.step is not None:
+        return snapped(float(place), low=d.low, high=d.high, step=d.step)
+    return place
 
 
 def distribution(
