@@ -24,10 +24,10 @@ GRID = {"lora.r": [4, 8, 16], "lora.target_modules": ["qv", ["query", "key"]]}
 
 
 def search(folder: Path, space: dict[str, Any] = GRID, **changes: Any) -> OptunaSearch:
-    arguments: dict[str, Any] = {"sampler": "grid", "num_trials": 5, **changes}
+    arguments: dict[str, Any] = {"name": "s", "sampler": "grid", "num_trials": 5, **changes}
     folder.mkdir(exist_ok=True)
     parsed = parse_space(space, valid_keys=SEARCHABLE_KEYS)
-    return OptunaSearch(folder / "study.db", name="s", space=parsed, **arguments)
+    return OptunaSearch(folder / "study.db", space=parsed, **arguments)
 
 
 def ask_all(opened: OptunaSearch) -> list[Trial]:
@@ -171,6 +171,18 @@ def test_grown_space_asks_only_the_new_cells_and_keeps_numbers(tmp_path: Path) -
         grown.tell(trial.number, 0.6)
     assert states(tmp_path) == ["COMPLETE"] * 8
     assert ask_all(search(tmp_path, {**GRID, "lora.r": [4, 8, 16, 32]})) == []
+
+
+@pytest.mark.parametrize("name", ["s", "mine~b", "a~2", "a~", "~", "a~2~x"])
+def test_study_of_any_name_goes_on_and_grows_twice(tmp_path: Path, name: str) -> None:
+    for generation, ranks in enumerate(([4], [4, 8], [4, 8, 16]), 1):
+        opened = search(tmp_path, {"lora.r": ranks}, name=name)
+        (trial,) = ask_all(opened)
+        assert trial.params == {"lora.r": str(ranks[-1])}
+        opened.tell(trial.number, 0.5)
+        assert ask_all(search(tmp_path, {"lora.r": ranks}, name=name)) == []
+        names = optuna.get_all_study_names(f"sqlite:///{tmp_path / 'study.db'}")
+        assert names == [name, f"{name}~2", f"{name}~3"][:generation]
 
 
 def test_more_seeds_ask_every_cell_again(tmp_path: Path) -> None:

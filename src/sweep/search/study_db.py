@@ -127,16 +127,15 @@ def open_study(
     # Optuna has connected already: that connection would stay in the pool as it is.
     storage.engine.dispose()
     layout = _layout(space, seeds, objectives)
-    known = [
-        s for s in optuna.get_all_study_summaries(storage) if s.study_name.partition("~")[0] == name
-    ]
+    summaries = optuna.get_all_study_summaries(storage)
+    known = {g: s for s in summaries if (g := _generation(s.study_name, name)) is not None}
     # The layout is written last, so one without was not copied in full and does not count.
-    whole = [s for s in known if "layout" in s.user_attrs]
-    newest = max(whole, key=lambda s: _generation(s.study_name), default=None)
+    whole = [g for g, s in known.items() if "layout" in s.user_attrs]
+    newest = known[max(whole)] if whole else None
     if newest is not None and newest.user_attrs["layout"] == layout:
         return optuna.load_study(study_name=newest.study_name, storage=storage)
 
-    generation = 1 + max((_generation(s.study_name) for s in known), default=0)
+    generation = 1 + max(known, default=0)
     study = optuna.create_study(
         study_name=name if generation == 1 else f"{name}~{generation}",
         storage=storage,
@@ -172,8 +171,12 @@ def database_trouble_told(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _generation(study_name: str) -> int:
-    return int(study_name.partition("~")[2] or 1)
+def _generation(study_name: str, name: str) -> int | None:
+    """Which study of that name it is, from 1; None of another name. `name` may have a `~`, too."""
+    if study_name == name:
+        return 1
+    first, _, number = study_name.rpartition("~")
+    return int(number) if first == name and number.isdecimal() else None
 
 
 def _layout(space: Space, seeds: Sequence[int], objectives: Sequence[Objective]) -> dict[str, Any]:
