@@ -287,6 +287,33 @@ def test_pruner_counts_in_evaluations_whatever_their_steps_and_over_restarts(
     assert set(one_by_one) > {None}
 
 
+@pytest.mark.parametrize("pruner", ["median", "percentile", "asha"])
+@pytest.mark.parametrize("leader", [0.1, 0.5, 0.9])
+def test_pruner_of_a_grown_space_knows_what_was_trained_before(
+    tmp_path: Path, pruner: str, leader: float
+) -> None:
+    small, large = ({"lora.r": {"low": 1, "high": high}} for high in (64, 65))
+
+    def decisions(folder: Path, space: dict[str, Any]) -> list[int | None]:
+        drawn: dict[str, Any] = {"sampler": "random", "num_trials": 13, "pruner": pruner}
+        opened, found = search(folder, space, **drawn), []
+        for value in [0.5, 0.6, 0.55, 0.4, 0.65, 0.3, leader, 0.58, 0.62, 0.52, 0.7, 0.45, 0.35]:
+            if len(found) == 6:
+                opened = search(folder, large, **drawn)
+            trial = opened.ask()
+            assert trial is not None
+            reports = (n for n in (1, 2, 3) if opened.report(trial.number, 10 * n, value * n))
+            found.append(next(reports, None))
+            # Of those of the small space, none may be asked for again.
+            whole = found[-1] is None or len(found) <= 6
+            opened.tell(trial.number, value if whole else None, pruned=not whole)
+        return found
+
+    grown, always_large = decisions(tmp_path / "a", small), decisions(tmp_path / "b", large)
+    assert grown == always_large
+    assert any(grown[6:])
+
+
 @pytest.mark.parametrize(("grace", "reduction", "rungs"), [(1, 3, {1, 3}), (2, 2, {2, 4, 8})])
 def test_asha_cuts_at_the_rungs_of_grace_and_reduction_alone(
     tmp_path: Path, grace: int, reduction: int, rungs: set[int]

@@ -87,7 +87,9 @@ class OptunaSearch:
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space = space
-        self._study = open_study(path, name, space, seeds, objectives)
+        # Hyperband chooses a trial's bracket, and so where its rungs are, by the study's name.
+        lasting = pruner != "hyperband"
+        self._study = open_study(path, name, space, seeds, objectives, rungs_last=lasting)
         trials = self._study.get_trials(deepcopy=False)
         # A fixed seed would replay its draws after a restart: the number of trials moves it on.
         # A quasi-random sequence keeps its own place in the study, under one seed.

@@ -114,11 +114,16 @@ def open_study(
     space: Space,
     seeds: Sequence[int],
     objectives: Sequence[Objective] = (PEARSON,),
+    *,
+    rungs_last: bool = True,
 ) -> optuna.Study:
     """The newest study of that name, or its successor when space or seeds have changed.
 
     Optuna refuses a categorical parameter whose choices change, so a grown space gets a study
     of its own (`name`, `name~2`, ...) with a copy of the old trials. The old one stays.
+
+    Args:
+        rungs_last: Whether a rung that the pruner has noted means the same in a successor.
     """
     storage = optuna.storages.RDBStorage(
         f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}}
@@ -146,7 +151,7 @@ def open_study(
         same_values = all(old_layout.get(k) == layout.get(k) for k in ("seeds", "objectives"))
         old = optuna.load_study(study_name=newest.study_name, storage=storage)
         for trial in old.get_trials(deepcopy=False):
-            study.add_trial(_moved(trial, space, keep_value=same_values))
+            study.add_trial(_moved(trial, space, keep_value=same_values, keep_rungs=rungs_last))
     study.set_user_attr("layout", layout)
     return study
 
@@ -195,8 +200,8 @@ def _layout(space: Space, seeds: Sequence[int], objectives: Sequence[Objective])
     return layout
 
 
-def _moved(trial: FrozenTrial, space: Space, *, keep_value: bool) -> FrozenTrial:
-    """The trial in another space, under the same number.
+def _moved(trial: FrozenTrial, space: Space, *, keep_value: bool, keep_rungs: bool) -> FrozenTrial:
+    """The trial in another space, under the same number, with what the pruner knows of it.
 
     Without its value it counts as failed: the search asks for its point again, and the loop
     finds the finished runs in their records instead of training them.
@@ -215,6 +220,8 @@ def _moved(trial: FrozenTrial, space: Space, *, keep_value: bool) -> FrozenTrial
             distributions=distributions,
             values=trial.values,
             user_attrs=trial.user_attrs,
+            intermediate_values=trial.intermediate_values,
+            system_attrs=_rungs(trial) if keep_rungs else {},
         )
     return optuna.trial.create_trial(
         state=TrialState.FAIL,
@@ -222,3 +229,8 @@ def _moved(trial: FrozenTrial, space: Space, *, keep_value: bool) -> FrozenTrial
         distributions=distributions,
         user_attrs={ADDED: True} if trial.user_attrs.get(ADDED) else {},
     )
+
+
+def _rungs(trial: FrozenTrial) -> dict[str, Any]:
+    """What Optuna's halving pruners have noted of a trial."""
+    return {k: v for k, v in trial.system_attrs.items() if k.startswith("completed_rung_")}
