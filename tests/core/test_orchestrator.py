@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -308,6 +309,24 @@ def test_pruner_looks_at_the_first_seed() -> None:
     executor = InstantExecutor(lambda run: run.recipe.lora.r + run.recipe.seed, slots=1)
     sweep_of(search, executor, Memory(), [0, 1]).run()
     assert search.reported == [(0, 1, 4.0)]
+
+
+def test_search_is_told_the_curves_of_runs_that_were_done_before() -> None:
+    points: list[Params] = [{"r": 4}, {"r": 8}]
+    executor, records = (
+        InstantExecutor(lambda run: float(run.recipe.lora.r), evaluations=3),
+        Memory(),
+    )
+    first = ListedSearch(points)
+    sweep_of(first, executor, records, [0, 1]).run()
+    name = expand({"r": 8}, 0).run_id
+    records.outcomes[name] = replace(records.outcomes[name], audited_step=2)
+    again = ListedSearch(points)
+    again.prune_below = 100.0
+    sweep_of(again, executor, records, [0, 1]).run()
+    assert again.reported == [(0, 1, 4.0), (0, 2, 4.0), (0, 3, 4.0), (1, 1, 8.0), (1, 2, 8.0)]
+    # What is done is done, whatever the pruner would say now.
+    assert again.told == first.told
 
 
 def test_folded_trial_never_stops_the_run_of_another() -> None:

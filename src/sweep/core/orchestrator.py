@@ -122,10 +122,8 @@ class Sweep:
         """What a run of an earlier start says of its config."""
         self._trial_of.setdefault(run.id, run.trial)
         self._audit.any_chosen |= outcome.audited_step is not None
-        for evaluation in outcome.evaluations:
-            # Beyond its cut, an audited run is out of the competition.
-            if outcome.audited_step is None or evaluation.step <= outcome.audited_step:
-                self._note(run, evaluation)
+        for evaluation in _in_competition(outcome):
+            self._note(run, evaluation)
         self._score(run, outcome)
 
     def _reuse(self, run: Run, outcome: Outcome) -> None:
@@ -212,7 +210,11 @@ class Sweep:
         run = Run(trial.number, trial.params, self._expand(trial.params, seed))
         self._spared.discard(run.id)
         opened.outcomes[run.id] = self._records.done(run.id)
-        if opened.outcomes[run.id] is not None:
+        if (outcome := opened.outcomes[run.id]) is not None:
+            if seed == self._rules.seeds[0]:
+                # It is done whatever the pruner says, which learns from it for the others.
+                for evaluation in _in_competition(outcome):
+                    self._search.report(trial.number, evaluation.step, evaluation.pearson)
             return
         self._trials_of.setdefault(run.id, []).append(opened)
         # A run may be under way for another trial of the same config: both wait for it.
@@ -364,3 +366,9 @@ class Sweep:
                 logger.warning("A watcher failed (%s); the sweep goes on.", error)
             except Exception:
                 logger.exception("A watcher failed; the sweep goes on.")
+
+
+def _in_competition(outcome: Outcome) -> list[Evaluation]:
+    """Beyond its cut, an audited run is out of the competition."""
+    cut_at = outcome.audited_step
+    return [e for e in outcome.evaluations if cut_at is None or e.step <= cut_at]
