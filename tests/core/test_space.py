@@ -30,6 +30,18 @@ def test_labelled_choice_sets_both_keys_of_a_pair() -> None:
     assert space.values({"rank": "r16_a32"}) == {"lora.r": 16, "lora.lora_alpha": 32}
 
 
+@pytest.mark.parametrize(
+    "labels", [("low", "mid", "high"), ("low", "high"), ("low",), ("high", "step"), ("when", "low")]
+)
+def test_labels_may_be_named_as_the_parts_of_a_range(labels: tuple[str, ...]) -> None:
+    content = {label: {"lora.r": 4 * n} for n, label in enumerate(labels, 1) if label != "when"}
+    if "when" in labels:
+        content["when"] = {"lora.bias": "all"}  # type: ignore[dict-item]
+    space = parse({"lora.bias": ["all", "none"], "size": content})
+    found = {cell["size"]: space.values(cell)["lora.r"] for cell in space.grid() if "size" in cell}
+    assert found == {label: v["lora.r"] for label, v in content.items() if label != "when"}
+
+
 def test_grid_visits_every_combination_once() -> None:
     space = parse({"rank": PAIRS, "lora.lora_dropout": [0.0, 0.1], "lora.target_modules": ["qv"]})
     cells = space.grid()
@@ -134,10 +146,16 @@ def test_whole_range_gives_whole_numbers() -> None:
             "must be able to hold",
         ),
         ({"lora.r": []}, "must be a list"),
+        ({"lora.r": {"low": 8}}, "needs both of its ends.*add `high`"),
+        ({"lora.r": {"high": 8, "step": 2}}, "needs both of its ends.*add `low`"),
+        ({"lora.r": {"low": "few", "high": 8}}, "low <= high"),
+        ({"lora.r": {"low": True, "high": 8}}, "low <= high"),
+        ({"lora.r": {"low": {"lora.r": 8}, "high": 16}}, "must be a list"),
+        ({"lora.r": {"low": {}, "high": {"lora.r": 8}}}, "must be a list"),
     ],
 )
 def test_wrong_space_is_refused_with_a_way_out(content: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigError, match=said.replace("[", r"\[")):
+    with pytest.raises(ConfigError, match="(?s)" + said.replace("[", r"\[")):
         parse(content)
 
 

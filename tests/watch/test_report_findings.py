@@ -20,6 +20,7 @@ from sweep.watch.report.factors import factor_of
 from sweep.watch.report.figures.cost import pareto_front
 from sweep.watch.report.figures.settings import score_grid
 from sweep.watch.report.palette import DARK, LIGHT, painted
+from sweep.watch.report.study import Study
 
 
 @pytest.fixture
@@ -144,6 +145,16 @@ def test_parallel_coordinates_take_every_config_through_every_setting(full: Page
     heights = [y for trace in figure["data"] for y in trace["y"] if y is not None]
     low, high = figure["layout"]["yaxis"]["range"]
     assert low < min(heights) <= max(heights) < high
+
+
+def test_labels_named_low_and_high_are_one_dimension_with_all_of_their_keys(folder: Path) -> None:
+    read = Study.read(folder)
+    ranks = dict(
+        zip(("low", "high"), read.settings["search"]["space"]["rank"].values(), strict=True)
+    )
+    space = {**read.settings["search"]["space"], "rank": ranks}
+    named = replace(read, settings={**read.settings, "search": {"space": space}})
+    assert [f.name for f in named.factors] == [f.name for f in read.factors]
 
 
 def test_heat_map_needs_rank_and_alpha_that_vary_apart(tmp_path: Path) -> None:

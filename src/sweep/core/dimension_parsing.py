@@ -10,6 +10,7 @@ from sweep.core.dimensions import Choices, Condition, Dimension, Range, label_of
 from sweep.core.errors import ConfigError
 
 _WHEN = "when"
+_ENDS = ("low", "high")
 
 
 def is_constant(entry: object) -> bool:
@@ -25,7 +26,8 @@ def parse_dimension(name: str, entry: object, valid: set[str]) -> Dimension:
     """
     when = _parse_when(name, entry.get(_WHEN, {})) if isinstance(entry, Mapping) else ()
     content = _without_when(entry)
-    if isinstance(content, Mapping) and {"low", "high"} <= set(content):
+    if _is_range(content):
+        assert isinstance(content, Mapping)
         check_key(name, name, valid)
         return _parse_range(name, content, when)
     if isinstance(content, Mapping) and set(content) == {"values"}:
@@ -88,6 +90,14 @@ def _labels(content: object) -> tuple[str, ...]:
     return tuple(map(label_of, content if isinstance(content, (list, tuple)) else [content]))
 
 
+def _is_range(content: object) -> bool:
+    """Whether it has an end of a range; labels may be named `low` and `high`, too."""
+    if not isinstance(content, Mapping):
+        return False
+    ends = [content[end] for end in _ENDS if end in content]
+    return bool(ends) and not any(isinstance(end, Mapping) for end in ends)
+
+
 def _is_labelled(content: object) -> bool:
     if not isinstance(content, Mapping) or not content:
         return False
@@ -117,7 +127,13 @@ def _parse_labelled(
 
 
 def _parse_range(name: str, entry: Mapping[str, Any], when: tuple[Condition, ...]) -> Range:
-    unknown = set(entry) - {"low", "high", "log", "step"}
+    if missing := [end for end in _ENDS if end not in entry]:
+        raise ConfigError(
+            f"A range `search.space.{name}` needs both of its ends, `low` and `high`.",
+            value=dict(entry),
+            way_out=f"add `{missing[0]}`, or list the values",
+        )
+    unknown = set(entry) - {*_ENDS, "log", "step"}
     low, high, step, log = entry["low"], entry["high"], entry.get("step"), bool(entry.get("log"))
     if unknown or not _is_number(low) or not _is_number(high) or low > high:
         raise ConfigError(

@@ -91,7 +91,8 @@ class Study:
         """Searched dimensions with several scored values, the most separating first."""
         space = self.settings["search"].get("space", {})
         mappings = {name: entry for name, entry in space.items() if isinstance(entry, Mapping)}
-        drawn = {name for name, entry in mappings.items() if "low" in entry}
+        # A label may be named `low`, too.
+        drawn = {name for name, e in mappings.items() if isinstance(e.get("low"), (int, float))}
         labelled = {
             name: next(keys for label, keys in entry.items() if label != "when")
             for name, entry in mappings.items()
