@@ -69,7 +69,8 @@ class ListedSearch:
 class InstantExecutor:
     """Finishes packs in reverse order of submission, with the outcome that `score` gives.
 
-    A run is evaluated `evaluations` times, with the same score, or until it is to pause.
+    A run is evaluated `evaluations` times, with the same score, or until it is to pause; its
+    evaluations are `step_size` steps apart.
     """
 
     num_free = 1
@@ -80,8 +81,10 @@ class InstantExecutor:
         slots: int = 2,
         pack_size: int = 1,
         evaluations: int = 1,
+        step_size: Callable[[Run], int] = lambda run: 1,
     ) -> None:
         self._score = score
+        self._step_size = step_size
         self._evaluations = evaluations
         self._slots = slots
         self.pack_size = pack_size
@@ -114,8 +117,8 @@ class InstantExecutor:
             handle(Started(run.id, "here"))
             last = 1 if self.paused else min(self._evaluations, run.until or self._evaluations)
             rungs = tuple(
-                Evaluation(step, 0.5, value, value, 0.1)
-                for step in range(1, last + 1)
+                Evaluation(number * self._step_size(run), 0.5, value, value, 0.1)
+                for number in range(1, last + 1)
                 if value is not None
             )
             for rung in rungs:
@@ -484,6 +487,33 @@ def test_audited_runs_of_a_pool_are_trained_on_and_take_nobody_s_place() -> None
         if o.state is RunState.COMPLETE and o.audited_step is None
     ]
     assert sorted(in_race) == [25, 26, 27]
+
+
+def test_run_that_a_pool_cuts_is_noted_at_its_own_step_also_over_a_stop() -> None:
+    """Configs of other batches or epochs come to the same evaluation at other steps."""
+    points: list[Params] = [{"r": r} for r in range(1, 28)]
+
+    def size(run: Run) -> int:
+        return 100 if run.recipe.lora.r % 2 else 10
+
+    def trained(records: Memory) -> Memory:
+        executor = InstantExecutor(noisy, slots=2, pack_size=4, evaluations=9, step_size=size)
+        sweep_of(ListedSearch(points), executor, records, [0], reduction=3, audit=0.2).run()
+        return records
+
+    whole = trained(Memory())
+    for name, outcome in whole.outcomes.items():
+        own = {size(whole.runs[name]) * level for level in (1, 3)}
+        if outcome.state is RunState.PRUNED:
+            assert outcome.reason is not None
+            assert int(outcome.reason.rpartition(" ")[2]) == outcome.evaluations[-1].step
+        assert outcome.audited_step is None or outcome.audited_step in own
+    assert len({o.audited_step for o in whole.outcomes.values() if o.audited_step}) > 1
+    for finished in range(1, 27, 5):
+        broken = Memory()
+        broken.runs = dict(whole.runs)
+        broken.outcomes = dict(list(whole.outcomes.items())[:finished])
+        assert trained(broken).outcomes == whole.outcomes
 
 
 def test_leaders_are_confirmed_on_fresh_seeds_with_the_baseline() -> None:

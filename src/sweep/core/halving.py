@@ -32,14 +32,13 @@ class Promotion:
     """What becomes of the paused runs.
 
     Args:
-        step: Where they wait.
         going_on: Runs to submit again, with the evaluation that they go to next.
-        left: Runs that are not worth more, and what they leave.
+        left: Runs that are not worth more, what they leave, and the step where they wait: runs of
+            other batches or epochs come to the same evaluation at other steps.
     """
 
-    step: int
     going_on: list[Run]
-    left: list[tuple[Run, Outcome]]
+    left: list[tuple[Run, Outcome, int]]
 
 
 class Pool:
@@ -90,12 +89,11 @@ class Pool:
             for name, (run, _) in here.items()
             if name in keep
         ]
-        step = max(outcome.evaluations[level - 1].step for _, outcome in here.values())
-        reason = f"not among the best {len(keep)} at step {step}"
-        left = [
-            (run, replace(outcome, reason=reason))
-            for name, (run, outcome) in here.items()
-            if name not in keep
-        ]
+        left = []
+        for name, (run, outcome) in here.items():
+            if name not in keep:
+                step = outcome.evaluations[level - 1].step
+                reason = f"not among the best {len(keep)} at step {step}"
+                left.append((run, replace(outcome, reason=reason), step))
         self._paused = {name: pair for name, pair in self._paused.items() if name not in here}
-        return Promotion(step, going_on, left)
+        return Promotion(going_on, left)

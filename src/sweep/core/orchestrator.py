@@ -299,9 +299,9 @@ class Sweep:
             return False
         for run in promotion.going_on:
             self._add(run)
-        for run, outcome in promotion.left:
+        for run, outcome, step in promotion.left:
             opened = self._open[run.trial]
-            self._cut(opened, promotion.step)
+            self._cut(opened, step)
             if opened.audited:
                 self._add(replace(run, until=None))
             else:
