@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from sweep.core.commands import command
-from sweep.core.pruning import Ended, pruning_audit
+from sweep.core.pruning import Ended, pruning_audit, whole_steps
 from sweep.core.recipe import fingerprint
 from sweep.core.space import Params
 from sweep.core.trial import RunState
@@ -101,6 +101,11 @@ def pruning_lines(records: Sequence[Record], board: pd.DataFrame) -> list[str]:
             outcome.steps or 0,
             outcome.state is RunState.PRUNED,
             outcome.audited_step is not None,
+            whole_steps(
+                max_steps=record.run.recipe.trainer.max_steps,
+                epochs=record.run.recipe.trainer.num_train_epochs,
+                rungs=[(e.step, e.epoch) for e in outcome.evaluations],
+            ),
         )
         for record in records
         if (outcome := record.outcome) is not None
@@ -108,8 +113,8 @@ def pruning_lines(records: Sequence[Record], board: pd.DataFrame) -> list[str]:
     found = pruning_audit(ended, set(board.loc[board["tied_with_best"].fillna(False), "config_id"]))
     if found is None:
         return []
-    cut = f"{found.pruned} of {found.runs} runs"
-    lines = [f"pruned   {cut}: {found.saved:.0%} of the steps were saved"]
+    saved = "" if found.saved is None else f": {found.saved:.0%} of the steps were saved"
+    lines = [f"pruned   {found.pruned} of {found.runs} runs{saved}"]
     if found.audited:
         lines.append(
             f"audit    {found.audited} runs that were to be pruned were trained on; "

@@ -12,9 +12,11 @@ import plotly.graph_objects as go
 import pytest
 
 from studies import GRID, Page, put, study, study_board, with_findings
-from sweep.core.pruning import Ended, pruning_audit
+from sweep.core.pruning import Ended, pruning_audit, whole_steps
 from sweep.core.recipe import Recipe
 from sweep.core.trial import Evaluation, Finished, Outcome, Run, RunState
+from sweep.results import Results
+from sweep.summary import pruning_lines
 from sweep.watch.report import build_report, study_figures
 from sweep.watch.report.factors import factor_of
 from sweep.watch.report.figures.cost import pareto_front
@@ -182,10 +184,10 @@ def test_nothing_on_the_front_is_beaten_at_its_cost() -> None:
     assert list(pareto_front(configs, "cost")["label"]) == ["a", "c", "d"]
 
 
-def asha(folder: Path) -> None:
-    """A study with 8 complete runs, one of them audited, and two pruned ones."""
+def asha(folder: Path) -> Results:
+    """A study with 8 complete runs, one of them audited, and two pruned half-way."""
     results = study(folder)
-    rungs = (Evaluation(100, 1.0, 0.1, 0.1, 0.5),)
+    rungs = (Evaluation(100, 1.5, 0.1, 0.1, 0.5),)
     for trial, r in ((8, 32), (9, 64)):
         recipe = Recipe().with_values({**GRID[0], "lora.r": r})
         run = Run(trial, {"cell": trial}, recipe)
@@ -197,6 +199,7 @@ def asha(folder: Path) -> None:
     audited = replace(first.outcome, audited_step=100)
     results.handle(Finished(first.run.id, audited))
     results.write_tables()
+    return results
 
 
 def test_pruned_runs_are_marked_where_they_ended(tmp_path: Path) -> None:
@@ -226,8 +229,8 @@ def test_audit_counts_configs_of_the_audited_among_the_best() -> None:
         Ended("a", 100, pruned=False, audited=False),
         Ended("b", 100, pruned=False, audited=True),
         Ended("c", 100, pruned=False, audited=True),
-        Ended("d", 25, pruned=True, audited=False),
-        Ended("e", 50, pruned=True, audited=False),
+        Ended("d", 25, pruned=True, audited=False, whole=100),
+        Ended("e", 50, pruned=True, audited=False, whole=100),
     ]
     audit = pruning_audit(ended, {"a", "b"})
     assert audit is not None
@@ -235,3 +238,42 @@ def test_audit_counts_configs_of_the_audited_among_the_best() -> None:
     assert audit.saved == pytest.approx(125 / 500)
     assert audit.pruned_at == {25: 1, 50: 1}
     assert pruning_audit(ended[:3], {"a"}) is None
+
+
+def test_saved_share_measures_each_run_by_its_own_length() -> None:
+    """Where epochs or batch sizes are searched, the longest run is no measure for the others."""
+    long = Ended("a", 400, pruned=False, audited=False, whole=400)
+    short = Ended("b", 50, pruned=True, audited=False, whole=100)
+    audit = pruning_audit([long, short], {"a"})
+    assert audit is not None
+    assert audit.saved == pytest.approx(50 / 500)
+    unknown = pruning_audit([long, short, replace(short, whole=None)], {"a"})
+    assert unknown is not None
+    assert (unknown.pruned, unknown.saved) == (2, None)
+
+
+@pytest.mark.parametrize(
+    ("max_steps", "epochs", "rungs", "whole"),
+    [
+        (200, 3.0, [], 200),
+        (200, 3.0, [(50, 0.25)], 200),
+        (-1, 3.0, [(125, 1.0)], 375),
+        (-1, 3.0, [(125, 1.0), (250, 2.0)], 375),
+        (-1, 0.8, [(20, 0.16)], 100),
+        (-1, 3.0, [], None),
+        (-1, 3.0, [(20, 0.0)], None),
+    ],
+)
+def test_length_of_a_run_is_told_by_its_recipe_and_its_evaluations(
+    max_steps: int, epochs: float, rungs: list[tuple[int, float]], whole: int | None
+) -> None:
+    assert whole_steps(max_steps=max_steps, epochs=epochs, rungs=rungs) == whole
+
+
+def test_share_that_is_not_known_is_not_told(tmp_path: Path) -> None:
+    results = asha(tmp_path / "s")
+    stopped = results.records()[-1]
+    results.handle(Finished(stopped.run.id, Outcome(RunState.PRUNED, reason="by hand", steps=7)))
+    results.write_tables()
+    assert "2 of 10 runs were ended early." in page(tmp_path / "s").text
+    assert pruning_lines(results.records(), results.leaderboard())[0] == "pruned   2 of 10 runs"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from sweep.core.pruning import Ended, PruningAudit, pruning_audit
+from sweep.core.pruning import Ended, PruningAudit, pruning_audit, whole_steps
 from sweep.watch.report.figures.curves import MAX_CURVES, learning_curves, stops
 from sweep.watch.report.sections.parts import Plot, Section
 from sweep.watch.report.study import Study
@@ -48,6 +48,11 @@ def pruning(study: Study) -> Section | None:
             record["outcome"].get("steps") or 0,
             record["outcome"]["state"] == "pruned",
             record["outcome"].get("audited_step") is not None,
+            whole_steps(
+                max_steps=record["recipe"]["trainer"]["max_steps"],
+                epochs=record["recipe"]["trainer"]["num_train_epochs"],
+                rungs=[(rung["step"], rung["epoch"]) for rung in record["outcome"]["evaluations"]],
+            ),
         )
         for record in study.records
     ]
@@ -72,10 +77,8 @@ def failures(study: Study) -> Section | None:
 
 
 def _audit_sentences(audit: PruningAudit) -> tuple[str, ...]:
-    saved = (
-        f"{audit.pruned} of {counted(audit.runs, 'run')} were ended early, which saved "
-        f"{audit.saved:.0%} of the training steps."
-    )
+    share = "" if audit.saved is None else f", which saved {audit.saved:.0%} of the training steps"
+    saved = f"{audit.pruned} of {counted(audit.runs, 'run')} were ended early{share}."
     if not audit.audited:
         return (saved, "No run was trained on to check on pruning, so its cost is not known.")
     lost = "none of them" if not audit.audited_best else f"{audit.audited_best} of them"
