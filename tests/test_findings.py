@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 
 from sweep.board import Board
 from sweep.core.recipe import Recipe
@@ -81,6 +82,22 @@ def test_scaling_and_learning_rate_are_shown_together(tmp_path: Path) -> None:
     configs = [{ALPHA: a, RATE: rate} for a, rate in product((8, 16, 32), (1e-4, 1e-3))]
     write_findings(board(tmp_path, configs), tmp_path, keys=(ALPHA, RATE))
     assert "lr x alpha/r" in sentences(tmp_path)
+
+
+def test_equal_products_of_rate_and_scaling_are_ties(tmp_path: Path) -> None:
+    """They are 1, 2, 4, ... times the smallest one, in four by four configs."""
+    powers = list(product(range(4), range(4)))
+    configs = [{ALPHA: 8 * 2**a, RATE: 1e-3 * 2**b} for a, b in powers]
+    found = board(tmp_path, configs)
+    write_findings(found, tmp_path, keys=(ALPHA, RATE))
+    assert found.leaders is not None
+    ids = [c.config_id for c in found.contenders]
+    knob = {
+        Recipe().with_values(config).config_id: a + b
+        for config, (a, b) in zip(configs, powers, strict=True)
+    }
+    exact = spearmanr([knob[i] for i in ids], found.leaders.means).statistic
+    assert f"lr x alpha/r {exact:+.2f} (" in sentences(tmp_path)
 
 
 def test_rank_and_alpha_that_vary_freely_are_looked_at_together(tmp_path: Path) -> None:

@@ -166,11 +166,13 @@ def _one_knob(recipes: Sequence[Recipe], means: Floats) -> list[str]:
     """Learning rate and scaling alpha/r: under Adam nearly one knob, their product."""
     rates = np.log([r.trainer.learning_rate for r in recipes])
     scalings = np.log([r.lora.scaling for r in recipes])
+    # Equal products are ties: the last digits of a sum of logarithms must not rank them.
+    product = np.round(rates + scalings, 9)
     if len(means) < _FEWEST or np.ptp(rates) < 1e-9 or np.ptp(scalings) < 1e-9:
         return []
     draws = resampled_configs(len(means))
     parts = []
-    for name, knob in (("lr x alpha/r", rates + scalings), ("lr", rates), ("alpha/r", scalings)):
+    for name, knob in (("lr x alpha/r", product), ("lr", rates), ("alpha/r", scalings)):
         rank = _correlation(knob, means)
         ends = np.quantile([_correlation(knob[d], means[d]) for d in draws], [0.025, 0.975])
         parts.append(f"{name} {rank:+.2f} ({ends[0]:+.2f} to {ends[1]:+.2f})")
