@@ -72,6 +72,7 @@ def preflight(settings: Settings) -> Preflight:
     counts = sorted({_check_config(recipe) for recipe in recipes})
     facts = (
         *(_model_in_words(*found) for found in zip(models, weights, strict=True)),
+        *_new_in_words(recipes),
         f"data   {len(train):,} train and {len(dev):,} dev pairs: {train.origin}, {dev.origin}",
         *guarded.lines,
         f"LoRA   {' / '.join(f'{n:,}' for n in counts)} parameters beside the head",
@@ -98,6 +99,17 @@ def _pairs(data: Data) -> tuple[Pairs, Pairs]:
 def _model_in_words(model: Model, weights: str) -> str:
     verified = f", SHA-256 {weights[:12]}… verified" if model.sha256 else ""
     return f"model  {model.path}{verified}"
+
+
+def _new_in_words(recipes: Sequence[Recipe]) -> list[str]:
+    """A line for each model whose checkpoint has no pooler."""
+    heads = {recipe.model: targets_of(recipe.model, recipe.lora).head for recipe in recipes}
+    found = {model.path: [name for name in head if "." in name] for model, head in heads.items()}
+    return [
+        f"head   {', '.join(new)} is not in the checkpoint of {path}: trained in full and saved"
+        for path, new in found.items()
+        if new
+    ]
 
 
 def _size_in_words(settings: Settings, recipes: Sequence[Recipe]) -> str:

@@ -10,9 +10,12 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from transformers import (
+    AlbertConfig,
+    AlbertForMaskedLM,
     AutoConfig,
     AutoTokenizer,
     BertConfig,
+    BertForMaskedLM,
     BertModel,
     DebertaConfig,
     DebertaModel,
@@ -36,7 +39,7 @@ from sweep.core.recipe import Model, Recipe
 from sweep.core.trial import Event, Finished, Outcome, Run
 from sweep.train.runs import train_pack
 
-#: Family -> (config class, model class).
+#: Family -> (config class, model class). What was trained on masked words has no pooler.
 FAMILIES: dict[str, tuple[type, type]] = {
     "bert": (BertConfig, BertModel),
     "roberta": (RobertaConfig, RobertaModel),
@@ -45,6 +48,8 @@ FAMILIES: dict[str, tuple[type, type]] = {
     "deberta-v2": (DebertaV2Config, DebertaV2Model),
     "llama": (LlamaConfig, LlamaModel),
     "modernbert": (ModernBertConfig, ModernBertModel),
+    "bert-mlm": (BertConfig, BertForMaskedLM),
+    "albert-mlm": (AlbertConfig, AlbertForMaskedLM),
 }
 _RELATIVE = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}
 #: Families with layers that see something else than the rows of a batch, and how they are set up.

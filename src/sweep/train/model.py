@@ -7,9 +7,11 @@ import functools
 import hashlib
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, TaskType
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -137,7 +139,20 @@ def targets_of(model: Model, lora: Lora) -> ResolvedTargets:
 
 @functools.lru_cache(maxsize=64)
 def _targets(model: Model, target_modules: str | tuple[str, ...]) -> ResolvedTargets:
-    return resolve_targets(outline(load_config(model)), target_modules)
+    return resolve_targets(outline(load_config(model)), target_modules, lacking=_lacking(model))
+
+
+@functools.lru_cache(maxsize=16)
+def _lacking(model: Model) -> frozenset[str]:
+    """Paths of the modules that the checkpoint has no weights for; none of them is read."""
+    verbosity = hf_logging.get_verbosity()
+    # It would warn of a new head, which every one here is.
+    hf_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        _, missing = _loaded(model, load_config(model), device_map="meta")
+    finally:
+        hf_logging.set_verbosity(verbosity)
+    return frozenset(name.rpartition(".")[0] for name in missing)
 
 
 def lora_config(recipe: Recipe) -> LoraConfig:
@@ -165,13 +180,28 @@ def load_base(
     config = load_config(model)
     if config.pad_token_id is None:
         config.pad_token_id = tokenizer.pad_token_id
-    loaded, info = AutoModelForSequenceClassification.from_pretrained(
-        locate(model.path),
-        revision=model.revision or "main",
-        config=config,
-        dtype=torch.float32,
-        output_loading_info=True,
-    )
+    return _loaded(model, config)
+
+
+def _loaded(
+    model: Model, config: PretrainedConfig, **options: Any
+) -> tuple[PreTrainedModel, frozenset[str]]:
+    """`load_base` with more options for `from_pretrained`."""
+    try:
+        loaded, info = AutoModelForSequenceClassification.from_pretrained(
+            locate(model.path),
+            revision=model.revision or "main",
+            config=config,
+            dtype=torch.float32,
+            output_loading_info=True,
+            **options,
+        )
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            f"The weights of {model.path} must be there, and whole.",
+            value=str(error).splitlines()[0][:200],
+            way_out=_OFFLINE,
+        ) from None
     assert isinstance(loaded, PreTrainedModel)
     return loaded, frozenset(info["missing_keys"])
 

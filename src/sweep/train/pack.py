@@ -33,7 +33,7 @@ from sweep.train.batches import Batch
 from sweep.train.draws import KeyedDropout, Noise, use_keyed_dropout
 from sweep.train.model import load_base, lora_config, targets_of
 from sweep.train.packable import why_plain
-from sweep.train.targets import ResolvedTargets
+from sweep.train.targets import ResolvedTargets, is_part_of
 from sweep.train.unpadded import UnpaddedEncoder, can_unpad
 
 
@@ -68,7 +68,7 @@ class Base:
         head = targets_of(model, Lora(target_modules="all-linear")).head
         for name, parameter in self.net.named_parameters():
             # Buffers stay: rotary frequencies lose their meaning in 16 bits.
-            if name.split(".")[0] not in head:
+            if not is_part_of(name, head):
                 parameter.data = parameter.data.to(dtype)
 
     def copied(self) -> Base:
@@ -137,7 +137,7 @@ class Pack:
             self._encoder.remove()
         self.model.unload()
         for name, head in self._heads.items():
-            setattr(self._base.net, name, head)
+            self._base.net.set_submodule(name, head)
 
     def __len__(self) -> int:
         return len(self.runs)

@@ -9,7 +9,9 @@ adapted; a name that fits both means the base. Only `nn.Linear` and transformers
 adapted; other modules that a name or an expression fits as well are passed over.
 
 The poolers of BERT and ALBERT (`bert.pooler.dense`, `albert.pooler`) are pretrained, hence part of
-the base: `all-linear` adapts them, as PEFT's own `all-linear` does; no other preset does.
+the base: `all-linear` adapts them, as PEFT's own `all-linear` does; no other preset does. A
+checkpoint of `BertForMaskedLM` has no pooler. What stands in its place is as random as the
+classifier, hence part of the head: frozen and not saved, it would be another one at each load.
 
 torch, transformers and peft are imported where they are used: `PRESETS` costs no import of them.
 """
@@ -18,7 +20,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +74,8 @@ class ResolvedTargets:
 
     Args:
         layers: The adapted layers, at least one, in the model's order.
-        head: Top-level modules that are trained in full; for `modules_to_save`.
+        head: Modules that are trained in full; for `modules_to_save`. Top-level ones, then what the
+            checkpoint lacks of the base, by its full path.
         fan_in_fan_out: Whether the layers are Conv1D, whose weights are stored transposed.
         head_params: Parameters of the head.
     """
@@ -113,18 +116,25 @@ def outline(config: PretrainedConfig) -> PreTrainedModel:
     return model
 
 
-def resolve_targets(model: PreTrainedModel, target_modules: str | Sequence[str]) -> ResolvedTargets:
+def resolve_targets(
+    model: PreTrainedModel,
+    target_modules: str | Sequence[str],
+    *,
+    lacking: Collection[str] = (),
+) -> ResolvedTargets:
     """The layers of `model` that `target_modules` means.
 
     Args:
         model: A sequence classifier, such as an `outline`; it is only looked at.
         target_modules: A preset, a list of names, or a regular expression.
+        lacking: Paths of the modules that the checkpoint has no weights for.
 
     Raises:
         TargetError: A preset the model has no layers for, a name that fits no linear layer of the
             base, an expression that is invalid or fits none, or a head PEFT cannot single out.
+        ModelError: The checkpoint lacks more of the base than its pooler.
     """
-    anatomy = _dissect(model)
+    anatomy = _dissect(model, lacking)
     wanted = _peft_default(anatomy) if target_modules == "auto" else target_modules
     if wanted == "all-linear":
         chosen = set(anatomy.linear)
@@ -139,6 +149,11 @@ def resolve_targets(model: PreTrainedModel, target_modules: str | Sequence[str])
         fan_in_fan_out=any(anatomy.kinds[name] == "Conv1D" for name in chosen),
         head_params=anatomy.head_params,
     )
+
+
+def is_part_of(path: str, modules: Collection[str]) -> bool:
+    """Whether a module or parameter is one of these modules, or in one."""
+    return any(path == module or path.startswith(f"{module}.") for module in modules)
 
 
 def check_rank(targets: ResolvedTargets, r: int) -> None:
@@ -179,14 +194,15 @@ class _Anatomy:
         return TargetError(rule, value=value, way_out=f"{hint}{way_out}{layers}. {what}")
 
 
-def _dissect(model: PreTrainedModel) -> _Anatomy:
+def _dissect(model: PreTrainedModel, lacking: Collection[str]) -> _Anatomy:
     from torch import nn
     from transformers.pytorch_utils import Conv1D
 
-    head = _head_of(model)
+    top = _head_of(model)
+    head = top + _new_poolers(model, [path for path in lacking if not is_part_of(path, top)])
     linear = {}
     for path, module in model.named_modules():
-        if path.split(".")[0] in head:
+        if is_part_of(path, head):
             continue
         if isinstance(module, nn.Linear):
             linear[path] = TargetLayer(path, module.in_features, module.out_features)
@@ -218,6 +234,26 @@ def _head_of(model: PreTrainedModel) -> tuple[str, ...]:
             way_out="choose a model of another family, such as BERT, RoBERTa or Llama",
         )
     return head
+
+
+def _new_poolers(model: PreTrainedModel, lacking: Collection[str]) -> tuple[str, ...]:
+    """What the checkpoint lacks of the base, refused unless all are layers of a pooler."""
+    from torch import nn
+
+    others = [
+        path
+        for path in lacking
+        if "pooler" not in path.split(".") or type(model.get_submodule(path)) is not nn.Linear
+    ]
+    if others:
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        raise ModelError(
+            "The checkpoint must hold all weights of the base: what it lacks would be random.",
+            value=f"no weights for {', '.join(sorted(others)[:3])}{more}",
+            way_out="save the model again from the class that it was trained with, all of it, or "
+            "take another model",
+        )
+    return tuple(sorted(lacking))
 
 
 def _fits(path: str, name: str) -> bool:
@@ -282,7 +318,7 @@ def _linear_among(anatomy: _Anatomy, rule: str, hits: Mapping[str, set[str]]) ->
 
 def _why_not(anatomy: _Anatomy, asked: str, hits: set[str]) -> str:
     """Why `asked`, which fits the paths `hits`, means no layer that can be adapted."""
-    if kinds := {anatomy.kinds[path] for path in hits if path.split(".")[0] not in anatomy.head}:
+    if kinds := {anatomy.kinds[path] for path in hits if not is_part_of(path, anatomy.head)}:
         return f"fits no linear layer, only {', '.join(sorted(kinds))}"
     if hits:
         return "is in the head, which is always trained in full and never adapted"
