@@ -272,3 +272,20 @@ def test_what_can_not_be_packed_trains_alone_as_in_plain_peft(
     # The base that it was lent is as it was.
     train(plain, tmp_path / "ours")
     assert_equal_to_plain(plain, tmp_path / "ours", tmp_path / "plain")
+
+
+@pytest.mark.parametrize("layers", [1, (0,), (1, 0), None])
+def test_numbered_blocks_alone_are_trained_and_counted(
+    layers: int | tuple[int, ...] | None, recipe: Recipe, tiny_model: Path, tmp_path: Path
+) -> None:
+    same = replace(recipe, model=tiny("bert", tiny_model, tmp_path / "model"))
+    lora = replace(recipe.lora, lora_dropout=0.0, layers_to_transform=layers)
+    one = replace(same, lora=lora, trainer=replace(recipe.trainer, eval_steps=6))
+    other = replace(one, lora=recipe.lora)
+    outcome, _ = train_together([one, other], tmp_path / "ours")
+    blocks = {1: {"1"}, (0,): {"0"}}.get(layers, {"0", "1"})
+    names = [name for name in adapter_of(one, tmp_path / "ours") if "lora_A" in name]
+    assert {name.split(".layer.")[1][0] for name in names} == blocks
+    assert outcome.adapted_modules == len(names) == 2 * len(blocks)
+    assert outcome.lora_params == 2 * len(blocks) * 4 * (32 + 32)
+    assert_equal_to_plain(one, tmp_path / "ours", tmp_path / "plain")

@@ -273,6 +273,67 @@ def test_preset_without_a_layer_of_known_name_says_which_role_and_lists_layers()
     assert "dense_4h_to_h, dense_h_to_4h, query_key_value" in str(error.value)
 
 
+# Blocks by number
+
+OF_EACH_BLOCK = [
+    ("bert", "qv", ["query", "value"]),
+    ("roberta", "attention", ["query", "key", "value", "attention.output.dense"]),
+    ("distilbert", "mlp", ["lin1", "lin2"]),
+    ("deberta-v2", "qkv", ["query_proj", "key_proj", "value_proj"]),
+    ("albert", "qv", ["query", "value"]),
+    ("gpt2", "attention", ["c_attn", "attn.c_proj"]),
+    ("llama", "qv", ["q_proj", "v_proj"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("family", "preset", "names", "layers"),
+    [
+        (*case, layers)
+        for case in OF_EACH_BLOCK
+        for layers in (0, [0], [1], [1, 0])
+        # ALBERT has one block, which is computed twice.
+        if case[0] != "albert" or layers in (0, [0])
+    ],
+)
+def test_numbered_blocks_are_those_that_peft_picks_by_itself(
+    family: str, preset: str, names: list[str], layers: int | list[int]
+) -> None:
+    plain = by_peft(family, target_modules=names, layers_to_transform=layers)
+    model = outline(CONFIGS[family])
+    for asked in (preset, names):
+        targets = resolve_targets(model, asked, layers=layers)
+        assert set(targets.names) == adapted(plain)
+        wrapped = wrap(build(CONFIGS[family]), targets, r=8)
+        assert adapted(wrapped) == adapted(plain)
+        lora = sum(p.numel() for name, p in plain.named_parameters() if ".lora_" in name)
+        assert targets.lora_params(8) == lora
+
+
+@pytest.mark.parametrize("asked", ["all-linear", r".*\.dense", ["dense"]])
+def test_what_is_in_no_block_is_left_out_where_blocks_are_numbered(asked: str | list[str]) -> None:
+    targets = resolve_targets(outline(CONFIGS["bert"]), asked, layers=(1,))
+    assert targets.names
+    assert all(name.startswith("bert.encoder.layer.1.") for name in targets.names)
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"), [(2, "2"), (-1, "-1"), ([0, 7, 9], "7, 9"), ([], "an empty list")]
+)
+def test_number_that_no_block_has_is_refused_with_those_that_are_there(
+    layers: int | list[int], said: str
+) -> None:
+    with pytest.raises(TargetError) as error:
+        resolve_targets(outline(CONFIGS["bert"]), "qv", layers=layers)
+    assert error.value.value == said
+    assert "0, 1" in error.value.way_out
+
+
+def test_numbers_of_blocks_for_layers_in_none_are_refused() -> None:
+    with pytest.raises(TargetError, match="not in numbered blocks"):
+        resolve_targets(outline(CONFIGS["bert"]), ["pooler.dense"], layers=0)
+
+
 # What PEFT makes of it
 
 

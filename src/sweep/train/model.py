@@ -134,12 +134,15 @@ def targets_of(model: Model, lora: Lora) -> ResolvedTargets:
     Raises:
         TargetError: a name that matches nothing, or nothing to adapt.
     """
-    return _targets(model, lora.target_modules)
+    return _targets(model, lora.target_modules, lora.layers_to_transform)
 
 
 @functools.lru_cache(maxsize=64)
-def _targets(model: Model, target_modules: str | tuple[str, ...]) -> ResolvedTargets:
-    return resolve_targets(outline(load_config(model)), target_modules, lacking=_lacking(model))
+def _targets(
+    model: Model, target_modules: str | tuple[str, ...], layers: int | tuple[int, ...] | None
+) -> ResolvedTargets:
+    net = outline(load_config(model))
+    return resolve_targets(net, target_modules, layers=layers, lacking=_lacking(model))
 
 
 @functools.lru_cache(maxsize=16)
@@ -159,8 +162,8 @@ def lora_config(recipe: Recipe) -> LoraConfig:
     """What PEFT is told about a run: full paths of its layers, and its head."""
     targets = targets_of(recipe.model, recipe.lora)
     fields = dataclasses.asdict(recipe.lora)
-    layers = fields["layers_to_transform"]
-    fields["layers_to_transform"] = list(layers) if isinstance(layers, tuple) else layers
+    # PEFT compares it with names only, never with full paths: it is applied already.
+    fields["layers_to_transform"] = None
     return LoraConfig(
         task_type=TaskType.SEQ_CLS,
         modules_to_save=list(targets.head),

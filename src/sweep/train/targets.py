@@ -55,6 +55,9 @@ _ROLE_ENDINGS = {
 }
 _ROLE_OF = {ending: role for role, endings in _ROLE_ENDINGS.items() for ending in endings.split()}
 
+#: The number of a block in the path of a layer: the first one, as PEFT reads it.
+_BLOCK = re.compile(r".*?\.[^.]*\.(?P<number>\d+)\.")
+
 #: PEFT trains modules of these names in full in every sequence classifier, asked or not.
 _PEFT_HEADS = ("classifier", "score")
 
@@ -120,6 +123,7 @@ def resolve_targets(
     model: PreTrainedModel,
     target_modules: str | Sequence[str],
     *,
+    layers: int | Collection[int] | None = None,
     lacking: Collection[str] = (),
 ) -> ResolvedTargets:
     """The layers of `model` that `target_modules` means.
@@ -127,11 +131,14 @@ def resolve_targets(
     Args:
         model: A sequence classifier, such as an `outline`; it is only looked at.
         target_modules: A preset, a list of names, or a regular expression.
+        layers: Numbers of the blocks to adapt, `lora.layers_to_transform`; None means all, and what
+            is in no block as well.
         lacking: Paths of the modules that the checkpoint has no weights for.
 
     Raises:
         TargetError: A preset the model has no layers for, a name that fits no linear layer of the
-            base, an expression that is invalid or fits none, or a head PEFT cannot single out.
+            base, an expression that is invalid or fits none, a number that no block with such
+            layers has, or a head PEFT cannot single out.
         ModelError: The checkpoint lacks more of the base than its pooler.
     """
     anatomy = _dissect(model, lacking)
@@ -143,6 +150,8 @@ def resolve_targets(
         chosen = by(anatomy, wanted)
     else:
         chosen = _by_names(anatomy, [str(name) for name in wanted])
+    if layers is not None:
+        chosen = _in_blocks(chosen, {layers} if isinstance(layers, int) else set(layers))
     return ResolvedTargets(
         layers=tuple(layer for name, layer in anatomy.linear.items() if name in chosen),
         head=anatomy.head,
@@ -314,6 +323,25 @@ def _linear_among(anatomy: _Anatomy, rule: str, hits: Mapping[str, set[str]]) ->
     if wrong or not hits:
         raise anatomy.refusal(rule, "; ".join(wrong) or "an empty list")
     return set().union(*hits.values()) & set(anatomy.linear)
+
+
+def _in_blocks(chosen: Collection[str], numbers: Collection[int]) -> set[str]:
+    """The layers in blocks of these numbers, refused unless each number has some."""
+    blocks: dict[int, set[str]] = {}
+    for path in chosen:
+        if found := _BLOCK.match(path):
+            blocks.setdefault(int(found["number"]), set()).add(path)
+    unknown = sorted(set(numbers) - set(blocks))
+    if unknown or not numbers:
+        there = (
+            ", ".join(map(str, sorted(blocks))) or "none: these layers are not in numbered blocks"
+        )
+        raise TargetError(
+            "every number in lora.layers_to_transform must be that of a block with layers to adapt",
+            value=", ".join(map(str, unknown)) or "an empty list",
+            way_out=f"numbers that are there: {there}; null adapts all blocks",
+        )
+    return set().union(*(blocks[number] for number in numbers))
 
 
 def _why_not(anatomy: _Anatomy, asked: str, hits: set[str]) -> str:
