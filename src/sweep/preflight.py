@@ -165,4 +165,10 @@ def _recipes(settings: Settings) -> list[Recipe]:
 def _check_config(recipe: Recipe) -> int:
     targets = targets_of(recipe.model, recipe.lora)
     check_rank(targets, recipe.lora.r)
+    if recipe.lora.init_lora_weights == "orthogonal" and recipe.lora.r % 2:
+        raise ConfigError(
+            "`lora.init_lora_weights=orthogonal` needs an even rank.",
+            value=f"lora.r={recipe.lora.r}",
+            way_out="take even ranks only, or `lora.init_lora_weights=true`",
+        )
     return targets.lora_params(recipe.lora.r)

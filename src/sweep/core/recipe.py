@@ -254,6 +254,12 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "lora.r": (lambda r: r >= 1, "must be at least 1"),
     "lora.lora_alpha": (lambda a: 0 < a < math.inf, "must be above 0"),
     "lora.lora_dropout": (lambda p: 0 <= p < 1, "must lie in [0, 1)"),
+    # The others look at data or gradients that nobody gives them here, or, as PiSSA's fast variant
+    # does, change the base in another way each time the adapter is loaded.
+    "lora.init_lora_weights": (
+        lambda start: start in (True, False, "gaussian", "orthogonal", "mica", "pissa", "olora"),
+        "must be true, false, gaussian, orthogonal, mica, pissa or olora",
+    ),
     "lora.target_modules": (bool, "must name at least one module or preset"),
     "trainer.learning_rate": (lambda x: 0 < x < math.inf, "must be above 0"),
     "trainer.max_steps": (lambda n: n == -1 or n >= 1, "must be at least 1, or -1 for epochs"),
