@@ -64,6 +64,83 @@ def test_tab_separated_csv_without_header_and_with_ragged_rows(tmp_path: Path) -
     assert pairs.labels.tolist() == [1.5, 3.0]
 
 
+@pytest.mark.parametrize("between", ["\u2028", "\u2029", "\x85", "\u000b", "\x0c", "\x1c"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_line_of_json_ends_at_a_line_feed_only(tmp_path: Path, between: str, end: str) -> None:
+    row = {"sentence1": f"a{between}b", "sentence2": f"{between}c", "score": 1.0}
+    # JSON itself wants control characters escaped; U+0085 and above stand as they are.
+    lines = [json.dumps({**row, "score": s}, ensure_ascii=False) for s in (1.0, 2.0)]
+    path = tmp_path / "a.jsonl"
+    path.write_bytes((end.join(lines) + end).encode())
+    assert load(path).text_a == (f"a{between}b",) * 2
+
+
+@pytest.mark.parametrize("end", [",", ",,"])
+def test_cells_never_slip_into_the_next_column(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "a.csv"
+    lines = ["id,sentence1,sentence2,score", "1,a,b,2.5", "2,c,d,3.5"]
+    path.write_text("\n".join([lines[0], *(line + end for line in lines[1:])]), encoding="utf-8")
+    if end == ",,":
+        with pytest.raises(DataError, match="more cells than the header, which names 4"):
+            load(path)
+        return
+    pairs = load(path)
+    assert (pairs.text_a, pairs.text_b) == (("a", "c"), ("b", "d"))
+    assert pairs.labels is not None
+    assert pairs.labels.tolist() == [2.5, 3.5]
+
+
+@pytest.mark.parametrize("row", ["well, a,b,2.5", "a,b,2.5,x"])
+@pytest.mark.parametrize("before", [0, 1])
+def test_row_with_more_cells_than_names_is_refused(tmp_path: Path, row: str, before: int) -> None:
+    path = tmp_path / "a.csv"
+    rows = ["sentence1,sentence2,score", *["c,d,3.5"] * before, row, row]
+    path.write_text("\n".join(rows), encoding="utf-8")
+    with pytest.raises(DataError, match="row 1 has more cells|line 3, saw 4"):
+        load(path)
+
+
+HEADERS = {
+    ",": "sentence1,sentence2,score",
+    ";": "sentence1;sentence2;score",
+    "\t": "sentence1\tsentence2\tscore",
+}
+
+
+@pytest.mark.parametrize("separator", HEADERS)
+@pytest.mark.parametrize("text", ["a, b, c, d", "a; b; c; d", "a", "a, b; c, d; e"])
+@pytest.mark.parametrize("header", [True, False])
+def test_separator_is_that_of_the_lines_whatever_the_texts_hold(
+    tmp_path: Path, separator: str, text: str, header: bool
+) -> None:
+    path = tmp_path / "a.csv"
+    # As a table program quotes: only what holds the separator.
+    first = f'"{text}"' if separator in text else text
+    rows = [separator.join([first, f"{i}", f"{i}.5"]) for i in range(4)]
+    path.write_text("\n".join([HEADERS[separator]] * header + rows) + "\n", encoding="utf-8")
+    named = {} if header else {"text_a": 0, "text_b": 1, "label": 2}
+    pairs = load(path, **named)
+    assert pairs.text_a == (text,) * 4
+    assert pairs.text_b == ("0", "1", "2", "3")
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "json", "jsonl", "parquet"])
+def test_text_of_numerals_is_text(tmp_path: Path, kind: str) -> None:
+    rows = [
+        {"sentence1": a, "sentence2": b, "score": i + 0.5}
+        for i, (a, b) in enumerate([("2020", "007"), ("1e3", "0.10"), ("-1", "12")])
+    ]
+    pairs = load(write(tmp_path / f"a.{kind}", rows))
+    assert pairs.text_a == ("2020", "1e3", "-1")
+    assert pairs.text_b == ("007", "0.10", "12")
+
+
+@pytest.mark.parametrize("kind", ["json", "parquet"])
+def test_whole_number_in_a_text_column_is_its_numerals(tmp_path: Path, kind: str) -> None:
+    rows = [{"sentence1": n, "sentence2": "b", "score": n / 1000} for n in (2020, 7)]
+    assert load(write(tmp_path / f"a.{kind}", rows)).text_a == ("2020", "7")
+
+
 def test_label_in_a_struct_is_reached_by_a_dotted_path(tmp_path: Path) -> None:
     rows = [
         {"sentence1": "a", "sentence2": "b", "labels": {"label": n, "binary-label": 1}}

@@ -19,9 +19,10 @@ Column = str | int | tuple[str, ...]
 
 
 def texts(table: pd.DataFrame, named: Column, origin: str) -> tuple[str, ...]:
-    """The texts of a column `[N]`; an empty cell is refused."""
+    """The texts of a column `[N]`, whole numbers among them; an empty cell is refused."""
     column = _first_there(table, named)
-    values = _column(table, column, origin)
+    # JSON and Parquet may hold the text `2020` as a number.
+    values = [str(v) if type(v) is int else v for v in _column(table, column, origin)]
     for row, value in enumerate(values, start=1):
         if not isinstance(value, str):
             raise DataError(

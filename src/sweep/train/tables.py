@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import unicodedata
+import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sweep.core.errors import DataError
@@ -26,8 +28,11 @@ def read_table(
 ) -> pd.DataFrame:
     """The file's rows. JSON structs stay as dicts; a file without header has columns 0, 1, ...
 
+    Cells of a text file are texts, numerals too (`007`), or NaN where empty.
+
     Args:
-        separator: Between the columns of a text file; None takes the tab or comma of its lines.
+        separator: Between the columns of a text file; None takes the tab, comma or semicolon of its
+            lines, of the first one above all.
         header: Whether the first line names the columns; None takes it for a header unless a
             column is asked for by number (`data.text_a=0`).
         quoting: Whether `"` quotes; None says no for tab-separated files, where a lone `"` is
@@ -79,7 +84,8 @@ def _read_json(path: Path, encoding: str) -> pd.DataFrame:
     if text.lstrip().startswith("["):
         rows = json.loads(text)
     else:
-        rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+        # Not `splitlines`: U+2028 and the like may stand inside of a string.
+        rows = [json.loads(line) for line in text.split("\n") if line.strip()]
     if not rows or not all(isinstance(row, dict) for row in rows):
         raise ValueError("it must hold a list of objects, or one object a line")
     # Built by hand: `pd.read_json` would turn structs and numbers in text into something else.
@@ -89,7 +95,7 @@ def _read_json(path: Path, encoding: str) -> pd.DataFrame:
 def _read_text(
     path: Path, separator: str | None, header: bool, quoting: bool | None, encoding: str
 ) -> pd.DataFrame:
-    with path.open(encoding=encoding, newline="") as file:
+    with path.open(encoding=encoding) as file:
         sample = file.read(_SNIFFED)
     separator = separator or _sniff_separator(sample)
     quotes = quoting if quoting is not None else separator != "\t"
@@ -100,17 +106,49 @@ def _read_text(
         # A sentence may be "NA" or "null": only an empty cell is missing.
         "keep_default_na": False,
         "na_values": [""],
+        # A sentence may be "2020" or "007".
+        "dtype": str,
     }
     if header:
-        return pd.DataFrame(pd.read_csv(path, **options))
+        return _read_below_header(path, options)
     # Rows may have more columns than the first one (STS-B: 7 to 9).
     width = max(line.count(separator) + 1 for line in path.read_text(encoding=encoding).split("\n"))
     return pd.DataFrame(pd.read_csv(path, header=None, names=list(range(width)), **options))
 
 
+def _read_below_header(path: Path, options: dict[str, Any]) -> pd.DataFrame:
+    """Rows under the names of the first line; an empty cell may follow the last one.
+
+    Of rows with more cells than names pandas would make the first cells an index, and every column
+    would hold its neighbour's; told not to, it would cut the last ones off with a warning.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            return pd.DataFrame(pd.read_csv(path, index_col=False, **options))
+        except pd.errors.ParserWarning:
+            pass
+    width = len(pd.read_csv(path, index_col=False, nrows=0, **options).columns)
+    places = range(width + 1)
+    wide = pd.read_csv(path, index_col=False, header=0, names=places, usecols=places, **options)
+    row = int(np.argmax(wide[width].notna())) + 1
+    raise ValueError(f"data row {row} has more cells than the header, which names {width}")
+
+
 def _sniff_separator(sample: str) -> str:
-    """A tab if the lines hold tabs (also in files named .csv), else the commonest of `,` `;`."""
-    lines = sample.splitlines()[:50]
-    if lines and sum("\t" in line for line in lines) > len(lines) / 2:
+    """A tab if the lines hold tabs (also in files named .csv), else the `,` or `;` of the first.
+
+    Where that line has both, as a pair without header above it may, it is the one that cuts more
+    lines into as many cells as the first; then the one with fewer spaces behind it, as in prose.
+    """
+    lines = sample.split("\n")[:50]
+    if sum("\t" in line for line in lines) > len(lines) / 2:
         return "\t"
-    return max(",;", key=sample.count)
+    there = [separator for separator in ",;" if separator in lines[0]] or [*",;"]
+
+    def consistency(separator: str) -> tuple[int, int]:
+        widths = [len(row) for row in csv.reader(lines, delimiter=separator) if row]
+        alike = sum(width == widths[0] > 1 for width in widths)
+        return alike, sample.count(separator) - sample.count(f"{separator} ")
+
+    return max(there, key=consistency)
