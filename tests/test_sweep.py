@@ -443,6 +443,16 @@ def test_predict_scores_pairs_with_and_without_labels(
     code, _, err = run("predict", best, str(plain), capfd=capfd)
     assert code == 2
     assert "columns: a, b" in err
+    hidden = home / "hidden.csv"
+    hidden.write_text("sentence1,sentence2,score\n고양이,강아지,-1\n책,책,-1\n", encoding="utf-8")
+    code, out, err = run("predict", best, str(hidden), capfd=capfd)
+    assert code == 0
+    assert out.splitlines()[0] == "text_a,text_b,prediction"
+    assert "labels left out" in err
+    assert "hidden test split" in err
+    code, _, err = run("predict", best, str(hidden), "--label", "score", capfd=capfd)
+    assert code == 2
+    assert "hidden test split" in err
     assert run("predict", str(home), str(plain), capfd=capfd)[0] == 2
 
 

@@ -217,7 +217,7 @@ def _predict(args: argparse.Namespace) -> int:
     if args.out is not None:
         # A place that can't be written to is refused now, not after the scoring.
         args.out.parent.mkdir(parents=True, exist_ok=True)
-    pairs, predictions = predict(args.folder, args.pairs, columns)
+    pairs, predictions = predict(args.folder, args.pairs, columns, tell=_say_aside)
     table = pd.DataFrame({"text_a": pairs.text_a, "text_b": pairs.text_b})
     if pairs.labels is not None:
         table["label"] = pairs.labels
@@ -233,6 +233,10 @@ def _predict(args: argparse.Namespace) -> int:
         pearson, spearman = scores(predictions, pairs.labels)
         err_console.print(Text(f"Pearson {pearson:.4f}, Spearman {spearman:.4f}"))
     return EXIT_DONE
+
+
+def _say_aside(line: str) -> None:
+    err_console.print(Text(line), soft_wrap=True)
 
 
 def _verify(args: argparse.Namespace) -> int:

@@ -192,21 +192,23 @@ def _tolerance(recipe: Recipe, pearson: float, *, rows: int) -> float:
     return max(TOLERANCE, (1 - pearson**2) / math.sqrt(rows - 1))
 
 
-def predict(folder: Path, pairs_file: Path, columns: Mapping[str, Any]) -> tuple[Pairs, Floats]:
+def predict(
+    folder: Path, pairs_file: Path, columns: Mapping[str, Any], *, tell: Callable[[str], None]
+) -> tuple[Pairs, Floats]:
     """Predicted scores `[N]` of the pairs of a file; its labels are optional.
 
     Args:
-        columns: `text_a`, `text_b`, `label` where they differ from the training files'.
+        columns: `text_a`, `text_b`, `label` where they differ from the training files'. A label
+            that is named must be of use; another one is left out if it is not.
+        tell: Hears that labels are left out, and why.
 
     Raises:
         ExportError: the folder is not an exported one.
-        DataError: the file can't be read or lacks a text column.
+        DataError: the file can't be read or lacks a column that is named.
     """
     recipe = read_recipe(folder)
-    # How the training files were written says nothing about this one.
-    form: dict[str, Any] = {"source": "files", "separator": None, "header": None, "quoting": None}
-    data = dataclasses.replace(recipe.data, **form, **columns)
-    pairs = load_unscored(pairs_file, data)
+    data = dataclasses.replace(recipe.data, source="files", **columns)
+    pairs = load_unscored(pairs_file, data, tell=tell, needs_labels="label" in columns)
     tokenizer = load_tokenizer(recipe.model)
     model = load_adapted(folder, recipe, tokenizer)
     return pairs, predicted(model, pairs, tokenizer, data)

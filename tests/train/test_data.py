@@ -96,7 +96,7 @@ def test_row_with_more_cells_than_names_is_refused(tmp_path: Path, row: str, bef
     path = tmp_path / "a.csv"
     rows = ["sentence1,sentence2,score", *["c,d,3.5"] * before, row, row]
     path.write_text("\n".join(rows), encoding="utf-8")
-    with pytest.raises(DataError, match="row 1 has more cells|line 3, saw 4"):
+    with pytest.raises(DataError, match=r"row 1 has more cells|line 3, saw 4"):
         load(path)
 
 
@@ -268,10 +268,56 @@ def test_folder_in_place_of_a_file_is_said(tmp_path: Path) -> None:
 
 def test_pairs_to_predict_need_no_labels(tmp_path: Path) -> None:
     rows = [{"sentence1": "a", "sentence2": "b"}]
-    assert load_unscored(write(tmp_path / "a.csv", rows), Data()).labels is None
-    scored = load_unscored(write(tmp_path / "b.csv", ROWS), Data()).labels
+    said: list[str] = []
+    file = write(tmp_path / "a.csv", rows)
+    assert load_unscored(file, Data(), tell=said.append).labels is None
+    scored = load_unscored(write(tmp_path / "b.csv", ROWS), Data(), tell=said.append).labels
     assert scored is not None
     assert np.array_equal(scored, [2.5, 4.0, 0.0])
+    assert said == []
+    with pytest.raises(DataError, match="column `score` must exist"):
+        load_unscored(file, Data(), needs_labels=True, tell=said.append)
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+@pytest.mark.parametrize(
+    ("labels", "why"),
+    [
+        ([-1, -1], "-1 everywhere"),
+        ([None, None], "in data row 1"),
+        ([3.0, None], "in data row 2"),
+        ([3.0, 3.0], "3 everywhere"),
+        ([7, 1], "holds 7 in data row 1"),
+        (["good", "bad"], "'good' in data row 1"),
+    ],
+)
+def test_labels_that_are_of_no_use_do_not_keep_pairs_from_being_scored(
+    tmp_path: Path, kind: str, labels: list[Any], why: str
+) -> None:
+    rows = [{"sentence1": "a", "sentence2": "b", "score": label} for label in labels]
+    file, said = write(tmp_path / f"a.{kind}", rows), list[str]()
+    pairs = load_unscored(file, Data(), tell=said.append)
+    assert (pairs.text_a, pairs.labels) == (("a", "a"), None)
+    assert len(said) == 1
+    assert why in said[0]
+    with pytest.raises(DataError, match=why):
+        load_unscored(file, Data(), needs_labels=True, tell=said.append)
+
+
+@pytest.mark.parametrize("separator", ["|", ";", ",", "\t"])
+@pytest.mark.parametrize("studied", ["|", ";", None])
+def test_pairs_to_predict_are_cut_as_the_training_files_or_else_as_they_look(
+    tmp_path: Path, separator: str, studied: str | None
+) -> None:
+    path = tmp_path / "a.csv"
+    lines = [["sentence1", "sentence2"], ["a b", "c"], ["d", "e f"]]
+    path.write_text("\n".join(map(separator.join, lines)), encoding="utf-8")
+    data = Data(separator=studied)
+    if separator == "|" != studied:
+        with pytest.raises(DataError, match="must exist"):
+            load_unscored(path, data, tell=print)
+    else:
+        assert load_unscored(path, data, tell=print).text_b == ("c", "e f")
 
 
 def test_hub_without_network_says_what_was_sought_and_both_ways_out() -> None:

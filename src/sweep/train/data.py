@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -139,10 +140,41 @@ def _side(pairs: Pairs, data: Data, *, held: bool) -> Pairs:
     return dataclasses.replace(taken, origin=f"held out of {pairs.origin}") if held else taken
 
 
-def load_unscored(path: Path, data: Data) -> Pairs:
-    """Pairs to predict: the same columns, labels only where the file has them."""
-    table = _read_file(path, data)
-    return pairs_of(table, data, origin=str(path), scored=has_column(table, data.label))
+def load_unscored(
+    path: Path, data: Data, *, tell: Callable[[str], None], needs_labels: bool = False
+) -> Pairs:
+    """Pairs to predict: the same columns, labels only where the file has some that are of use.
+
+    Args:
+        data: Of the training. Its separator is tried, then what the file looks like.
+        tell: Hears why the labels that are there are left out.
+        needs_labels: Refuse what is wrong with them instead.
+
+    Raises:
+        DataError: the file can't be read or lacks a text column.
+    """
+    table = _read_like_training(path, data)
+    if needs_labels:
+        return pairs_of(table, data, origin=str(path))
+    pairs = pairs_of(table, data, origin=str(path), scored=False)
+    if not has_column(table, data.label):
+        return pairs
+    try:
+        return pairs_of(table, data, origin=str(path))
+    except DataError as error:
+        tell(f"labels left out: {error.value}")
+        return pairs
+
+
+def _read_like_training(path: Path, data: Data) -> pd.DataFrame:
+    """The table of a file that may be written in another way than the training files."""
+    looked_at = dataclasses.replace(data, separator=None, header=None, quoting=None)
+    if data.separator is not None:
+        with contextlib.suppress(DataError):
+            table = _read_file(path, dataclasses.replace(looked_at, separator=data.separator))
+            if has_column(table, data.text_a) and has_column(table, data.text_b):
+                return table
+    return _read_file(path, looked_at)
 
 
 def pairs_of(table: pd.DataFrame, data: Data, *, origin: str, scored: bool = True) -> Pairs:
