@@ -14,6 +14,7 @@ from sweep.settings import Settings
 from sweep.train.data import Pairs, load_split
 from sweep.train.guard import Guard, guard
 from sweep.train.model import load_tokenizer, targets_of, weights_digest
+from sweep.train.optimizer_check import check_optimizer
 from sweep.train.packable import why_alone
 from sweep.train.precision import resolve_precision
 from sweep.train.targets import check_rank
@@ -60,8 +61,10 @@ def preflight(settings: Settings) -> Preflight:
     Raises:
         UserMistake: the first thing that would have stopped the sweep later.
     """
-    guarded = guard(settings.data)
     recipes = _recipes(settings)
+    for names in dict.fromkeys((r.trainer.optim, r.trainer.lr_scheduler_type) for r in recipes):
+        check_optimizer(*names)
+    guarded = guard(settings.data)
     models = list(dict.fromkeys(recipe.model for recipe in recipes))
     weights = [weights_digest(model) for model in models]
     pairs = {data: _pairs(data) for data in dict.fromkeys(recipe.data for recipe in recipes)}
