@@ -225,12 +225,28 @@ def test_workers_end_with_the_executor_in_the_middle_of_a_run(tmp_path: Path) ->
     assert time.monotonic() - start < 10
 
 
-def test_bug_in_a_pack_fails_the_runs_that_had_not_finished(opened: Executor) -> None:
-    fine, broken, behind = run_of(8), run_of(2), run_of(16)
-    opened.submit((fine, broken, behind))
+def test_bug_in_a_pack_fails_its_own_run_only(opened: Executor) -> None:
+    fine, broken, diverged, behind = run_of(8), run_of(2), run_of(1), run_of(16)
+    opened.submit((fine, broken, diverged, behind))
     found = outcomes(drain(opened))
     assert found[fine.id].pearson == 0.08
-    assert found[broken.id].reason == found[behind.id].reason == "KeyError: 'eval_pearson'"
+    assert found[broken.id].reason == "KeyError: 'eval_pearson'"
+    assert found[diverged.id].reason == "diverged"
+    assert found[behind.id].pearson == 0.16
+
+
+def test_last_run_of_a_failed_pack_gets_a_chance_of_its_own(tmp_path: Path) -> None:
+    def train(pack: Pack, runs_dir: Path, handle: Handle) -> None:
+        for run in pack:
+            if len(pack) > 1 and run is pack[-1]:
+                raise KeyError("its company's fault")
+            handle(scored(run))
+
+    executor = InProcess(train, runs_dir=tmp_path / "runs", pack_size=4)
+    runs = tuple(map(run_of, (8, 16, 32)))
+    executor.submit(runs)
+    found = outcomes(drain(executor))
+    assert [found[run.id].pearson for run in runs] == [0.08, 0.16, 0.32]
 
 
 def test_pack_that_does_not_fit_is_halved_and_the_next_ones_are_cut(

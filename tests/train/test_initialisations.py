@@ -11,9 +11,13 @@ import pytest
 from packs import predictions_of, tiny, train
 from sweep.cli import run_command
 from sweep.core.recipe import Recipe, check_ranges
+from sweep.core.trial import Event, Finished, Run
+from sweep.execute.boundary import Boundary
 from sweep.export import load_adapted, predicted
 from sweep.train.data import load_split
 from sweep.train.model import load_tokenizer
+from sweep.train.packable import pack_key
+from sweep.train.runs import train_pack
 
 
 @pytest.mark.parametrize("start", [True, False, "gaussian", "orthogonal", "mica", "pissa", "olora"])
@@ -39,3 +43,23 @@ def test_odd_rank_is_refused_where_the_start_needs_an_even_one(
     assert run_command([*arguments, *changes]) == 2
     assert "even rank" in capfd.readouterr().err
     assert not (home / "results").exists()
+
+
+def test_setting_that_peft_refuses_fails_its_own_run_only(recipe: Recipe, tmp_path: Path) -> None:
+    ranks = (4, 5, 6)
+    recipes = [
+        replace(recipe, lora=replace(recipe.lora, r=r, init_lora_weights="orthogonal"))
+        for r in ranks
+    ]
+    assert len({pack_key(one) for one in recipes}) == 1
+    events: list[Event] = []
+    pack = tuple(Run(n, {}, one) for n, one in enumerate(recipes))
+    Boundary(train_pack, runs_dir=tmp_path, worker="w").attempt(pack, events.append)
+    ended = {e.run_id: e.outcome for e in events if isinstance(e, Finished)}
+    assert [ended[run.id].state.value for run in pack] == ["complete", "failed", "complete"]
+    assert "even" in str(ended[pack[1].id].reason)
+    # What a pack of the good ones alone would have given.
+    for run in (pack[0], pack[2]):
+        alone = predictions_of(run.recipe, tmp_path)
+        train(run.recipe, tmp_path / "alone")
+        np.testing.assert_allclose(predictions_of(run.recipe, tmp_path / "alone"), alone, atol=1e-4)

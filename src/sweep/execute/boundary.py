@@ -17,7 +17,7 @@ class Boundary:
     """Trains packs and lets no exception out.
 
     A pack that does not fit into memory is trained in halves, and later packs are cut to what
-    did fit.
+    did fit. One that fails otherwise is trained run by run: one bad setting costs one run.
 
     Args:
         train: Trains a pack.
@@ -41,7 +41,7 @@ class Boundary:
             waiting[:0] = self._attempt(runs[:size], handle)
 
     def _attempt(self, runs: Pack, handle: Handle) -> list[Pack]:
-        """Packs to train instead, where this one was too large."""
+        """Packs to train instead, where this one was too large or one of its runs failed it."""
         open_runs = {run.id: run for run in runs}
 
         def listen(event: Event) -> None:
@@ -63,6 +63,8 @@ class Boundary:
             if _out_of_memory(error) and len(open_runs) > 1:
                 self._most = len(runs) // 2
                 return [tuple(open_runs.values())]
+            if not _out_of_memory(error) and len(runs) > 1:
+                return [(run,) for run in open_runs.values()]
             outcome = Outcome(RunState.FAILED, reason=_reason(error), error=traceback.format_exc())
             for run_id in list(open_runs):
                 listen(Finished(run_id, outcome))
