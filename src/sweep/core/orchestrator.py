@@ -133,13 +133,19 @@ class Sweep:
         """Seeds that an earlier start has not trained, since their config was out already."""
         known = {run.id for run, _ in finished}
         first = self._rules.seeds[0]
-        return {
-            replace(run.recipe, seed=seed).run_id
+        out = [
+            run.recipe
             for run, outcome in finished
-            if run.recipe.seed == first
-            and (outcome.state is RunState.PRUNED or not self._race.is_in(run.recipe.config_id))
-            for seed in self._rules.seeds
+            if run.recipe.seed == first and self._is_out(run.recipe.config_id, outcome)
+        ]
+        return {
+            replace(recipe, seed=seed).run_id for recipe in out for seed in self._rules.seeds
         } - known
+
+    def _is_out(self, config_id: str, first: Outcome) -> bool:
+        """Whether a config gets no further seed after the outcome of its first one."""
+        is_behind = bool(self._rules.race) and not self._race.is_in(config_id)
+        return first.state is RunState.PRUNED or is_behind
 
     def _fill(self) -> bool:
         """Submit until every worker is busy; False when nothing is left to do."""
