@@ -6,6 +6,7 @@ level. On a full grid it is the plain mean over the level's cells: levels are co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -19,6 +20,8 @@ from sweep.core.comparison import ERROR, Comparison
 
 #: Distinct numbers of one key above which they are seen as a range, in thirds.
 MAX_LEVELS = 8
+#: Pearson points that are rounding.
+_NOTHING = 1e-9
 #: Bootstrap resamples of the configs.
 NUM_CONFIG_RESAMPLES = 400
 
@@ -94,8 +97,9 @@ def factors_of(configs: Sequence[Mapping[str, object]], keys: Sequence[str]) -> 
 def main_effects(factors: Sequence[Factor], comparison: Comparison) -> list[Effect]:
     """Every level of every factor, for the configs of the comparison.
 
-    An interval allows for the choice of the best level. It holds dev pairs and seeds; where the
-    seed's luck is not known or the design is not balanced, also what the additive model leaves.
+    The intervals of a key hold for all pairs of its levels at once, and so for any choice of the
+    best one. They hold dev pairs and seeds; where the seed's luck is not known or the design is
+    not balanced, also what the additive model leaves.
     """
     model = _Model(_design(factors), comparison)
     return [effect for factor in factors for effect in _levels(factor, factors, model)]
@@ -147,7 +151,7 @@ def interaction(
     if alone @ alone < 1e-9 * max(1.0, float(product @ product)):
         return None
     model = _Model(np.column_stack([design, product]), comparison)
-    return model.estimate(alone / (alone @ alone), error=ERROR, with_misfit=True)
+    return model.estimate(alone / (alone @ alone), with_misfit=True)
 
 
 class _Model:
@@ -160,14 +164,23 @@ class _Model:
         rest = comparison.means - design @ (self.inverse @ comparison.means)
         self._spread = float(np.sqrt(rest @ rest / self._free)) if self._free else None
 
-    def estimate(self, weights: Floats, *, error: float, with_misfit: bool) -> Estimate | None:
-        """A weighted sum of the means; None where its error is not known."""
+    def estimate(
+        self, weights: Floats, *, with_misfit: bool, stretch: float = 1.0, pairs: int = 1
+    ) -> Estimate | None:
+        """A weighted sum of the means; None where its error is not known.
+
+        Args:
+            stretch: How many times wider than for itself alone its interval has to be.
+            pairs: Sums that it is one of, where the model's misfit counts (Bonferroni's bound).
+        """
         value = float(weights @ self.comparison.means)
-        low, high = np.quantile(self.comparison.deviations @ weights, [error, 1 - error])
+        ends = np.quantile(self.comparison.deviations @ weights, [ERROR, 1 - ERROR])
+        low, high = stretch * ends
         if with_misfit:
             if self._spread is None:
                 return None
-            half = student.ppf(1 - error, self._free) * self._spread * np.sqrt(weights @ weights)
+            quantile = student.ppf(1 - ERROR / pairs, self._free)
+            half = quantile * self._spread * np.sqrt(weights @ weights)
             low, high = min(low, -half), max(high, half)
         return Estimate(value, value + float(low), value + float(high))
 
@@ -177,12 +190,16 @@ def _levels(factor: Factor, factors: Sequence[Factor], model: _Model) -> list[Ef
     means = [float(w @ model.comparison.means) for w in weights]
     best = means.index(max(means))
     misfit = model.comparison.seed_sd is None or not _is_balanced(factor, factors)
+    stretch = _stretch(model.comparison.deviations @ np.array(weights).T)
     effects = []
     for index, level in enumerate(factor.levels):
         count = factor.of_config.count(index)
         effect = Effect(factor.key, level, count, means[index], means[index] - means[best])
         found = model.estimate(
-            weights[index] - weights[best], error=ERROR / (len(means) - 1), with_misfit=misfit
+            weights[index] - weights[best],
+            with_misfit=misfit,
+            stretch=stretch,
+            pairs=math.comb(len(means), 2),
         )
         if index != best and found is not None:
             effect = replace(
@@ -193,6 +210,25 @@ def _levels(factor: Factor, factors: Sequence[Factor], model: _Model) -> list[Ef
             )
         effects.append(effect)
     return effects
+
+
+def _stretch(levels: Floats) -> float:
+    """How many times wider the intervals of all pairs have to be than for each pair alone.
+
+    So many that 95 % of the draws `[B, L]` of the levels' means lie in all of them: whichever level
+    has most luck is one of a pair. Dividing the error by the number of pairs would ask for
+    quantiles that the draws are too few for.
+    """
+    if levels.shape[1] < 3:
+        return 1.0
+    farthest = np.zeros(len(levels))
+    for one in levels.T:
+        # Seen from both sides, a pair has two lower ends.
+        lead = one[:, None] - levels
+        end = np.quantile(lead, ERROR, axis=0)
+        times = np.divide(lead, end, out=np.zeros_like(lead), where=end < -_NOTHING)
+        farthest = np.maximum(farthest, times.max(axis=1))
+    return max(1.0, float(np.quantile(farthest, 1 - 2 * ERROR)))
 
 
 def _level_weights(factor: Factor, level: int, factors: Sequence[Factor], model: _Model) -> Floats:
