@@ -126,6 +126,7 @@ def one_sweep(recording: Recording, method: Method, number: int) -> dict[str, fl
             sampler_seed=number,
             pruner=search.pruner,
             reduction=search.reduction,
+            grace=search.grace,
         )
         results = Results(folder, searched_keys=SPACE_OF_TABLE.keys, versions={})
         Sweep(
