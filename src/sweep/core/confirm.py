@@ -7,9 +7,11 @@ chosen for. Scores on fresh seeds know nothing of that choice.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, islice
 from statistics import fmean
+
+from sweep.core.trial import Run
 
 #: Seeds of a config that a spread can be told from.
 _FEWEST_SEEDS = 2
@@ -98,6 +100,30 @@ class Confirmation:
             chosen = [*leaders, self.baseline]
         return self._as_room_allows(chosen)
 
+    def planned(
+        self,
+        scores: Mapping[str, Sequence[float]],
+        *,
+        run_of: Mapping[str, Run],
+        used: Sequence[int],
+    ) -> tuple[Confirming, list[Run]]:
+        """What is to be confirmed, and its runs, seed by seed; none where nothing was chosen.
+
+        Args:
+            scores: Of the search, by `config_id`.
+            run_of: A run of every config that was trained, to the end or not.
+            used: Seeds of the search.
+        """
+        configs = self.configs(scores, tried=run_of)
+        seeds = self.fresh_seeds(len(configs), used=used)
+        templates = [replace(run_of[config_id], until=None) for config_id in configs]
+        runs = [
+            replace(run, recipe=replace(run.recipe, seed=seed))
+            for seed in seeds
+            for run in templates
+        ]
+        return Confirming(tuple(configs), tuple(seeds)), runs
+
     def fresh_seeds(self, num_configs: int, *, used: Sequence[int]) -> list[int]:
         """Seeds that the search has not used; none where there is no room for two of them."""
         if num_configs == 0:
@@ -130,3 +156,6 @@ class Confirmation:
             last = max(i for i, config_id in enumerate(kept) if config_id != self.baseline)
             del kept[last]
         return kept
+
+
+NO_CONFIRMATION = Confirmation(top=0, seeds=1)

@@ -17,6 +17,7 @@ from sweep.core.race import Race
 from sweep.core.recipe import Recipe
 from sweep.core.rules import Rules
 from sweep.core.space import Params
+from sweep.core.total import Total
 from sweep.core.trial import (
     Evaluated,
     Evaluation,
@@ -68,7 +69,7 @@ class Sweep:
         self._rules = rules
         self._halt = halt
         self._halted = False
-        self._num_runs = num_runs or search.num_trials * len(rules.seeds)
+        self._total = Total(num_runs or search.num_trials * len(rules.seeds))
         self._waiting: list[Run] = []
         self._in_flight: dict[str, Run] = {}
         self._open: dict[int, OpenTrial] = {}
@@ -83,8 +84,6 @@ class Sweep:
         #: A run of every config that did not fail.
         self._run_of: dict[str, Run] = {}
         self._confirming = False
-        #: Runs of further seeds that are not worth training.
-        self._spared: set[str] = set()
 
     @property
     def folded(self) -> list[int]:
@@ -94,12 +93,12 @@ class Sweep:
     @property
     def num_runs(self) -> int:
         """Runs that there are when the budget is spent."""
-        return self._num_runs - len(self._spared)
+        return self._total.runs
 
     @property
     def owes_confirmation(self) -> bool:
         """Whether the sweep ended, early, before its leaders were to be confirmed."""
-        return not self._confirming and bool(self._confirmation()[1])
+        return not self._confirming and bool(self._to_confirm()[1])
 
     def run(self) -> None:
         """Train until the budget is spent. Whatever happens, everything is closed."""
@@ -111,7 +110,7 @@ class Sweep:
             finished = self._records.finished()
             for run, outcome in finished:
                 self._remember(run, outcome)
-            self._spared = self._spared_before(finished)
+            self._spare_seeds_of(finished)
             self._watch(lambda w: w.opened(Totals(self._study, self.num_runs)))
             for run, outcome in finished:
                 self._reuse(run, outcome)
@@ -129,23 +128,18 @@ class Sweep:
     def _reuse(self, run: Run, outcome: Outcome) -> None:
         self._watch(lambda w: w.run_reused(run, outcome))
 
-    def _spared_before(self, finished: Sequence[tuple[Run, Outcome]]) -> set[str]:
+    def _spare_seeds_of(self, finished: Sequence[tuple[Run, Outcome]]) -> None:
         """Seeds that an earlier start has not trained, since their config was out already."""
         known = {run.id for run, _ in finished}
-        first = self._rules.seeds[0]
-        out = [
-            run.recipe
-            for run, outcome in finished
-            if run.recipe.seed == first and self._is_out(run.recipe.config_id, outcome)
-        ]
-        return {
-            replace(recipe, seed=seed).run_id for recipe in out for seed in self._rules.seeds
-        } - known
+        for run, outcome in finished:
+            if run.recipe.seed == self._rules.seeds[0] and self._is_out(run, outcome):
+                seeds = (replace(run.recipe, seed=seed).run_id for seed in self._rules.seeds)
+                self._total.spare(seeds, trained=known)
 
-    def _is_out(self, config_id: str, first: Outcome) -> bool:
-        """Whether a config gets no further seed after the outcome of its first one."""
-        is_behind = bool(self._rules.race) and not self._race.is_in(config_id)
-        return first.state is RunState.PRUNED or is_behind
+    def _is_out(self, run: Run, outcome: Outcome) -> bool:
+        """Whether a config gets no further seed after its first one."""
+        is_behind = bool(self._rules.race) and not self._race.is_in(run.recipe.config_id)
+        return outcome.state is RunState.PRUNED or is_behind
 
     def _fill(self) -> bool:
         """Submit until every worker is busy; False when nothing is left to do."""
@@ -214,7 +208,7 @@ class Sweep:
     def _start_seed(self, opened: OpenTrial, seed: int) -> None:
         trial = opened.trial
         run = Run(trial.number, trial.params, self._expand(trial.params, seed))
-        self._spared.discard(run.id)
+        self._total.train(run.id)
         opened.outcomes[run.id] = self._records.done(run.id)
         if (outcome := opened.outcomes[run.id]) is not None:
             if seed == self._rules.seeds[0]:
@@ -319,32 +313,21 @@ class Sweep:
         if self._confirming:
             return False
         self._confirming = True
-        plan, runs = self._confirmation()
+        plan, runs = self._to_confirm()
         if not runs:
             return False
         self._records.confirms(plan)
         missing = [run for run in runs if self._records.done(run.id) is None]
         for run in missing:
             self._add(run)
-        self._num_runs += len(runs)
+        self._total.planned += len(runs)
         configs = f"{len(plan.config_ids)} config{'s' * (len(plan.config_ids) > 1)}"
         self._plan_again(f"confirming {configs}, {len(plan.seeds)} fresh seeds each")
         return bool(missing)
 
-    def _confirmation(self) -> tuple[Confirming, list[Run]]:
-        """Who leads the search, on which fresh seeds to train them, and those runs."""
+    def _to_confirm(self) -> tuple[Confirming, list[Run]]:
         rule = self._rules.confirmation
-        if rule is None:
-            return Confirming((), ()), []
-        configs = rule.configs(self._race.scores, tried=self._run_of)
-        seeds = rule.fresh_seeds(len(configs), used=self._rules.seeds)
-        templates = [replace(self._run_of[config_id], until=None) for config_id in configs]
-        runs = [
-            replace(run, recipe=replace(run.recipe, seed=seed))
-            for seed in seeds
-            for run in templates
-        ]
-        return Confirming(tuple(configs), tuple(seeds)), runs
+        return rule.planned(self._race.scores, run_of=self._run_of, used=self._rules.seeds)
 
     def _tell(self, opened: OpenTrial) -> None:
         number = opened.trial.number
@@ -352,12 +335,12 @@ class Sweep:
         del self._open[number]
         if len(opened.outcomes) < len(self._rules.seeds):
             recipes = (self._expand(opened.trial.params, seed) for seed in self._rules.seeds)
-            self._spared |= {recipe.run_id for recipe in recipes if self._is_untrained(recipe)}
+            self._total.spare(r.run_id for r in recipes if self._is_untrained(r.run_id))
             self._plan_again(None)
 
-    def _is_untrained(self, recipe: Recipe) -> bool:
+    def _is_untrained(self, run_id: str) -> bool:
         """Neither trained nor under way, for this trial or for another of the same config."""
-        return recipe.run_id not in self._in_flight and self._records.done(recipe.run_id) is None
+        return run_id not in self._in_flight and self._records.done(run_id) is None
 
     def _plan_again(self, reason: str | None) -> None:
         totals = Totals(self._study, self.num_runs)

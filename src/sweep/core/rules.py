@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sweep.core.confirm import Confirmation
+from sweep.core.confirm import NO_CONFIRMATION, Confirmation
 from sweep.core.objectives import PEARSON, Objective
 
 #: By what a race of the seeds rules configs out: True is the t test, False is no race.
@@ -26,7 +26,7 @@ class Rules:
         grace: Evaluations before the first cut.
         audit: Share of the trials to be pruned that is trained on all the same; one at least.
         objectives: What a trial's value is made of.
-        confirmation: What follows the search; None leaves it at that.
+        confirmation: What follows the search.
     """
 
     seeds: tuple[int, ...]
@@ -36,4 +36,4 @@ class Rules:
     grace: int = 1
     audit: float = 0.0
     objectives: tuple[Objective, ...] = (PEARSON,)
-    confirmation: Confirmation | None = None
+    confirmation: Confirmation = NO_CONFIRMATION
