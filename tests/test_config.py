@@ -276,6 +276,12 @@ def test_other_weights_in_a_file_or_a_space_drop_them_too(tmp_path: Path) -> Non
     assert (in_file.path, in_file.sha256, in_file.hub_name) == ("some/model", None, None)
     named = body.replace("}", ", hub_name: team/model}")
     assert settings(f"+experiment={experiment(tmp_path, named)}").model.hub_name == "team/model"
+    whole = body.replace("}", ", sha256: ab, hub_name: team/model}")
+    path = experiment(tmp_path, whole)
+    assert settings(f"+experiment={path}").model.sha256 == "ab"
+    # The file's are those of its own path.
+    moved = settings(f"+experiment={path}", "model.path=other/model").model
+    assert (moved.path, moved.sha256, moved.hub_name) == ("other/model", None, None)
     base = settings().model
     searched = settings(f"search.space.model.path=['{base.path}',klue/roberta-small]")
     models = [recipe.model for _, recipe in searched.configs()]

@@ -303,12 +303,56 @@ def test_confirmation_ranks_nobody_before_most_of_it_is_there(tmp_path: Path) ->
                 assert board["trial"].tolist() == ([2, 1, 0] if is_there else [1, 2, 0])
                 assert board["confirmed"].tolist() == [is_there] * 3
                 done = 3 * (seed - 1) + place + 1
-                said = f"not confirmed yet ({done} of 9 runs)" in verdict.sentences[-1]
+                said = f"not confirmed ({done} of 9 runs are done)" in verdict.sentences[-1]
                 assert said != is_there
                 assert "only config" not in verdict.sentences[0]
                 best = found.best_run()
                 assert best is not None
                 assert best.trial == board["trial"].iloc[0]
+
+
+@pytest.mark.parametrize("state", [RunState.FAILED, RunState.PRUNED])
+def test_run_that_ends_without_a_score_holds_no_confirmation_back(
+    tmp_path: Path, state: RunState
+) -> None:
+    np.save(tmp_path / "dev_labels.npy", LABELS)
+    results = open_results(tmp_path, search_seeds=(0,))
+    runs = [run_of(0, 4), run_of(1, 8), run_of(2, 16)]
+    for run, score in zip(runs, (0.8, 0.7, 0.6), strict=True):
+        finish(results, run, outcome(score))
+    results.confirms(Confirming(tuple(run.recipe.config_id for run in runs), (1, 2)))
+    lost = run_of(2, 16, seed=2)
+    for seed in (1, 2):
+        finish(results, run_of(0, 4, seed=seed), outcome(0.65))
+        finish(results, run_of(1, 8, seed=seed), outcome(0.75))
+    finish(results, run_of(2, 16, seed=1), outcome(0.99))
+    assert results.leaderboard()["trial"].tolist() == [0, 1, 2]
+    results.add(lost)
+    results.handle(Finished(lost.id, Outcome(state, reason="why")))
+    for found in (results, open_results(tmp_path, search_seeds=(0,))):
+        # Half of its seeds are too few to lead.
+        assert found.leaderboard()["trial"].tolist() == [1, 0, 2]
+        verdict = found.verdict()
+        assert verdict is not None
+        assert verdict.confirmed
+        assert "not confirmed" not in " ".join(verdict.sentences)
+
+
+def test_search_that_grows_over_its_confirmation_is_no_longer_confirmed(tmp_path: Path) -> None:
+    np.save(tmp_path / "dev_labels.npy", LABELS)
+    results = open_results(tmp_path, search_seeds=(0,))
+    runs = [run_of(0, 4), run_of(1, 8)]
+    results.confirms(Confirming(tuple(run.recipe.config_id for run in runs), (1, 2)))
+    for seed in (0, 1, 2):
+        finish(results, run_of(0, 4, seed=seed), outcome(0.8))
+        finish(results, run_of(1, 8, seed=seed), outcome(0.7))
+    assert results.leaderboard()["confirmed"].all()
+    grown = open_results(tmp_path, search_seeds=(0, 1, 2))
+    assert not grown.leaderboard()["confirmed"].any()
+    assert grown.leaderboard()["n_seeds"].tolist() == [3, 3]
+    verdict = grown.verdict()
+    assert verdict is not None
+    assert "not confirmed" not in " ".join(verdict.sentences)
 
 
 def test_run_on_a_seed_that_the_search_has_left_confirms_nothing(tmp_path: Path) -> None:

@@ -322,7 +322,7 @@ def test_sweep_killed_while_it_confirms_still_hands_out_what_the_search_found(
     verdict = json.loads((study / "verdict.json").read_text(encoding="utf-8"))
     assert verdict["best"] == best
     assert not verdict["confirmed"]
-    assert f"not confirmed yet (1 of {num_fresh} runs)" in verdict["sentences"][-1]
+    assert f"not confirmed (1 of {num_fresh} runs are done)" in verdict["sentences"][-1]
     assert run("export", str(study), capfd=capfd)[0] == 0
     metrics = json.loads((study / "best" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["pearson"] == search["pearson"].max()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -55,6 +56,7 @@ class Board:
         keys: Sequence[str],
         search_seeds: Collection[int] | None,
         confirming: Confirming | None = None,
+        ended: Sequence[Run] = (),
     ) -> Board:
         """Rank the configs of these complete runs.
 
@@ -64,10 +66,12 @@ class Board:
             search_seeds: Runs on later seeds are confirmation runs; None: there are none.
             confirming: What is confirmed; None: the configs with confirmation runs. While it
                 is not far enough to count, the search's runs rank alone.
+            ended: Runs that have no score, and none to come.
         """
         last = None if search_seeds is None else max(search_seeds)
         fresh = [pair for pair in runs if last is not None and _seed(pair) > last]
-        unconfirmed = _unconfirmed(fresh, confirming)
+        planned = confirming.after(last) if confirming and last is not None else None
+        unconfirmed = _unconfirmed(fresh, planned, ended)
         found: dict[str, list[Scored]] = {}
         for pair in runs:
             is_counted = search_seeds is None or _seed(pair) in search_seeds
@@ -133,6 +137,22 @@ class Board:
         return in_words(found, self.contenders, interval=interval, unconfirmed=self.unconfirmed)
 
 
+def seed_luck(seeds: Mapping[str, Collection[int]], folder: Path) -> list[Sample]:
+    """Dev predictions of the configs of a study that have several seeds.
+
+    Args:
+        seeds: With a complete run, by `config_id`.
+        folder: The study's; a config whose predictions are not at hand is left out.
+    """
+    found = []
+    for config_id, known in seeds.items():
+        if len(known) > 1:
+            with suppress(StudyError):
+                ordered = tuple(sorted(known))
+                found.append(Sample(ordered, _predictions(config_id, folder, ordered)))
+    return found
+
+
 def searched(recipe: Recipe, keys: Sequence[str]) -> dict[str, Any]:
     """The searched keys and their values, lists as text."""
     values = {key: recipe.value_of(key) for key in keys}
@@ -152,14 +172,22 @@ def words(recipe: Recipe, keys: Sequence[str]) -> str:
     return " ".join(parts) or "the config"
 
 
-def _unconfirmed(fresh: Sequence[Scored], confirming: Confirming | None) -> tuple[int, int] | None:
+def _unconfirmed(
+    fresh: Sequence[Scored], confirming: Confirming | None, ended: Sequence[Run]
+) -> tuple[int, int] | None:
     """How far a confirmation is that does not count yet; None where it does, or there is none."""
-    runs = [(run.recipe.config_id, run.recipe.seed) for run, _ in fresh]
-    confirming = confirming or Confirming.of(runs)
-    done: dict[str, list[int]] = {}
-    for config_id, seed in runs:
-        done.setdefault(config_id, []).append(seed)
-    return None if confirming.counts(done) else confirming.progress(done)
+    scored = [run for run, _ in fresh]
+    confirming = confirming or Confirming.of((r.recipe.config_id, r.recipe.seed) for r in scored)
+    done = _seeds_of(scored)
+    return None if confirming.counts(done, _seeds_of(ended)) else confirming.progress(done)
+
+
+def _seeds_of(runs: Iterable[Run]) -> dict[str, list[int]]:
+    """By `config_id`."""
+    found: dict[str, list[int]] = {}
+    for run in runs:
+        found.setdefault(run.recipe.config_id, []).append(run.recipe.seed)
+    return found
 
 
 def _contender(group: Sequence[Scored], keys: Sequence[str], last: int | None) -> Contender:
@@ -189,7 +217,7 @@ def _comparison(group: Sequence[Contender], folder: Path, *, num_rivals: int) ->
         return None
     try:
         labels = read_floats(path)
-        samples = [Sample(c.seeds, _predictions(c, folder, c.seeds)) for c in group]
+        samples = [Sample(c.seeds, _predictions(c.config_id, folder, c.seeds)) for c in group]
         noise_from = _with_all_seeds(group, folder)
     except StudyError as error:
         logger.warning("No intervals in the leaderboard: %s", error.value)
@@ -203,13 +231,13 @@ def _with_all_seeds(group: Sequence[Contender], folder: Path) -> list[Sample] | 
     if seeds == [c.seeds for c in group]:
         return None
     return [
-        Sample(known, _predictions(config, folder, known))
+        Sample(known, _predictions(config.config_id, folder, known))
         for config, known in zip(group, seeds, strict=True)
     ]
 
 
-def _predictions(config: Contender, folder: Path, seeds: Sequence[int]) -> Floats:
-    runs = [folder / "runs" / f"{config.config_id}-s{seed}" for seed in seeds]
+def _predictions(config_id: str, folder: Path, seeds: Sequence[int]) -> Floats:
+    runs = [folder / "runs" / f"{config_id}-s{seed}" for seed in seeds]
     return np.stack([read_floats(run / "predictions.npy") for run in runs])
 
 

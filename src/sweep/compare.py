@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sweep.board import words
+from sweep.board import seed_luck, words
 from sweep.core.arrays import Floats
 from sweep.core.errors import StudyError
 from sweep.core.files import lost_or_damaged, read_floats
-from sweep.core.paired import paired_difference
+from sweep.core.paired import SeedLuck, paired_difference
 from sweep.core.recipe import Recipe
 from sweep.core.statistics import Sample, compare
 from sweep.study import settings_of
@@ -34,6 +34,8 @@ class Contender:
     row: dict[str, Any]
     words: str
     sample: Sample
+    #: The configs of the study that have several seeds, which tell how far those matter.
+    several_seeds: tuple[Sample, ...]
     labels: Floats
     #: Hash of the dev pairs, texts and labels; None where the study is too old to know it.
     dev: str | None
@@ -54,17 +56,18 @@ def show_comparison(one: Path, other: Path, console: Console) -> None:
 
 def verdict(one: Contender, other: Contender) -> str:
     """Which config is better on these dev pairs, or that it can't be told."""
-    gap = paired_difference(one.sample, other.sample, one.labels)
+    known = (*one.several_seeds, *other.several_seeds)
+    luck = SeedLuck(known, one.labels) if known else None
+    gap = paired_difference(one.sample, other.sample, one.labels, luck=luck)
     if gap.ci_low <= 0 <= gap.ci_high:
         said = f"can't be told apart: {one.folder} minus {other.folder} is"
     else:
         first, second = (one, other) if gap.value > 0 else (other, one)
-        gap = paired_difference(first.sample, second.sample, one.labels)
+        gap = paired_difference(first.sample, second.sample, one.labels, luck=luck)
         said = f"{first.folder} is better than {second.folder} by"
-    most = max(len(one.sample.seeds), len(other.sample.seeds))
-    luck = "" if most > 1 else "; one seed each, so luck of the seed is not in it"
+    unknown = "" if luck else "; one seed each, so luck of the seed is not in it"
     size = f"{gap.in_words(signed=True)} dev Pearson, paired on {len(one.labels):,} pairs"
-    return f"verdict  {said} {size}{luck}"
+    return f"verdict  {said} {size}{unknown}"
 
 
 def _contender(folder: Path) -> Contender:
@@ -73,7 +76,9 @@ def _contender(folder: Path) -> Contender:
     if board.empty or table.empty:
         raise StudyError("Only studies with a finished run can be compared.", value=str(folder))
     row = _chosen(folder, board)
-    runs = table[(table["config_id"] == row["config_id"]) & (table["state"] == "complete")]
+    complete = table[table["state"] == "complete"]
+    by_config = {str(name): list(known) for name, known in complete.groupby("config_id")["seed"]}
+    runs = complete[complete["config_id"] == row["config_id"]]
     last = max(settings.get("search", {}).get("seeds", [0]))
     is_confirmed = row.get("confirmed") is True
     seeds = tuple(seed for seed in runs["seed"] if (seed > last) == is_confirmed)
@@ -85,6 +90,7 @@ def _contender(folder: Path) -> Contender:
         row,
         words(_recipe(folder / "runs" / names[0] / "run.json"), keys),
         Sample(seeds, np.stack([_predictions(folder, name) for name in names])),
+        tuple(seed_luck(by_config, folder)),
         read_floats(folder / "dev_labels.npy"),
         settings.get("fingerprints", {}).get("dev"),
     )

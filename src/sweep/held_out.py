@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from sweep.board import seed_luck
 from sweep.core.arrays import Floats
-from sweep.core.files import write_text
-from sweep.core.paired import Interval, mean_pearson, paired_difference
+from sweep.core.errors import StudyError
+from sweep.core.files import read_floats, write_text
+from sweep.core.paired import Interval, SeedLuck, mean_pearson, paired_difference
 from sweep.core.recipe import Data
 from sweep.core.statistics import Sample
 from sweep.core.trial import Run
@@ -122,6 +124,7 @@ class FinalScoring:
             for config_id in (exported.recipe.config_id, baseline_id)
         )
         self._baseline_id = baseline_id if self._baseline else None
+        self._complete = complete
 
     @property
     def wanted(self) -> list[Scoring]:
@@ -140,6 +143,7 @@ class FinalScoring:
             return self._earlier
         if not self._pairs:
             return None
+        luck = _seed_luck(self._complete, self._folder)
         found = FinalScores(
             self._exported.recipe.config_id,
             self._exported.id,
@@ -153,6 +157,7 @@ class FinalScoring:
                     self._exported,
                     config=self._config,
                     baseline=self._baseline,
+                    luck=luck,
                 )
                 for split, pairs in self._pairs.items()
             ),
@@ -192,6 +197,7 @@ def _scored(
     *,
     config: Sequence[Run],
     baseline: Sequence[Run],
+    luck: SeedLuck | None,
 ) -> Scored:
     """Compare the predictions of both configs' runs, given by run id."""
     assert pairs.labels is not None
@@ -208,11 +214,26 @@ def _scored(
         num_runs=len(config),
         baseline=mean_pearson(base, pairs.labels) if base else None,
         difference=(
-            paired_difference(_sample(config, best), _sample(baseline, base), pairs.labels)
+            paired_difference(
+                _sample(config, best), _sample(baseline, base), pairs.labels, luck=luck
+            )
             if base
             else None
         ),
     )
+
+
+def _seed_luck(complete: Sequence[Run], folder: Path) -> SeedLuck | None:
+    """As the dev pairs tell it: more configs were scored there than on these pairs."""
+    seeds: dict[str, list[int]] = {}
+    for run in complete:
+        seeds.setdefault(run.recipe.config_id, []).append(run.recipe.seed)
+    try:
+        labels = read_floats(folder / "dev_labels.npy")
+    except StudyError:
+        return None
+    samples = seed_luck(seeds, folder)
+    return SeedLuck(tuple(samples), labels) if samples else None
 
 
 def _sample(runs: Sequence[Run], predictions: Sequence[Floats]) -> Sample:

@@ -145,7 +145,7 @@ def prepare(overrides: Sequence[str], *, places: Places, valid_keys: Iterable[st
         _check_key(key, text, keys=keys, groups=places.groups())
         given.append(key)
         ready += _rewritten(override, key)
-    other = _other_weights({*given, *in_file})
+    other = _other_weights(given, in_file=in_file)
     return Ready([*ready, *other], notices, experiment, tuple(given))
 
 
@@ -172,11 +172,17 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     return f"valid names: {', '.join(names)}" if few else "all keys: `python -m sweep --cfg`"
 
 
-def _other_weights(given: Collection[str]) -> list[str]:
-    """Another `model.path` has other weights: checksum and name of the preset don't hold."""
-    if "model.path" not in given:
+def _other_weights(given: Collection[str], *, in_file: Collection[str]) -> list[str]:
+    """Another `model.path` has other weights: what is not set beside it doesn't hold for it.
+
+    Args:
+        given: Keys of the command line, where a path takes the place of the experiment file's.
+        in_file: Keys of that file.
+    """
+    beside = next((keys for keys in (given, in_file) if "model.path" in keys), None)
+    if beside is None:
         return []
-    return [f"{key}=null" for key in OF_THE_WEIGHTS if key not in given]
+    return [f"{key}=null" for key in OF_THE_WEIGHTS if key not in {*beside, *given}]
 
 
 def _experiment(option: str, places: Places) -> tuple[str, str, set[str]]:

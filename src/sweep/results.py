@@ -62,7 +62,7 @@ class Results:
         searched_keys: Dotted keys that get a column of their own.
         versions: Versions of the libraries, kept with every run.
         objectives: What is sought; with several, the leaderboard shows the Pareto front.
-        search_seeds: Runs on other seeds are confirmation runs; None: there are none.
+        search_seeds: Runs on later seeds are confirmation runs; None: there are none.
         baseline: `config_id` of the config to beat, if there is one.
     """
 
@@ -215,6 +215,7 @@ class Results:
             keys=self.keys,
             search_seeds=self._search_seeds,
             confirming=self._confirming,
+            ended=[r.run for r in self._sorted() if r.state in (RunState.FAILED, RunState.PRUNED)],
         )
 
     def _ranking(self, board: Board) -> pd.DataFrame:

@@ -345,6 +345,14 @@ def test_folded_trial_never_stops_the_run_of_another() -> None:
     assert [number for number, _, _ in search.reported] == [2, 0]
 
 
+def test_trial_of_a_training_that_is_done_has_no_say_either() -> None:
+    search = ListedSearch([{"r": 4}, {"r": 4}, {"r": 8}])
+    executor = InstantExecutor(lambda run: float(run.recipe.lora.r), slots=1)
+    sweep_of(search, executor, Memory(), [0]).run()
+    assert search.told == {0: 4.0, 1: 4.0, 2: 8.0}
+    assert [number for number, _, _ in search.reported] == [0, 2]
+
+
 def test_some_trials_to_be_pruned_are_trained_on_and_marked() -> None:
     search = ListedSearch([{"r": r} for r in range(1, 41)])
     search.prune_below = 1000.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sweep.core.paired import mean_pearson, paired_difference
+from sweep.core.paired import SeedLuck, mean_pearson, paired_difference
 from sweep.core.statistics import Sample
 
 
@@ -48,3 +48,25 @@ def test_luck_of_the_seeds_makes_no_winner(same_seeds: bool) -> None:
         gap = paired_difference(one, other, labels)
         outside += not gap.ci_low <= 0 <= gap.ci_high
     assert outside <= 11
+
+
+def test_two_seeds_tell_what_is_far_apart_where_others_tell_their_luck() -> None:
+    """0.1 Pearson apart, seed SD 0.02: alone, one degree of freedom is left."""
+    told = widest = 0.0
+    for draw in range(40):
+        rng = np.random.default_rng(draw)
+        labels = rng.normal(size=500)
+        common = labels + 0.5 * rng.normal(size=500)
+
+        def config(off: float, *seeds: int, rng: np.random.Generator = rng,
+                   x: np.ndarray = common) -> Sample:  # fmt: skip
+            noise = [abs(off + 0.06 * rng.normal()) * rng.normal(size=500) for _ in seeds]
+            return Sample(seeds, np.stack([x + n for n in noise]))
+
+        one, other = config(0.3, 1, 2), config(0.75, 1, 2)
+        rest = tuple(config(0.4, 0, 1, 2) for _ in range(4))
+        gap = paired_difference(one, other, labels, luck=SeedLuck(rest, labels))
+        told += gap.ci_low > 0
+        widest = max(widest, gap.ci_high - gap.ci_low)
+    assert told >= 36
+    assert widest < 0.3

@@ -340,6 +340,39 @@ def test_stop_reaches_a_run_and_no_later_attempt(open_executor: Open, tmp_path: 
     executor.close()
 
 
+def train_broken_while_one_is_to_stop(pack: Pack, runs_dir: Path, handle: Handle) -> None:
+    first = pack[0]
+    if len(pack) > 1:
+        handle(Progress(first.id, 1, 2))
+        while asked_to_stop(runs_dir / first.id) is None:
+            time.sleep(0.02)
+        raise KeyError("broken before anybody has looked")
+    reason = asked_to_stop(runs_dir / first.id)
+    handle(Finished(first.id, Outcome(RunState.PRUNED, reason=reason)) if reason else scored(first))
+
+
+@pytest.mark.parametrize("open_executor", [open_in_process, open_processes])
+def test_stop_that_comes_while_a_pack_breaks_holds_for_its_retry(
+    open_executor: Open, tmp_path: Path
+) -> None:
+    executor = open_executor(train_broken_while_one_is_to_stop, tmp_path)
+    stopped, other = run_of(8), run_of(16)
+    executor.submit((stopped, other))
+    events: list[Event] = []
+
+    def handle(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, Progress):
+            executor.stop(stopped.id, "pruned at step 1")
+
+    while executor.num_open:
+        executor.work(handle)
+    found = outcomes(events)
+    assert found[stopped.id].reason == "pruned at step 1"
+    assert found[other.id].pearson == 0.16
+    executor.close()
+
+
 def name_or_raise(name: str | None) -> str:
     if name is None:
         raise RunFailed("no name")

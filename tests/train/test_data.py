@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,28 @@ HEADERS = {
     ";": "sentence1;sentence2;score",
     "\t": "sentence1\tsentence2\tscore",
 }
+
+
+@pytest.mark.parametrize("separator", ["::", " || ", "\t\t"])
+@pytest.mark.parametrize("header", [True, False])
+def test_separator_of_several_characters(tmp_path: Path, separator: str, header: bool) -> None:
+    lines = [("sentence1", "sentence2", "score")] * header
+    lines += [("비가 온다", "눈이 온다", "1.5"), ("a, b", "c", "3")]
+    path = tmp_path / "a.txt.csv"
+    path.write_text("\n".join(map(separator.join, lines)) + "\n", encoding="utf-8")
+    names = {} if header else {"header": False, "text_a": 0, "text_b": 1, "label": 2}
+    pairs = load(path, separator=re.escape(separator), **names)
+    assert pairs.text_a == ("비가 온다", "a, b")
+    assert pairs.labels is not None
+    assert pairs.labels.tolist() == [1.5, 3.0]
+
+
+def test_truth_is_a_label(tmp_path: Path) -> None:
+    rows = [{"sentence1": "a", "sentence2": "b", "score": value} for value in (True, False, True)]
+    for kind in ("csv", "jsonl", "parquet"):
+        pairs = load(write(tmp_path / f"a.{kind}", rows), label_range=(0.0, 1.0))
+        assert pairs.labels is not None
+        assert pairs.labels.tolist() == [1.0, 0.0, 1.0]
 
 
 @pytest.mark.parametrize("separator", HEADERS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +45,34 @@ def test_what_the_checkpoint_lacks_of_the_base_belongs_to_the_head(
     pooler = 32 * 32 + 32 if family.endswith("mlm") else 0
     if "pre_classifier" not in targets.head and family not in ("roberta", "deberta-v2"):
         assert targets.head_params == 32 + 1 + pooler
+
+
+def test_classifier_of_another_size_gives_way_to_a_new_one(
+    recipe: Recipe, tiny_model: Path, tmp_path: Path
+) -> None:
+    """A base that was trained on three classes, as natural language inference has."""
+    folder = tmp_path / "nli"
+    shutil.copytree(tiny_model, folder)
+    net = AutoModelForSequenceClassification.from_pretrained(tiny_model, num_labels=3)
+    net.save_pretrained(folder)
+    same = replace(recipe, model=Model(path=str(folder)))
+    targets = targets_of(same.model, Lora(target_modules="all-linear"))
+    assert (targets.head, targets.head_params) == (("classifier",), 33)
+    train(same, tmp_path / "runs")
+    dev, tokenizer = load_split(same.data, "dev"), load_tokenizer(same.model)
+    reloaded = load_adapted(tmp_path / "runs" / same.run_id, same, tokenizer)
+    measured = predictions_of(same, tmp_path / "runs")
+    np.testing.assert_allclose(predicted(reloaded, dev, tokenizer, same.data), measured, atol=1e-4)
+
+
+def test_base_of_another_size_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cut"
+    shutil.copytree(tiny_model, folder)
+    weights = load_file(folder / "model.safetensors")
+    name = next(name for name in weights if name.endswith("0.attention.self.query.weight"))
+    save_file({**weights, name: weights[name][:16].clone()}, folder / "model.safetensors")
+    with pytest.raises(ModelError, match=r"attention\.self\.query"):
+        targets_of(Model(path=str(folder)), Lora())
 
 
 @pytest.mark.parametrize("family", ["bert-mlm", "albert-mlm"])

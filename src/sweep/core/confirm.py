@@ -42,15 +42,28 @@ class Confirming:
         scored = sum(len(set(self.seeds) & set(done.get(i, ()))) for i in self.config_ids)
         return scored, len(self.config_ids) * len(self.seeds)
 
-    def counts(self, done: Mapping[str, Collection[int]]) -> bool:
-        """Whether every config has more than half of its fresh seeds.
+    def counts(
+        self, done: Mapping[str, Collection[int]], ended: Mapping[str, Collection[int]]
+    ) -> bool:
+        """Whether every config has more than half of its fresh seeds, or no more to come.
 
         Before that, whoever happens to come first would be the only one that is judged.
+
+        Args:
+            done: Fresh seeds with a score, by `config_id`.
+            ended: Those without one: failed, or stopped.
         """
+        seeds = set(self.seeds)
         return all(
-            2 * len(set(self.seeds) & set(done.get(i, ()))) > len(self.seeds)
+            2 * len(seeds & set(done.get(i, ()))) > len(seeds)
+            or seeds <= {*done.get(i, ()), *ended.get(i, ())}
             for i in self.config_ids
         )
+
+    def after(self, last: int) -> Confirming | None:
+        """What of it lies behind the search's last seed: a search that grew has taken the rest."""
+        left = tuple(seed for seed in self.seeds if seed > last)
+        return replace(self, seeds=left) if left else None
 
 
 @dataclass(frozen=True)

@@ -211,7 +211,7 @@ class Sweep:
         self._total.train(run.id)
         opened.outcomes[run.id] = self._records.done(run.id)
         if (outcome := opened.outcomes[run.id]) is not None:
-            if seed == self._rules.seeds[0]:
+            if seed == self._rules.seeds[0] and opened.folded_into is None:
                 # It is done whatever the pruner says, which learns from it for the others.
                 for evaluation in _in_competition(outcome):
                     self._search.report(trial.number, evaluation.step, evaluation.pearson)

@@ -30,12 +30,32 @@ def mean_pearson(predictions: Sequence[Floats], labels: Floats) -> Interval:
     return _interval(_pearson(predictions, labels), _resampled(predictions, labels))
 
 
-def paired_difference(one: Sample, other: Sample, labels: Floats) -> Interval:
+@dataclass(frozen=True, eq=False)
+class SeedLuck:
+    """What the luck of the seeds is told by: configs with several of them, and their items' labels.
+
+    Two configs alone know it too badly to be told apart: with two seeds each that they share, one
+    degree of freedom is left.
+    """
+
+    samples: tuple[Sample, ...]
+    labels: Floats
+
+
+def paired_difference(
+    one: Sample, other: Sample, labels: Floats, *, luck: SeedLuck | None = None
+) -> Interval:
     """Mean Pearson of `one` minus that of `other`, both on the same resamples of the items.
 
-    The luck of the seeds is in the interval where one of them has several.
+    Args:
+        luck: Of the seeds; None takes the two, and leaves it out where each has one seed.
     """
-    found = compare([one, other], labels)
+    found = compare(
+        [one, other],
+        labels,
+        noise_from=luck.samples if luck else None,
+        noise_labels=luck.labels if luck else None,
+    )
     value = float(found.means[0] - found.means[1])
     return _interval(value, value + found.deviations[:, 0] - found.deviations[:, 1])
 

@@ -72,14 +72,16 @@ def compare(
     seed: int = 0,
     num_rivals: int | None = None,
     noise_from: Sequence[Sample] | None = None,
+    noise_labels: Floats | None = None,
 ) -> Comparison:
     """Compare configs, the leading one first, on the dev labels `[N]`.
 
     Args:
         seed: Of the resamples.
         num_rivals: Number of configs that these were chosen from.
-        noise_from: The same configs with all their seeds, for the variance between seeds; their
-            means are of `samples` alone. None takes `samples`.
+        noise_from: Configs, these or others, for the variance between seeds; the means are of
+            `samples` alone. None takes `samples`.
+        noise_labels: Of other items, which `noise_from` was scored on; None: on these.
 
     Sources: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 16; for
     the variance of two crossed samples Gallas, Academic Radiology 13 (2006), 353-362.
@@ -91,7 +93,9 @@ def compare(
         noise = _SeedNoise.of(scores, by_items, layout)
     else:
         all_seeds = _Layout.of([sample.seeds for sample in noise_from])
-        noise = _SeedNoise.of(*_resampled(noise_from, labels, weights), all_seeds)
+        others = labels if noise_labels is None else noise_labels
+        other_weights = resampling_weights(len(others), seed=seed)
+        noise = _SeedNoise.of(*_resampled(noise_from, others, other_weights), all_seeds)
     by_items = layout.means(by_items)
     rng = np.random.default_rng([seed, 1])
     by_seeds, tail = noise.draws(layout, rng)

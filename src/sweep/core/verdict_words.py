@@ -124,8 +124,8 @@ def _unconfirmed(progress: tuple[int, int] | None) -> str:
         return ""
     done, runs = progress
     return (
-        f"The leaders are not confirmed yet ({done} of {runs} runs): this is the search's ranking, "
-        "whose best looks better than it is."
+        f"The leaders are not confirmed ({done} of {runs} runs are done): this is the search's "
+        "ranking, whose best looks better than it is."
     )
 
 

@@ -33,6 +33,9 @@ class Boundary:
 
     def attempt(self, pack: Pack, handle: Handle) -> None:
         """Report `Started`, what the training reports, and one `Finished` or `Paused`, a run."""
+        for run in pack:
+            # Of an earlier attempt. One that comes while a pack breaks holds for its retry.
+            forget_to_stop(self._runs_dir / run.id)
         waiting = [pack]
         while waiting:
             runs = waiting.pop(0)
@@ -54,7 +57,6 @@ class Boundary:
             folder = self._runs_dir / run.id
             folder.mkdir(parents=True, exist_ok=True)
             _clear_leftovers(folder)
-            forget_to_stop(folder)
             handle(Started(run.id, self._worker))
         try:
             self._train(runs, self._runs_dir, listen)

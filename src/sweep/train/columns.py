@@ -14,6 +14,7 @@ import pandas as pd
 from sweep.core.arrays import Floats
 from sweep.core.errors import DataError
 
+_TRUTH = {"True": 1, "true": 1, "TRUE": 1, "False": 0, "false": 0, "FALSE": 0}
 #: A column as the configuration names it: by name, by number, or the first of several names.
 Column = str | int | tuple[str, ...]
 
@@ -41,6 +42,8 @@ def labels(
     label = _first_there(table, named)
     place = f"column `{label}` of {origin}"
     values = _column(table, label, origin)
+    # Text files are read as text, so that `007` stays: there, truth is a word.
+    values = [_TRUTH.get(value, value) if isinstance(value, str) else value for value in values]
     numbers = pd.to_numeric(pd.Series(values, dtype=object), errors="coerce").to_numpy(float)
     low, high = allowed
     bad = ~np.isfinite(numbers)

@@ -197,6 +197,8 @@ def _loaded(
             config=config,
             dtype=torch.float32,
             output_loading_info=True,
+            # A head of another size, as after training on three classes, is new here anyway.
+            ignore_mismatched_sizes=True,
             **options,
         )
     except (OSError, SafetensorError) as error:
@@ -206,7 +208,8 @@ def _loaded(
             way_out=_OFFLINE,
         ) from None
     assert isinstance(loaded, PreTrainedModel)
-    return loaded, frozenset(info["missing_keys"])
+    other_sizes = {name for name, *_ in info["mismatched_keys"]}
+    return loaded, frozenset({*info["missing_keys"], *other_sizes})
 
 
 def _inside_package(path: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import unicodedata
 import warnings
 from pathlib import Path
@@ -108,11 +109,15 @@ def _read_text(
         "na_values": [""],
         # A sentence may be "2020" or "007".
         "dtype": str,
+        # The fast parser knows single characters, and would say so with a warning.
+        "engine": "python" if len(separator) > 1 else "c",
     }
     if header:
         return _read_below_header(path, options)
     # Rows may have more columns than the first one (STS-B: 7 to 9).
-    width = max(line.count(separator) + 1 for line in path.read_text(encoding=encoding).split("\n"))
+    # pandas takes several characters for an expression.
+    cut = re.compile(separator if len(separator) > 1 else re.escape(separator))
+    width = max(len(cut.split(line)) for line in path.read_text(encoding=encoding).split("\n"))
     return pd.DataFrame(pd.read_csv(path, header=None, names=list(range(width)), **options))
 
 
