@@ -79,6 +79,19 @@ def test_effects_are_said_with_interval_and_whether_they_can_be_told(full: Page)
     assert marks["told apart"] == [1]
 
 
+def test_keys_that_changed_together_are_all_named_wherever_they_are_told(folder: Path) -> None:
+    with_findings(folder)
+    for name in ("effects.csv", "importance.csv"):
+        text = (folder / name).read_text(encoding="utf-8")
+        merged = text.replace("lora.target_modules", "lora.r + lora.lora_alpha")
+        (folder / name).write_text(merged, encoding="utf-8")
+    found = page(folder)
+    assert "r + alpha qv against all-linear: -0.300" in found.text
+    assert "r + alpha" in found.figures["importance-1-1"]["data"][0]["y"]
+    rows = found.figures["effects-1-1"]["layout"]["yaxis"]["ticktext"]
+    assert "r + alpha: all-linear" in rows
+
+
 def test_importance_is_drawn_with_its_interval_the_largest_on_top(full: Page) -> None:
     (trace,) = full.figures["importance-1-1"]["data"]
     assert trace["y"] == ["dropout", "targets"]  # plotly draws from below

@@ -16,7 +16,9 @@ LONGEST_LABEL = 58
 
 
 def short(key: str) -> str:
-    return _SHORT.get(key, key.rpartition(".")[2].replace("_", " "))
+    """A key without its part; keys that changed together, as one of `effects.csv`, each so."""
+    names = (_SHORT.get(k, k.rpartition(".")[2].replace("_", " ")) for k in key.split(" + "))
+    return " + ".join(names)
 
 
 def setting(key: str, value: object, *, bare: bool = False) -> str:
