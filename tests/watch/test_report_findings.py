@@ -106,6 +106,40 @@ def test_rank_use_is_said_by_rank_and_drawn_by_layer_and_module(full: Page) -> N
     assert trace["z"] == [[4.0, 4.0], [5.0, 5.0]]
 
 
+def test_rank_maps_show_every_module_wherever_it_is_and_whatever_is_known_of_it(
+    folder: Path,
+) -> None:
+    with_findings(folder)
+    use = [
+        *(("c", "c-s0", n, "query", 8, 2.0, 0.1 * n) for n in (0, 2, 10)),
+        ("c", "c-s0", 0, "value", 8, None, 0.0),  # its update is zero
+        ("c", "c-s0", None, "pooler.dense", 8, 3.0, 9.9),
+    ]
+    columns = ["config_id", "run_id", "layer", "module", "rank", "effective_rank", "norm"]
+    table = pd.DataFrame(use, columns=columns).astype({"layer": "Int64"})
+    table.to_csv(folder / "rank_use.csv", index=False)
+    figures = page(folder).figures
+    (ranks,), (norms,) = (figures[f"ranks-{n}-1"]["data"] for n in (1, 2))
+    for trace in (ranks, norms):
+        assert trace["x"] == ["pooler.dense", "query", "value"]
+        assert trace["y"] == ["0", "2", "10", "outside"]
+    assert ranks["z"][0] == [None, 2.0, None]
+    assert ranks["z"][3] == [3.0, None, None]
+    assert norms["z"][0] == [None, 0.0, 0.0]
+    assert norms["hovertext"][3][0] == "<b>9.90</b><br>outside of the layers, pooler.dense"
+    assert norms["hovertext"][2][1] == "<b>1.00</b><br>layer 10, query"
+
+
+def test_update_of_zero_is_not_counted_as_a_rank(folder: Path) -> None:
+    with_findings(folder)
+    columns = "config_id,run_id,layer,module,rank,effective_rank,norm"
+    rows = ["c,c-s0,0,query,8,,0.0", "d,d-s0,0,query,4,2.0,0.5"]
+    (folder / "rank_use.csv").write_text("\n".join([columns, *rows]), encoding="utf-8")
+    text = page(folder).text
+    assert "r=4 used 2.0 on average" in text
+    assert "r=8 used" not in text
+
+
 def test_guard_shows_the_gravest_first_with_examples(full: Page) -> None:
     text = full.text
     assert text.index("12 dev pairs are in train as well.") < text.index("Labels are alike.")

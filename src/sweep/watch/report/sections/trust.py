@@ -36,6 +36,7 @@ def rank_use(study: Study) -> Section | None:
         f"({part['effective_rank'].min():.1f} to {part['effective_rank'].max():.1f} by layer and "
         f"module, {part['run_id'].nunique()} run{'s' * (part['run_id'].nunique() != 1)})."
         for rank, part in by_rank
+        if part["effective_rank"].notna().any()
     )
     plots = tuple(
         Plot(title, {f"r {rank}": rank_map(part, column, unit) for rank, part in by_rank})
