@@ -25,7 +25,7 @@ from wandb.proto import wandb_internal_pb2
 
 import studies
 from sweep.core.errors import TrackingError
-from sweep.core.ports import Totals
+from sweep.core.ports import Handle, Pack, Totals
 from sweep.core.recipe import Lora, Recipe, Trainer
 from sweep.core.trial import (
     Evaluated,
@@ -39,6 +39,7 @@ from sweep.core.trial import (
     RunState,
     Started,
 )
+from sweep.execute.boundary import Boundary
 from sweep.watch.report import study_media
 from sweep.watch.wandb_log import WandbWatcher
 from sweep.watch.wandb_setup import resolve_mode
@@ -326,10 +327,39 @@ def test_second_attempt_gets_its_own_wandb_run(study: Path) -> None:
 
     attempts = sorted(all_logged(study)[:2], key=lambda found: -(found.exit_code or 0))
     assert [found.exit_code for found in attempts] == [1, 0]
-    assert [found.summary["state"] for found in attempts] == ["failed", "complete"]
+    assert [found.summary["state"] for found in attempts] == ["queued", "complete"]
+    assert attempts[0].summary["reason"] == "began again"
     assert [found.history[0]["dev/pearson"] for found in attempts] == [0.3, 0.4]
     assert [found.config["run_id"] for found in attempts] == [run.id, run.id]
     assert attempts[0].run.run_id != attempts[1].run.run_id
+
+
+@pytest.mark.parametrize("reason", ["memory", "one bad setting"])
+@pytest.mark.parametrize("evaluations", [0, 1])
+def test_pack_that_is_trained_in_parts_is_no_failure_of_its_runs(
+    study: Path, tmp_path: Path, reason: str, evaluations: int
+) -> None:
+    """One wandb run each; a second one only where the first has a history."""
+    runs = {run.id: run for run in (make_run(0, r=4), make_run(1, r=8))}
+
+    def train(pack: Pack, folder: Path, handle: Handle) -> None:
+        for run in pack[: 2 * evaluations]:
+            handle(evaluated(run, 5, 0.1))
+        if len(pack) > 1:
+            raise MemoryError if reason == "memory" else ValueError(reason)
+        handle(finished(pack[0]))
+
+    watcher = make_watcher(study, Listener())
+    watcher.opened(Totals(STUDY, 2))
+    boundary = Boundary(train, runs_dir=tmp_path / "runs", worker="w0")
+    boundary.attempt(tuple(runs.values()), lambda e: watcher.run_event(runs[e.run_id], e))
+    watcher.closed()
+
+    found = all_logged(study)[:-1]
+    states = [(one.summary["state"], one.summary.get("reason")) for one in found]
+    assert states.count(("complete", None)) == 2
+    assert states.count(("queued", "began again")) == 2 * evaluations
+    assert len(found) == 2 + 2 * evaluations
 
 
 def test_interrupted_run_is_closed_as_not_done(study: Path) -> None:
@@ -544,7 +574,7 @@ _SWEEP = """
 import os, sys, time
 from pathlib import Path
 import pandas as pd
-from sweep.core.ports import Totals
+from sweep.core.ports import Handle, Pack, Totals
 from sweep.core.recipe import Recipe
 from sweep.core.trial import Evaluated, Evaluation, Run, Started
 from sweep.watch.wandb_log import WandbWatcher

@@ -30,8 +30,9 @@ from sweep.watch.wandb_values import StudyLog
 class WandbWatcher:
     """A `Watcher` that makes the loop wait only at the end, for little more than `timeout_s`.
 
-    A run gets a new wandb id at each attempt: a run that was killed and is trained again would
-    meet its own half history under a fixed one. `run_id` in the config joins the attempts.
+    A run gets a new wandb id at each attempt that follows one with a history: a run that was
+    killed and is trained again would meet its own half history under a fixed one. `run_id` in the
+    config joins the attempts.
     When the server is lost, new runs are logged offline; when that fails too, wandb is given up
     for the rest of the sweep. Either is said once.
 

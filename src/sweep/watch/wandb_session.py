@@ -47,6 +47,11 @@ class Tracked:
     #: Last step that was logged: a run that goes on reports its evaluations again.
     step: int = -1
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether a run that starts once more can be logged here: there is no half history."""
+        return self.paused or (self.step < 0 and not self.lost)
+
     def give_up(self) -> None:
         self.lost = True
         if self.mode == "online":
@@ -72,12 +77,17 @@ class Session:
     ending: list[tuple[Tracked, Future[None]]] = field(default_factory=list)
 
     def begin(self, run: Run) -> None:
-        """A worker took the run up, perhaps for the second time."""
-        if run.id in self.live and self.live[run.id].paused:
-            self.live[run.id].paused = False
+        """A worker took the run up, perhaps for the second time.
+
+        That is no failure of the run: its worker died, or its pack did not fit into memory, or
+        another run failed the pack. What has logged nothing yet goes on in the same wandb run.
+        """
+        before = self.live.get(run.id)
+        if before is not None and before.goes_on:
+            before.paused = False
             return
-        if run.id in self.live:
-            self._finish(run.id, {"state": "failed", "reason": "its worker died; tried again"}, 1)
+        if before is not None:
+            self._finish(run.id, {"state": "queued", "reason": "began again"}, 1)
         config = {"study": self.study, **flat_config(run, self.keys)}
         tracked = self._open(name=run.name, job_type="train", config=config)
         self.live[run.id] = tracked
