@@ -6,6 +6,7 @@ import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -18,7 +19,7 @@ from sweep.core.trial import Evaluation, Finished, Outcome, Run, RunState
 from sweep.results import Results
 from sweep.summary import pruning_lines
 from sweep.watch.report import build_report, study_figures
-from sweep.watch.report.factors import factor_of
+from sweep.watch.report.factors import factor_of, matches
 from sweep.watch.report.figures.cost import pareto_front
 from sweep.watch.report.figures.settings import score_grid
 from sweep.watch.report.palette import DARK, LIGHT, painted
@@ -324,3 +325,61 @@ def test_share_that_is_not_known_is_not_told(tmp_path: Path) -> None:
     results.write_tables()
     assert "2 of 10 runs were ended early." in page(tmp_path / "s").text
     assert pruning_lines(results.records(), results.leaderboard())[0] == "pruned   2 of 10 runs"
+
+
+def scored(**settings: list[Any]) -> pd.DataFrame:
+    """Configs c0, c1, ... with these settings, written `lora_r`, and a score each."""
+    columns = {name.replace("_", ".", 1): values for name, values in settings.items()}
+    number = len(next(iter(columns.values())))
+    ids, scores = zip(*((f"c{n}", 0.5 + 0.01 * n) for n in range(number)), strict=True)
+    return pd.DataFrame({"config_id": ids, "mean": scores, **columns})
+
+
+def test_thirds_of_a_range_are_told_by_the_means_of_all_their_configs(tmp_path: Path) -> None:
+    configs = [{**GRID[1], "lora.lora_dropout": round(3e-5 * n, 5)} for n in range(1, 31)]
+    study(tmp_path / "s", configs)
+    board = study_board(tmp_path / "s").sort_values("lora.lora_dropout")
+    first, second, third = (board["mean"].iloc[10 * n : 10 * n + 10].mean() for n in range(3))
+    said = (
+        f"{first:.3f} for dropout 3e-05 to 0.0003, {second:.3f} for dropout 0.00033 to 0.0006, "
+        f"{third:.3f} for dropout 0.00063 to 0.0009; rank correlation"
+    )
+    assert said in page(tmp_path / "s").text
+
+
+@pytest.mark.parametrize(
+    ("settings", "groups"),
+    [
+        # A grid of two settings: each column is a group.
+        ({"lora_r": [4, 8, 4, 8], "lora_bias": ["a", "a", "b", "b"]}, [2, 2]),
+        # Alike in all that was searched: a level holds both.
+        ({"lora_r": [4, 4, 8, 8], "lora_bias": ["a", "a", "a", "b"]}, [3]),
+        # Alike only when rounded: neither one level nor a match.
+        ({"lora_r": [4, 8, 8, 8], "lora_dropout": [0.10001, 0.10002, 0.2, 0.3]}, []),
+        # A level of values that only look alike: all are in it.
+        ({"lora_dropout": [0.10001, 0.10002, 0.2], "lora_bias": ["a", "a", "a"]}, [3]),
+        # Thirds: no two configs differ in a third alone.
+        ({"lora_r": list(range(1, 13)), "lora_bias": ["a"] * 12}, []),
+    ],
+)
+def test_matches_hold_every_config_that_differs_in_one_factor_alone(
+    settings: dict[str, list[Any]], groups: list[int]
+) -> None:
+    configs = scored(**settings)
+    keys = [column for column in configs if "." in column]
+    factors = [factor_of(configs, [key]) for key in keys]
+    found = matches(configs, factors[0], factors)
+    assert [sum(map(len, match.values())) for match in found] == groups
+
+
+def test_configs_that_differ_in_what_was_not_searched_all_count(tmp_path: Path) -> None:
+    configs = [{**GRID[n], "lora.use_rslora": scaled} for n in (0, 1) for scaled in (False, True)]
+    study(tmp_path / "s", configs)
+    means = study_board(tmp_path / "s").groupby("lora.target_modules")["mean"].mean()
+    by = means["all-linear"] - means["qv"]
+    said = f"all-linear above qv by {by:.3f} on average (4 pairs that differ in this alone"
+    found = page(tmp_path / "s")
+    assert said in found.text
+    words = [trace.get("hovertext") for trace in found.figures["effects-1-1"]["data"]]
+    hovers = {text for text in words if isinstance(text, str)}
+    assert hovers == {f"{level}: {mean:.4f} on average" for level, mean in means.items()}

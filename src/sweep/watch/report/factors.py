@@ -10,8 +10,9 @@ import pandas as pd
 
 from sweep.watch.report.words import setting, short
 
-#: Level of a factor to (id, mean score) of configs that are alike but for this factor.
-Match = Mapping[str, tuple[str, float]]
+#: Level of a factor to (id, mean score) of its configs, all of them alike but for this factor.
+#: A level has several where they differ in what is no factor.
+Match = Mapping[str, Sequence[tuple[str, float]]]
 
 #: Distinct numbers of one key above which they are seen as a range, in thirds.
 _MAX_LEVELS = 8
@@ -54,9 +55,12 @@ def factor_of(configs: pd.DataFrame, keys: Sequence[str], *, drawn: bool = False
     def words(row: Mapping[Any, Any]) -> str:
         return ", ".join(setting(key, value, bare=alone) for key, value in row.items())
 
-    level_of = dict(zip(ids, map(words, configs[columns].to_dict("records")), strict=True))
+    rows = configs[columns].to_dict("records")
+    level_of = dict(zip(ids, map(words, rows), strict=True))
     levels = tuple(dict.fromkeys(map(words, ordered)))
-    return Factor(_name(keys), tuple(keys), levels, level_of, level_of)
+    # Words are rounded: configs that differ behind the third digit are not alike.
+    exact = dict(zip(ids, map(str, rows), strict=True))
+    return Factor(_name(keys), tuple(keys), levels, level_of, exact)
 
 
 def separation(configs: pd.DataFrame, factor: Factor) -> float:
@@ -69,11 +73,17 @@ def separation(configs: pd.DataFrame, factor: Factor) -> float:
 
 
 def matches(configs: pd.DataFrame, factor: Factor, factors: Sequence[Factor]) -> list[Match]:
-    """Configs that differ in this factor alone, in groups of two or more."""
-    groups: dict[tuple[str, ...], dict[str, tuple[str, float]]] = {}
+    """Configs that differ in this factor alone, in groups of two or more levels.
+
+    None for thirds of a range: configs of one third differ in the factor as those of two do.
+    """
+    if factor.numbers is not None:
+        return []
+    groups: dict[tuple[str, ...], dict[str, list[tuple[str, float]]]] = {}
     for config_id, mean in zip(configs["config_id"], configs["mean"], strict=True):
         others = tuple(f.values[config_id] for f in factors if f is not factor)
-        groups.setdefault(others, {})[factor.level_of[config_id]] = (config_id, mean)
+        levels = groups.setdefault(others, {})
+        levels.setdefault(factor.level_of[config_id], []).append((config_id, mean))
     return [match for match in groups.values() if len(match) > 1]
 
 

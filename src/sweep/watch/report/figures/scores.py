@@ -67,8 +67,8 @@ def strip_plot(
     lines_x: list[float | None] = []
     lines_y: list[float | None] = []
     for match in matches:
-        ordered = [(place[level], *match[level]) for level in factor.levels if level in match]
-        lines_x += [*(x + shift[config_id] for x, config_id, _ in ordered), None]
+        ordered = [(level, *one) for level in factor.levels for one in match.get(level, ())]
+        lines_x += [*(place[level] + shift[config_id] for level, config_id, _ in ordered), None]
         lines_y += [*(score for *_, score in ordered), None]
     traces: list[Figure] = [line(lines_x, lines_y, colour="@faint", width=1)]
     for index, level, rows in by_level(configs, factor):
@@ -93,7 +93,9 @@ def strip_plot(
 
 def _shifts(configs: pd.DataFrame, matches: Sequence[Match]) -> dict[str, float]:
     """Sideways shift by config id, the same for joined configs: their lines run side by side."""
-    joined = [[config_id for config_id, _ in match.values()] for match in matches]
+    joined = [
+        [config_id for level in match.values() for config_id, _ in level] for match in matches
+    ]
     known = {config_id for group in joined for config_id in group}
     alone = [[config_id] for config_id in configs["config_id"] if config_id not in known]
     # The golden ratio spreads any number of points evenly, without a random draw.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import product
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -121,8 +123,13 @@ def _averages(configs: pd.DataFrame, factor: Factor, joined: list[Match]) -> dic
     """Mean score by level: over groups that hold every level, or over all configs without any."""
     full = [match for match in joined if len(match) == len(factor.levels)]
     if full:
-        return {v: sum(m[v][1] for m in full) / len(full) for v in factor.levels}
-    return dict(configs["mean"].groupby(configs["config_id"].map(factor.level_of)).mean())
+        return {level: fmean(_mean(match[level]) for match in full) for level in factor.levels}
+    means = configs["mean"].groupby(configs["config_id"].map(factor.level_of)).mean()
+    return {level: float(means[level]) for level in factor.levels}
+
+
+def _mean(scored: Sequence[tuple[str, float]]) -> float:
+    return fmean(score for _, score in scored)
 
 
 def _effect(
@@ -140,8 +147,12 @@ def _effect(
     best = max(factor.levels, key=lambda level: averages[level])
     below = []
     for level in factor.levels:
-        pairs = [m[best][1] - m[level][1] for m in joined if best in m and level in m]
-        mean = sum(pairs) / len(pairs) if pairs else averages[best] - averages[level]
+        pairs = [
+            high - low
+            for match in joined
+            for (_, high), (_, low) in product(match.get(best, ()), match.get(level, ()))
+        ]
+        mean = fmean(pairs) if pairs else averages[best] - averages[level]
         wins = sum(difference > 0 for difference in pairs)
         below.append({"level": level, "mean": mean, "pairs": len(pairs), "wins": wins})
     others = [entry for entry in below if entry["level"] != best]
