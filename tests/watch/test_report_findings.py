@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from studies import GRID, Page, put, study, study_board, with_findings
+from studies import (
+    GRID,
+    KEYS,
+    LABELS,
+    NOISE,
+    VERSIONS,
+    Page,
+    outcome_of,
+    put,
+    study,
+    study_board,
+    with_findings,
+)
 from sweep.core.pruning import Ended, pruning_audit, whole_steps
 from sweep.core.recipe import Recipe
 from sweep.core.trial import Evaluation, Finished, Outcome, Run, RunState
@@ -383,3 +397,58 @@ def test_configs_that_differ_in_what_was_not_searched_all_count(tmp_path: Path) 
     words = [trace.get("hovertext") for trace in found.figures["effects-1-1"]["data"]]
     hovers = {text for text in words if isinstance(text, str)}
     assert hovers == {f"{level}: {mean:.4f} on average" for level, mean in means.items()}
+
+
+def confirm(folder: Path, keys: tuple[str, ...]) -> None:
+    """Fresh seeds: for the search's leaders, who are far worse on them, and for a new config."""
+    results = Results(folder, searched_keys=keys, versions=VERSIONS, search_seeds=(0,))
+    leaders = [results.best_run(name) for name in results.leaderboard()["config_id"].iloc[:2]]
+    runs = [run for run in leaders if run is not None]
+    runs.append(Run(99, {}, runs[0].recipe.with_values({"lora.r": 77, "lora.lora_alpha": 99})))
+    for run, seed in itertools.product(runs, (5, 6)):
+        fresh = replace(run, recipe=replace(run.recipe, seed=seed))
+        results.add(fresh)
+        (folder / "runs" / fresh.id).mkdir(parents=True)
+        predictions = LABELS + (9 + seed) * NOISE
+        np.save(folder / "runs" / fresh.id / "predictions.npy", predictions)
+        results.handle(Finished(fresh.id, outcome_of(fresh, predictions)))
+    results.write_tables()
+    (folder / "verdict.json").unlink()
+
+
+def told_of_settings(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """Figures of what settings do, without their hover texts, and the words below the strips."""
+    found = {
+        name: json.loads(json.dumps(figure, default=float))
+        for name, figure in study_figures(folder).items()
+        if name.partition("-")[0] in ("effects", "together")
+    }
+    for figure in found.values():
+        for trace in figure["data"]:
+            trace.pop("hovertext", None)
+    text = page(folder).text
+    return found, re.findall(r"\S+ above \S+ by [^()]*", text)
+
+
+def test_what_settings_do_rests_on_the_search_whatever_is_confirmed(tmp_path: Path) -> None:
+    keys = (*KEYS, "trainer.learning_rate")
+    values = itertools.product((4, 8), (8, 16), ("qv", "all-linear"), (1e-3, 2e-3))
+    configs = [dict(zip((*KEYS[:2], *keys[3:]), row, strict=True)) for row in values]
+    study(tmp_path / "s", configs)
+    Results(tmp_path / "s", searched_keys=keys, versions=VERSIONS).write_tables()
+    figures, words = told_of_settings(tmp_path / "s")
+    assert len(figures) == 6
+    assert words
+    assert "Scores are those of the search" not in page(tmp_path / "s").text
+    confirm(tmp_path / "s", keys)
+    board = Study.read(tmp_path / "s").configs
+    fresh = board[board["confirmed"]]
+    assert (len(fresh), fresh["search_mean"].count()) == (3, 2)
+    assert fresh["mean"].max() < board["search_mean"].min()
+    assert told_of_settings(tmp_path / "s") == (figures, words)
+    found = page(tmp_path / "s")
+    assert "Scores are those of the search" in found.text
+    hovers = json.dumps(found.figures["effects-1-1"])
+    assert f"<b>{fresh['search_mean'].max():.4f}</b><br>#1 " in hovers, "no interval of others"
+    shown = json.dumps(found.figures["scores-1-1"])
+    assert "r 77" in shown, "the ranking holds what the search did not finish"

@@ -86,9 +86,38 @@ class Study:
         flags = self.configs["tied_with_best"] == True  # noqa: E712 - missing is not tied
         return set(self.configs.loc[flags, "config_id"])
 
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether some configs are ranked by fresh seeds."""
+        return "confirmed" in self.configs and bool(self.configs["confirmed"].eq(True).any())
+
+    @cached_property
+    def searched(self) -> pd.DataFrame:
+        """`configs` as the search scored them, its best first: what a setting does rests on these.
+
+        A confirmed score is one of fresh seeds, without the luck of having led. Only the leaders
+        have one, so beside the scores of the search it makes their settings look bad. Missing are
+        configs that the search did not finish, and the intervals and seeds of confirmed scores.
+        """
+        if not self.is_confirmed:
+            return self.configs
+        kept = self.configs[self.configs["search_mean"].notna()]
+        other = kept["confirmed"].eq(True)
+        fresh = {name: kept[name].mask(other) for name in ("ci_low", "ci_high", "n_seeds")}
+        scored = kept.assign(mean=kept["search_mean"], **fresh)
+        return scored.sort_values("mean", ascending=False, kind="stable", ignore_index=True)
+
     @cached_property
     def factors(self) -> list[Factor]:
-        """Searched dimensions with several scored values, the most separating first."""
+        """Dimensions with several scored values, the most separating first."""
+        return self._factors(self.configs)
+
+    @cached_property
+    def searched_factors(self) -> list[Factor]:
+        """The same for the configs that the search scored."""
+        return self._factors(self.searched)
+
+    def _factors(self, configs: pd.DataFrame) -> list[Factor]:
         space = self.settings["search"].get("space", {})
         mappings = {name: entry for name, entry in space.items() if isinstance(entry, Mapping)}
         # A label may be named `low`, too.
@@ -98,24 +127,22 @@ class Study:
             for name, entry in mappings.items()
             if name not in drawn and "values" not in entry
         }
-        scored = [key for key in self.keys if key in self.configs]
+        scored = [key for key in self.keys if key in configs]
         groups = [[k for k in keys if k in scored] for keys in labelled.values()]
         alone = [[k] for k in scored if not any(k in group for group in groups)]
         built = [
-            factor_of(self.configs, keys, drawn=keys[0] in drawn)
-            for keys in [*groups, *alone]
-            if keys
+            factor_of(configs, keys, drawn=keys[0] in drawn) for keys in [*groups, *alone] if keys
         ]
         varied = [factor for factor in built if len(factor.levels) > 1]
-        return sorted(varied, key=lambda f: -separation(self.configs, f))
+        return sorted(varied, key=lambda f: -separation(self.searched, f))
 
     def words(self, row: Mapping[Any, Any]) -> str:
         """Searched settings of a row in words."""
         return ", ".join(setting(k, row[k]) for k in self.keys if k in row) or "base settings"
 
     def varies(self, key: str) -> bool:
-        """Whether the scored configs hold several values of this key."""
-        return key in self.configs and self.configs[key].nunique() > 1
+        """Whether the configs that the search scored hold several values of this key."""
+        return key in self.searched and self.searched[key].nunique() > 1
 
     # What other rooms found out; empty or None before they have.
 

@@ -106,11 +106,11 @@ def by_level(configs: pd.DataFrame, factor: Factor | None) -> list[tuple[int, st
 
 
 def hover(row: dict[Any, Any]) -> str:
-    """Score, interval, rank and settings of a config."""
+    """Score, interval, rank and settings of a config, number of seeds; what is known of it."""
     interval = ""
     if pd.notna(row["ci_low"]):
         interval = f" [{row['ci_low']:.4f}, {row['ci_high']:.4f}]"
-    seeds = "" if row["n_seeds"] == 1 else f"<br>{row['n_seeds']} seeds"
+    seeds = f"<br>{row['n_seeds']:.0f} seeds" if row["n_seeds"] > 1 else ""
     return f"<b>{row['mean']:.4f}</b>{interval}<br>#{row['rank']} {escape(row['label'])}{seeds}"
 
 

@@ -22,7 +22,7 @@ _MAX_SENTENCES = 8
 
 def effects(study: Study) -> Section | None:
     """Scores by level of each setting, and `effects.csv` where it has been computed."""
-    plots = [_strip(study, factor) for factor in study.factors]
+    plots = [_strip(study, factor) for factor in study.searched_factors]
     if not plots:
         return None
     table = study.effects
@@ -37,6 +37,7 @@ def effects(study: Study) -> Section | None:
     note = (
         "A thin line joins configs that differ in this setting alone. A bar is an average, "
         "balanced over the other settings where the sweep allows it; it is not a test."
+        f"{_whose_scores(study)}"
     )
     title = "What each setting does"
     return Section("effects", title, sentences=sentences, note=note, plots=tuple(plots))
@@ -58,10 +59,10 @@ def importance(study: Study) -> Section | None:
 
 def together(study: Study) -> Section | None:
     """Parallel coordinates, r by alpha, scaling by learning rate: where they vary."""
-    configs = study.configs
-    if len(configs) < 3 or len(study.factors) < 2:
+    configs, factors = study.searched, study.searched_factors
+    if len(configs) < 3 or len(factors) < 2:
         return None
-    plots = [Plot("Settings and score", {"": figures.parallel(configs, study.factors)}, wide=True)]
+    plots = [Plot("Settings and score", {"": figures.parallel(configs, factors)}, wide=True)]
     if study.varies("lora.r") and study.varies("lora.lora_alpha"):
         rank, alpha = (factor_of(configs, [key]) for key in ("lora.r", "lora.lora_alpha"))
         grid = figures.score_grid(configs, rank, alpha)
@@ -72,13 +73,14 @@ def together(study: Study) -> Section | None:
     note = (
         "A line is a config; a click on the legend takes a fifth of them away. Lines that run "
         "together into the best scores show what the good configs share."
+        f"{_whose_scores(study)}"
     )
     return Section("together", "Settings together", note=note, plots=tuple(plots))
 
 
 def _knob(study: Study) -> list[Plot]:
     """Scaling and learning rate: under Adam nearly one knob."""
-    configs = study.configs
+    configs = study.searched
     scaling = study.table.drop_duplicates("config_id").set_index("config_id").get("scaling")
     if scaling is None:
         return []
@@ -91,11 +93,17 @@ def _knob(study: Study) -> list[Plot]:
 
 
 def _strip(study: Study, factor: Factor) -> Plot:
-    joined = matches(study.configs, factor, study.factors)
-    averages = _averages(study.configs, factor, joined)
-    figure = strip_plot(study.configs, factor, joined, averages)
-    facts = _effect(study.configs, factor, joined, averages)
+    joined = matches(study.searched, factor, study.searched_factors)
+    averages = _averages(study.searched, factor, joined)
+    figure = strip_plot(study.searched, factor, joined, averages)
+    facts = _effect(study.searched, factor, joined, averages)
     return Plot(factor.name, {factor.name: figure}, facts)
+
+
+def _whose_scores(study: Study) -> str:
+    if not study.is_confirmed:
+        return ""
+    return " Scores are those of the search; those of fresh seeds rank the leaders and no more."
 
 
 def _sentences(table: pd.DataFrame) -> tuple[str, ...]:
