@@ -97,6 +97,20 @@ def test_drop_takes_out_what_is_the_same_but_not_what_is_nearly_so(data: Data) -
     assert exact.level == "info"
 
 
+def test_drop_knows_spacing_for_the_same_and_numbers_and_signs_for_different(
+    data: Data, tmp_path: Path
+) -> None:
+    kept = [("오늘은 5도이다", "오늘은 -5도이다", 0.5), ("C를 배운다", "C#을 배운다", 2.0)]
+    leaks = [("아무 것도 할 수 없다", "할 수 있는 것이 없다", 4.5)]
+    there = [("오늘은 5도이다", "오늘은 5도이다", 5.0), ("C를 배운다", "C++을 배운다", 2.0)]
+    spaced = [("아무것도 할수없다", "할수있는것이\u200b없다", 4.5)]
+    for name, rows in (("train", kept + leaks), ("dev", there + spaced)):
+        frame = pd.DataFrame(rows, columns=["sentence1", "sentence2", "score"])
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    left = load_split(replace(data, test=None, on_leak="drop"), "train")
+    assert list(zip(left.text_a, left.text_b, strict=True)) == [row[:2] for row in kept]
+
+
 def test_error_refuses_with_an_example(data: Data) -> None:
     with pytest.raises(DataError, match="고양이가 잔다") as caught:
         guard(replace(data, on_leak="error"))

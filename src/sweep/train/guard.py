@@ -17,8 +17,9 @@ from sweep.core.recipe import Data
 from sweep.train.data import Pairs, Split, judged_by, leaking, load_split
 from sweep.train.likeness import near_pairs, unordered
 
-#: Jaccard similarity of letter n-grams from which two pairs count as nearly the same.
-NEAR = 0.8
+#: Jaccard similarity of letter n-grams from which two pairs count as nearly the same. Without white
+#: space, which is alike in most pairs, it finds what 0.8 found with it (docs/decisions.md).
+NEAR = 0.75
 #: KS distance from which train and dev are said to be scored differently.
 _SHIFTED = 0.1
 _NUM_EXAMPLES = 5

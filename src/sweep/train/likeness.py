@@ -27,18 +27,54 @@ _LONGER = 6
 _ROUNDING = 1e-9
 #: Rows of a block of the join: bounds its memory.
 _BLOCK = 4_096
-#: Everything but letters and digits of any script.
-_NO_WORD = re.compile(r"[\W_]+")
+#: Signs that mean something where they stand, with the white space that may be around them:
+#: between two numbers (white space alone, too), a minus before one, per cent, the sharp of `C#`.
+_MEANING = re.compile(
+    r"((?<=\d)[\W_]+(?=\d)|(?<!\w)[-\u2010-\u2013\u2212](?=[$£¥€₩]?\d)"
+    r"|(?<=\d)\s*[%‰]|(?<=[^\W\d_])#)"
+)
+#: Hyphens, the en dash and the minus of mathematics are written for one another.
+_DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-"))
+#: Symbols by Unicode, but people use them as punctuation; then blanks that count as letters there.
+_AS_PUNCTUATION = "<>|~\u223c\u2212" + "\u115f\u1160"
 
 
 def normalised(text: str) -> str:
     """Text without differences of Unicode form, case, white space and punctuation.
 
-    NFKC joins decomposed Hangul (macOS) and narrows full-width letters. A text without any letter
-    or digit keeps its signs.
+    NFKC joins decomposed Hangul (macOS) and narrows full-width letters. White space goes, as Korean
+    is spaced in more than one way; that `a part` is `apart` then is a price without weight, since
+    whole pairs are compared. What carries meaning stays: symbols (`C++`, emoji), and the signs of
+    numbers, which never join (`-5`, `1.5` and `1 5` are not `5` and `15`). A text without anything
+    but punctuation keeps it.
     """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return _NO_WORD.sub(" ", folded).strip() or folded.strip()
+    folded = _visible(unicodedata.normalize("NFKC", text).casefold())
+    parts = _MEANING.split(folded)
+    parts[::2] = [plain.translate(_KEPT) for plain in parts[::2]]
+    parts[1::2] = ["".join(sign.split()).translate(_DASHES) or " " for sign in parts[1::2]]
+    return "".join(parts) or "".join(folded.split())
+
+
+def _visible(text: str) -> str:
+    """Without characters that only steer how others are shown: zero-width spaces and the like."""
+    if text.isprintable():
+        return text
+    return "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
+
+
+class _Kept(dict[int, int | None]):
+    """For `str.translate`: letters, digits, their marks and symbols stay. Fills up on demand."""
+
+    def __missing__(self, code: int) -> int | None:
+        sign = chr(code)
+        category = unicodedata.category(sign)
+        goes = category[0] in "PZ" or category in ("Cc", "Sk") or sign in _AS_PUNCTUATION
+        # Variation selectors: an emoji in colour or in black.
+        self[code] = None if goes or 0xFE00 <= code <= 0xFE0F else code
+        return self[code]
+
+
+_KEPT = _Kept()
 
 
 def pair_keys(text_a: Sequence[str], text_b: Sequence[str]) -> list[Key]:
