@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -28,6 +31,19 @@ def test_unknown_flags_are_refused(arguments: list[str], capfd: pytest.CaptureFi
         run_command(arguments)
     assert caught.value.code == 2
     assert "unrecognized arguments" in capfd.readouterr().err
+
+
+def test_study_is_found_under_a_name_in_another_unicode_form(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    study = tmp_path / unicodedata.normalize("NFD", "연구")
+    study.mkdir()
+    (study / "config.yaml").write_text("{", encoding="utf-8")
+    asked = str(tmp_path / unicodedata.normalize("NFC", "연구"))
+    for arguments in (["status", asked], ["report", asked], ["compare", asked, asked]):
+        assert run_command(arguments) == 2
+        # It is there, and its settings are what is wrong.
+        assert "does not" not in capfd.readouterr().err
 
 
 def test_name_in_full_means_itself_though_others_begin_so() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -215,6 +216,25 @@ def test_experiment_file_from_anywhere_with_a_korean_path(tmp_path: Path) -> Non
     path = experiment(tmp_path / "실험 폴더", "# @package _global_\nlora: {r: 6}\n", name="첫째")
     composed = settings(f"+experiment={path}")
     assert (composed.name, composed.lora.r) == ("첫째", 6)
+
+
+def test_names_that_the_disk_spells_in_another_unicode_form_are_found(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    decomposed, composed = (
+        {name: unicodedata.normalize(form, name) for name in ("실험", "첫째", "모델")}
+        for form in ("NFD", "NFC")
+    )
+    folder = tmp_path / composed["실험"]
+    body = "# @package _global_\nlora: {r: 6}\n"
+    experiment(folder, body, name=decomposed["첫째"])
+    (folder / decomposed["모델"]).symlink_to(tiny_model)
+    found = settings(
+        f"+experiment={folder / 'experiment' / composed['첫째']}.yaml",
+        f"model.path={folder / composed['모델']}",
+    )
+    assert (found.name, found.lora.r) == (composed["첫째"], 6)
+    assert Path(found.model.path).samefile(tiny_model)
 
 
 def test_values_outside_of_hydra_s_grammar_arrive_as_written() -> None:

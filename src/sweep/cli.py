@@ -117,47 +117,56 @@ def _parser() -> argparse.ArgumentParser:
 
     run = verbs.add_parser("run", help="train a sweep", description=_RUN_HELP, formatter_class=raw)
     run.add_argument("overrides", nargs="*", metavar="OVERRIDE")
-    run.add_argument("--config-dir", type=Path, help="your own folder of groups and experiments")
+    run.add_argument(
+        "--config-dir", type=_on_disk, help="your own folder of groups and experiments"
+    )
     run.add_argument("--cfg", action="store_true", help="print the composed configuration and stop")
 
     export = verbs.add_parser("export", help="export an adapter, verified")
-    export.add_argument("study", type=Path, help="the study's folder, e.g. results/lora_grid")
+    export.add_argument("study", type=_on_disk, help="the study's folder, e.g. results/lora_grid")
     export.add_argument("--run", help="a run id (or its beginning) instead of the best run")
     export.add_argument("--merge", action="store_true", help="also write base and adapter as one")
     export.add_argument("--to", type=Path, help="folder to write; default: STUDY/best")
 
     predict = verbs.add_parser("predict", help="score the sentence pairs of a file")
-    predict.add_argument("folder", type=Path, help="an exported folder, e.g. results/X/best")
-    predict.add_argument("pairs", type=Path, help="CSV, TSV, JSON, JSONL or Parquet")
+    predict.add_argument("folder", type=_on_disk, help="an exported folder, e.g. results/X/best")
+    predict.add_argument("pairs", type=_on_disk, help="CSV, TSV, JSON, JSONL or Parquet")
     predict.add_argument("--text-a", help="column of the first sentence")
     predict.add_argument("--text-b", help="column of the second sentence")
     predict.add_argument("--label", help="column of the score, where there is one")
     predict.add_argument("--out", type=Path, help="CSV to write; default: standard output")
 
     verify = verbs.add_parser("verify", help="reload an exported adapter and score dev again")
-    verify.add_argument("folder", type=Path)
+    verify.add_argument("folder", type=_on_disk)
     verify.add_argument("--json", action="store_true", help="print the two scores as JSON")
 
     status = verbs.add_parser("status", help="runs by state and the ranking so far")
-    status.add_argument("study", type=Path)
+    status.add_argument("study", type=_on_disk)
 
     stop = verbs.add_parser("stop", help="end one run of a sweep that is going on")
-    stop.add_argument("study", type=Path)
+    stop.add_argument("study", type=_on_disk)
     stop.add_argument("--run", required=True, help="a run id, or its beginning")
 
     add = verbs.add_parser("add", help="train one more config in a study")
-    add.add_argument("study", type=Path)
+    add.add_argument("study", type=_on_disk)
     add.add_argument("values", nargs="+", metavar="KEY=VALUE", help="a point of its search space")
 
     compare = verbs.add_parser("compare", help="compare the chosen configs of two studies")
-    compare.add_argument("studies", type=Path, nargs=2, metavar="STUDY")
+    compare.add_argument("studies", type=_on_disk, nargs=2, metavar="STUDY")
 
     report = verbs.add_parser("report", help="rebuild report.html of a study")
-    report.add_argument("study", type=Path)
+    report.add_argument("study", type=_on_disk)
     report.add_argument(
         "--figures", action="store_true", help="its plots as SVG and PNG too, in STUDY/figures"
     )
     return parser
+
+
+def _on_disk(text: str) -> Path:
+    """The path of something that should be there, in whichever Unicode form its names are."""
+    from sweep.core.files import as_on_disk
+
+    return as_on_disk(Path(text))
 
 
 def _run(args: argparse.Namespace) -> int:

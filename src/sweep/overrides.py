@@ -21,6 +21,7 @@ from hydra.core.override_parser.types import Override, QuotedString
 from hydra.errors import HydraException
 
 from sweep.core.errors import ConfigError
+from sweep.core.files import as_on_disk
 from sweep.core.recipe import OF_THE_WEIGHTS
 from sweep.yaml_file import Unreadable, parse_mapping
 
@@ -188,13 +189,13 @@ def _other_weights(given: Collection[str], *, in_file: Collection[str]) -> list[
 def _experiment(option: str, places: Places) -> tuple[str, str, set[str]]:
     """Name of the study, Hydra's option for `+experiment=NAME` or `+experiment=FILE.yaml`, and the
     keys under `model` that the file sets."""
-    path = Path(option).expanduser()
+    path = as_on_disk(Path(option).expanduser())
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise ConfigError("An experiment file must exist.", value=path)
         content = _read(path)
         _check_header(path)
-        return path.stem, places.add_experiment(path), _model_keys(content)
+        return Path(option).stem, places.add_experiment(path), _model_keys(content)
     content = _check_option("experiment", option, places)
     path = places.options("experiment")[option]
     _check_header(path)

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from sweep.core.errors import ConfigError
+from sweep.core.files import as_on_disk
 from sweep.core.objectives import Objective, parse_objectives
 from sweep.core.points import point_of
 from sweep.core.recipe import (
@@ -272,7 +273,7 @@ def _key_of(place: Sequence[int | str]) -> str:
 
 def absolute_model(model: Model) -> Model:
     """A local folder is resolved against the start folder, once; other names stay."""
-    folder = Path(model.path).expanduser()
+    folder = as_on_disk(Path(model.path).expanduser())
     return dataclasses.replace(model, path=str(folder.resolve())) if folder.is_dir() else model
 
 

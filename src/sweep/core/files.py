@@ -1,9 +1,10 @@
-"""Files that processes meet in: never half written, and notes that ask for something."""
+"""Files: found however 한글 is spelt, never half written, and notes that ask for something."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -39,6 +40,39 @@ def read_floats(path: Path) -> Floats:
             value=lost_or_damaged(path),
             way_out="bring the file back from a copy of the study",
         ) from None
+
+
+def as_on_disk(path: Path) -> Path:
+    """The path as the disk spells it, where it is there; otherwise the path itself.
+
+    한글 may be composed or, from a Mac, decomposed, in each folder's name anew: archives and shells
+    change one part and leave the others.
+    """
+    if path.exists():
+        return path
+    folder = Path(path.anchor)
+    return next(_spellings(folder, path.parts[len(folder.parts) :]), path)
+
+
+def _spellings(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+    """What lies in the folder under these names, in any Unicode form."""
+    if not parts:
+        yield folder
+        return
+    for name in _names_alike(folder, parts[0]):
+        yield from _spellings(folder / name, parts[1:])
+
+
+def _names_alike(folder: Path, name: str) -> list[str]:
+    """The name itself first, where it is there: `..` is in no listing."""
+    composed = unicodedata.normalize("NFC", name)
+    try:
+        entries = [entry.name for entry in folder.iterdir()]
+    except OSError:  # no folder, or one that may be entered but not listed
+        entries = []
+    alike = [entry for entry in entries if unicodedata.normalize("NFC", entry) == composed]
+    exact = [name] if (folder / name).exists() else []
+    return [*exact, *(entry for entry in alike if entry != name)]
 
 
 def lost_or_damaged(path: Path) -> str:

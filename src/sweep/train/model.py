@@ -23,6 +23,7 @@ from transformers import (
 from transformers.utils import logging as hf_logging
 
 from sweep.core.errors import ModelError
+from sweep.core.files import as_on_disk
 from sweep.core.recipe import Lora, Model, Recipe
 from sweep.train.targets import ResolvedTargets, outline, resolve_targets
 
@@ -44,7 +45,7 @@ def locate(path: str) -> str:
     """
     if path.startswith(_PACKAGE):
         return str(_inside_package(path))
-    folder = Path(path).expanduser()
+    folder = as_on_disk(Path(path).expanduser())
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise ModelError(
             "A model folder must hold `config.json`.",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import unicodedata
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from sweep.core.errors import DataError
+from sweep.core.files import as_on_disk
 
 #: Characters of a text file that are looked at to find out its form.
 _SNIFFED = 20_000
@@ -65,10 +65,10 @@ def read_table(
 
 
 def _existing(path: Path) -> Path:
-    """The path, also where the disk spells 한글 in the other Unicode form (macOS: NFD)."""
-    for form in (str(path), *(unicodedata.normalize(f, str(path)) for f in ("NFC", "NFD"))):
-        if Path(form).is_file():
-            return Path(form)
+    """The file, also where the disk spells 한글 in another Unicode form."""
+    path = as_on_disk(path)
+    if path.is_file():
+        return path
     if path.is_dir():
         raise DataError("A data file must be a file.", value=f"{path} is a folder")
     folder = path.parent
