@@ -11,9 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sweep import held_out
 from sweep.cli import run_command
+from sweep.core.recipe import Data, Lora, Recipe
+from sweep.core.trial import Run
+from sweep.held_out import FinalScores, FinalScoring
 from sweep.train import data as pairs_data
 from sweep.train import splits
+from sweep.train.data import Pairs
 
 
 @pytest.fixture
@@ -66,8 +71,10 @@ def test_exported_config_and_baseline_are_scored_once_and_it_is_said(
         assert scored["adapter"]["value"] < scored["adapter"]["ci_high"]
         assert found[f"exported_{scored['split']}"]["pearson"] == scored["config"]["value"]
         assert found[f"baseline_{scored['split']}"]["config_id"] == found["baseline_id"]
+        difference = scored["difference"] and scored["difference"]["value"]
         gap = scored["config"]["value"] - scored["baseline"]["value"]
-        assert scored["difference"]["value"] == pytest.approx(gap)
+        is_base = found["config_id"] == found["baseline_id"]
+        assert difference == (None if is_base else pytest.approx(gap))
     for sentence in found["sentences"]:
         assert sentence in out
         assert sentence.strip() in card
@@ -89,6 +96,85 @@ def test_exported_config_and_baseline_are_scored_once_and_it_is_said(
     shown = [float(word) for word in re.findall(r"-?\d\.\d+", capfd.readouterr().err)]
     on_test = found["splits"][0]
     assert shown == pytest.approx([on_test["adapter"]["value"], on_test["spearman"]], abs=1e-3)
+
+
+TEST = Pairs(
+    tuple(f"a{i}" for i in range(60)),
+    tuple(f"b{i}" for i in range(60)),
+    np.random.default_rng(0).uniform(0, 5, 60),
+    "test",
+)
+
+
+def run_of(rank: int, seed: int) -> Run:
+    return Run(rank, {}, Recipe(data=Data(test="test"), lora=Lora(r=rank), seed=seed))
+
+
+def final(folder: Path, exported: Run, complete: list[Run]) -> FinalScoring:
+    """Rank 8 is the base settings."""
+    return FinalScoring(folder, exported, complete, baseline_id=run_of(8, 0).recipe.config_id)
+
+
+def scores_of(scoring: FinalScoring, complete: list[Run]) -> FinalScores:
+    """As if every run predicted the labels, with luck of its own."""
+    assert TEST.labels is not None
+    luck = {run.id: np.random.default_rng([run.trial, run.recipe.seed]) for run in complete}
+    found = scoring.scores(
+        {"test": {i: TEST.labels + rng.normal(size=60) for i, rng in luck.items()}}
+    )
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        [run_of(16, 0), run_of(16, 1)],
+        [run_of(16, 0), run_of(8, 0)],
+        [run_of(16, s) for s in range(3)] + [run_of(8, s) for s in range(3)],
+    ],
+)
+def test_study_that_has_gained_seeds_or_its_base_settings_is_scored_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: list[Run]
+) -> None:
+    monkeypatch.setattr(held_out, "load_split", lambda data, split: TEST)
+    (tmp_path / "fresh").mkdir()
+    exported = run_of(16, 0)
+    first = scores_of(final(tmp_path, exported, [exported]), [exported])
+    again = final(tmp_path, exported, later)
+    assert {adapter.run.id for adapter in again.wanted[0].adapters} == {run.id for run in later}
+    found = scores_of(again, later)
+    # The same adapter: nobody has chosen anew.
+    assert (first.looks, found.looks) == (1, 1)
+    assert found == scores_of(final(tmp_path / "fresh", exported, later), later)
+    assert final(tmp_path, exported, later[::-1]).wanted == []
+    other = scores_of(final(tmp_path, later[1], later), later)
+    assert other.looks == 2
+
+
+def test_scores_that_an_earlier_version_kept_are_made_again_and_its_looks_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held_out, "load_split", lambda data, split: TEST)
+    exported = run_of(16, 0)
+    scores_of(final(tmp_path, exported, [exported]), [exported])
+    content = read(tmp_path / "test.json")
+    older = {k: v for k, v in content.items() if not k.endswith("_runs")} | {"looks": 3}
+    (tmp_path / "test.json").write_text(json.dumps(older), encoding="utf-8")
+    again = final(tmp_path, exported, [exported])
+    assert again.wanted
+    assert scores_of(again, [exported]).looks == 3
+
+
+def test_base_settings_are_not_compared_with_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held_out, "load_split", lambda data, split: TEST)
+    runs = [run_of(8, seed) for seed in range(3)]
+    found = scores_of(final(tmp_path, runs[0], runs), runs)
+    assert "mean of 3 seeds" in found.lines[0]
+    assert "base settings" not in found.lines[0]
+    assert found.splits[0].difference is None
 
 
 def test_scrambled_test_labels_change_nothing_but_the_test_score(

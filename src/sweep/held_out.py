@@ -1,7 +1,7 @@
 """The final score: `data.test` and held-out rows, scored once, after the search.
 
 Nothing before the export reads their labels. `test.json` keeps what was found; the next start
-shows it again as long as the same adapter is exported.
+shows it again as long as the same adapter is exported, and compared by the same runs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Scored:
     """One split. `adapter` is the exported one, `config` the mean over the runs of its config.
 
     `baseline` is the mean over the runs of the study's base settings, where they were trained, and
-    `difference` is `config` minus `baseline`, paired on the items, with the luck of the seeds.
+    `difference` is `config` minus `baseline`, paired on the items, with the luck of the seeds;
+    None, too, where the exported config is the base settings.
     """
 
     split: Split
@@ -62,13 +63,18 @@ class Scored:
 
 @dataclass(frozen=True)
 class FinalScores:
-    """What `test.json` holds. `looks` counts the adapters that were scored on these pairs."""
+    """What `test.json` holds. `looks` counts the adapters that were exported and scored so.
+
+    `config_runs` and `baseline_runs` are the ids of the runs that the means are of.
+    """
 
     config_id: str
     run_id: str
     baseline_id: str | None
     looks: int
     splits: tuple[Scored, ...]
+    config_runs: tuple[str, ...]
+    baseline_runs: tuple[str, ...]
 
     @property
     def lines(self) -> list[str]:
@@ -116,19 +122,17 @@ class FinalScoring:
             for split in splits_set_aside(exported.recipe.data)
         }
         self._earlier = stored_scores(folder)
-        digests = {split: pairs.digest() for split, pairs in self._pairs.items()}
-        known = self._earlier is not None and _is_of(self._earlier, exported, digests)
-        self._is_known = bool(digests) and known
         self._config, self._baseline = (
             [run for run in complete if run.recipe.config_id == config_id]
             for config_id in (exported.recipe.config_id, baseline_id)
         )
         self._baseline_id = baseline_id if self._baseline else None
         self._complete = complete
+        self._is_known = self._has_been_scored()
 
     @property
     def wanted(self) -> list[Scoring]:
-        """Nothing where an earlier start has scored the same adapter on the same pairs."""
+        """Nothing where an earlier start has scored the same adapter and runs on the same pairs."""
         if self._is_known:
             return []
         runs = {run.id: run for run in (self._exported, *self._config, *self._baseline)}
@@ -148,7 +152,7 @@ class FinalScoring:
             self._exported.recipe.config_id,
             self._exported.id,
             self._baseline_id,
-            (self._earlier.looks if self._earlier else 0) + 1,
+            self._looks(),
             tuple(
                 _scored(
                     split,
@@ -161,10 +165,31 @@ class FinalScoring:
                 )
                 for split, pairs in self._pairs.items()
             ),
+            _ids(self._config),
+            _ids(self._baseline),
         )
         text = json.dumps(found.to_json(), indent=2, ensure_ascii=False)
         write_text(self._folder / _FILE, text)
         return found
+
+    def _has_been_scored(self) -> bool:
+        """By an earlier start. A study may have gained seeds or its base settings since then."""
+        earlier = self._earlier
+        if earlier is None or not self._pairs:
+            return False
+        digests = {split: pairs.digest() for split, pairs in self._pairs.items()}
+        runs = (_ids(self._config), _ids(self._baseline))
+        return (
+            earlier.run_id == self._exported.id
+            and {scored.split: scored.digest for scored in earlier.splits} == digests
+            and (earlier.config_runs, earlier.baseline_runs) == runs
+        )
+
+    def _looks(self) -> int:
+        """More seeds beside the same adapter are no further choice among adapters."""
+        if self._earlier is None:
+            return 1
+        return self._earlier.looks + (self._earlier.run_id != self._exported.id)
 
 
 def stored_scores(folder: Path) -> FinalScores | None:
@@ -172,8 +197,10 @@ def stored_scores(folder: Path) -> FinalScores | None:
     try:
         content = json.loads((folder / _FILE).read_text(encoding="utf-8"))
         splits = tuple(_scored_from(entry) for entry in content["splits"])
-        named = {f.name: content[f.name] for f in dataclasses.fields(FinalScores)}
-        return FinalScores(**{**named, "splits": splits})
+        named = {name: content[name] for name in ("config_id", "run_id", "baseline_id", "looks")}
+        # Earlier versions did not name the runs, so theirs count as others.
+        one, other = (tuple(content.get(name, ())) for name in ("config_runs", "baseline_runs"))
+        return FinalScores(**named, splits=splits, config_runs=one, baseline_runs=other)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -184,9 +211,8 @@ def splits_set_aside(data: Data) -> list[Split]:
     return [split for split, named in there.items() if named]
 
 
-def _is_of(earlier: FinalScores, exported: Run, digests: dict[Split, str]) -> bool:
-    known = {scored.split: scored.digest for scored in earlier.splits}
-    return earlier.run_id == exported.id and known == digests
+def _ids(runs: Sequence[Run]) -> tuple[str, ...]:
+    return tuple(sorted(run.id for run in runs))
 
 
 def _scored(
@@ -217,7 +243,7 @@ def _scored(
             paired_difference(
                 _sample(config, best), _sample(baseline, base), pairs.labels, luck=luck
             )
-            if base
+            if base and _ids(config) != _ids(baseline)
             else None
         ),
     )
