@@ -343,6 +343,28 @@ def test_pairs_to_predict_are_cut_as_the_training_files_or_else_as_they_look(
         assert load_unscored(path, data, tell=print).text_b == ("c", "e f")
 
 
+@pytest.mark.parametrize("kind", ["csv", "tsv", "json", "jsonl"])
+@pytest.mark.parametrize("written", ["utf-8", "utf-8-sig", "cp949", "shift_jis"])
+@pytest.mark.parametrize("studied", ["utf-8-sig", "cp949", "shift_jis"])
+def test_pairs_to_predict_may_be_in_another_encoding_than_the_training_files(
+    tmp_path: Path, kind: str, written: str, studied: str
+) -> None:
+    path, said = tmp_path / f"a.{kind}", list[str]()
+    # Neither's bytes are text in the other's encoding.
+    texts = ("ｱ", "の、") if written == "shift_jis" else ("고양이가 잔다", "라마바")
+    write(path, [dict(zip(("sentence1", "sentence2"), texts, strict=True))])
+    path.write_bytes(path.read_text("utf-8").encode(written))
+    if written == "shift_jis" != studied:
+        with pytest.raises(DataError, match="save it as UTF-8") as caught:
+            load_unscored(path, Data(encoding=studied), tell=said.append)
+        assert "data.encoding" not in str(caught.value)
+        return
+    pairs = load_unscored(path, Data(encoding=studied), tell=said.append)
+    assert (pairs.text_a, pairs.text_b) == (texts[:1], texts[1:])
+    # A guess is said.
+    assert len(said) == (written == "cp949" != studied)
+
+
 def test_hub_without_network_says_what_was_sought_and_both_ways_out() -> None:
     data = Data(source="hub", path="klue", name="sts", train="train", label="labels.label")
     with pytest.raises(DataError) as caught:

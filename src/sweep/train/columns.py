@@ -98,7 +98,8 @@ def _column(table: pd.DataFrame, column: str | int, origin: str) -> list[Any]:
     raise DataError(
         f"The column `{column}` must exist in {origin}.",
         value=f"columns: {', '.join(_paths(values[0]))}",
-        way_out="set `data.text_a`, `data.text_b` and `data.label` to columns that exist",
+        way_out="set `data.text_a`, `data.text_b` and `data.label` to columns that exist; "
+        "for `predict`, `--text-a`, `--text-b` and `--label`",
     )
 
 

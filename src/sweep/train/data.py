@@ -24,7 +24,7 @@ from sweep.train.columns import has_column, labels, texts
 from sweep.train.holdout import held_out
 from sweep.train.likeness import Key, pair_keys, unordered
 from sweep.train.sts_demo import generate
-from sweep.train.tables import read_table
+from sweep.train.tables import UTF8, encoding_of, read_table
 
 #: `holdout` is the part of the train rows that `data.holdout` sets aside.
 Split = Literal["train", "dev", "test", "holdout"]
@@ -146,14 +146,15 @@ def load_unscored(
     """Pairs to predict: the same columns, labels only where the file has some that are of use.
 
     Args:
-        data: Of the training. Its separator is tried, then what the file looks like.
-        tell: Hears why the labels that are there are left out.
+        data: Of the training. Its separator is tried, then what the file looks like; UTF-8, its
+            encoding, then cp949.
+        tell: Hears why the labels that are there are left out, and of a guessed encoding.
         needs_labels: Refuse what is wrong with them instead.
 
     Raises:
         DataError: the file can't be read or lacks a text column.
     """
-    table = _read_like_training(path, data)
+    table = _read_like_training(path, data, tell)
     if needs_labels:
         return pairs_of(table, data, origin=str(path))
     pairs = pairs_of(table, data, origin=str(path), scored=False)
@@ -166,9 +167,16 @@ def load_unscored(
         return pairs
 
 
-def _read_like_training(path: Path, data: Data) -> pd.DataFrame:
+def _read_like_training(path: Path, data: Data, tell: Callable[[str], None]) -> pd.DataFrame:
     """The table of a file that may be written in another way than the training files."""
-    looked_at = dataclasses.replace(data, separator=None, header=None, quoting=None)
+    expected = (UTF8, data.encoding)
+    # What Excel in Korea saves as CSV.
+    encoding = encoding_of(path, tuple(dict.fromkeys((*expected, "cp949"))))
+    if encoding not in expected:
+        tell(f"{path} is not UTF-8: read as {encoding}")
+    looked_at = dataclasses.replace(
+        data, separator=None, header=None, quoting=None, encoding=encoding
+    )
     if data.separator is not None:
         with contextlib.suppress(DataError):
             table = _read_file(path, dataclasses.replace(looked_at, separator=data.separator))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ import pandas as pd
 from sweep.core.errors import DataError
 from sweep.core.files import as_on_disk
 
+UTF8 = "utf-8-sig"
+_PARQUET = (".parquet", ".pq")
 #: Characters of a text file that are looked at to find out its form.
 _SNIFFED = 20_000
 
@@ -25,7 +29,7 @@ def read_table(
     separator: str | None = None,
     header: bool | None = None,
     quoting: bool | None = None,
-    encoding: str = "utf-8-sig",
+    encoding: str = UTF8,
 ) -> pd.DataFrame:
     """The file's rows. JSON structs stay as dicts; a file without header has columns 0, 1, ...
 
@@ -45,7 +49,7 @@ def read_table(
     path = _existing(path)
     try:
         kind = path.suffix.lower()
-        if kind in (".parquet", ".pq"):
+        if kind in _PARQUET:
             return pd.read_parquet(path)
         if kind in (".json", ".jsonl", ".ndjson"):
             return _read_json(path, encoding)
@@ -60,8 +64,33 @@ def read_table(
         raise DataError(
             f"{path} can't be read as {kind or 'text'}.",
             value=str(error).splitlines()[0],
-            way_out="set `data.separator`, `data.quoting`, `data.header` to what the file is",
+            way_out="set `data.separator`, `data.quoting`, `data.header` to what the file is; "
+            "for `predict`, save it in the form of the training files",
         ) from None
+
+
+def encoding_of(path: Path, tried: Sequence[str]) -> str:
+    """The first of the encodings in which the whole file is text.
+
+    What is text in UTF-8 is UTF-8, so that belongs to the front: hardly anything else is, while
+    UTF-8 may look like text in other encodings.
+
+    Raises:
+        DataError: the file does not exist, or is text in none of them.
+    """
+    path = _existing(path)
+    if path.suffix.lower() in _PARQUET:
+        return tried[0]
+    content = path.read_bytes()
+    for encoding in tried:
+        with contextlib.suppress(UnicodeDecodeError):
+            content.decode(encoding)
+            return encoding
+    raise DataError(
+        f"{path} must be text in one of the encodings {', '.join(tried)}.",
+        value="bytes that none of them can decode",
+        way_out="save it as UTF-8",
+    )
 
 
 def _existing(path: Path) -> Path:
