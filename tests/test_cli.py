@@ -46,6 +46,14 @@ def test_study_is_found_under_a_name_in_another_unicode_form(
         assert "does not" not in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("verb", [["status"], ["predict", "x"], ["report"]])
+def test_path_that_no_disk_takes_is_told(
+    verb: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command([*verb, "가" * 300]) in (1, 2)
+    assert "error:" in capfd.readouterr().err
+
+
 def test_name_in_full_means_itself_though_others_begin_so() -> None:
     names = ["00bd-s1", "00bd-s10", "00bd-s11", "77aa-s1"]
     assert meant("00bd-s1", names) == ["00bd-s1"]

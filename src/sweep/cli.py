@@ -74,9 +74,10 @@ def run_command(argv: Sequence[str]) -> int:
         "compare": _compare,
     }
     known = (*verbs, "-h", "--help", "--version")
-    args = _parsed(list(argv) if argv and argv[0] in known else ["run", *argv])
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
     try:
+        # Paths are looked up: a disk may have its say already here.
+        args = _parsed(list(argv) if argv and argv[0] in known else ["run", *argv])
         with _Signals():
             return verbs[args.verb](args)
     except UserMistake as mistake:

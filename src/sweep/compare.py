@@ -17,7 +17,7 @@ from sweep.board import seed_luck, words
 from sweep.core.arrays import Floats
 from sweep.core.errors import StudyError
 from sweep.core.files import lost_or_damaged, read_floats
-from sweep.core.paired import SeedLuck, paired_difference
+from sweep.core.paired import Interval, difference_of_studies
 from sweep.core.recipe import Recipe
 from sweep.core.statistics import Sample, compare
 from sweep.study import settings_of
@@ -56,18 +56,24 @@ def show_comparison(one: Path, other: Path, console: Console) -> None:
 
 def verdict(one: Contender, other: Contender) -> str:
     """Which config is better on these dev pairs, or that it can't be told."""
-    known = (*one.several_seeds, *other.several_seeds)
-    luck = SeedLuck(known, one.labels) if known else None
-    gap = paired_difference(one.sample, other.sample, one.labels, luck=luck)
+    gap = _gap(one, other)
     if gap.ci_low <= 0 <= gap.ci_high:
         said = f"can't be told apart: {one.folder} minus {other.folder} is"
     else:
         first, second = (one, other) if gap.value > 0 else (other, one)
-        gap = paired_difference(first.sample, second.sample, one.labels, luck=luck)
+        gap = _gap(first, second)
         said = f"{first.folder} is better than {second.folder} by"
-    unknown = "" if luck else "; one seed each, so luck of the seed is not in it"
+    blind = [str(study.folder) for study in (one, other) if not study.several_seeds]
+    unknown = "; one seed each, so luck of the seed is not in it" if len(blind) == 2 else ""
+    if len(blind) == 1:
+        unknown = f"; the luck of the seed is not in it for {blind[0]}, with one seed each"
     size = f"{gap.in_words(signed=True)} dev Pearson, paired on {len(one.labels):,} pairs"
     return f"verdict  {said} {size}{unknown}"
+
+
+def _gap(one: Contender, other: Contender) -> Interval:
+    luck = (one.several_seeds, other.several_seeds)
+    return difference_of_studies(one.sample, other.sample, one.labels, luck=luck)
 
 
 def _contender(folder: Path) -> Contender:
@@ -77,10 +83,16 @@ def _contender(folder: Path) -> Contender:
         raise StudyError("Only studies with a finished run can be compared.", value=str(folder))
     row = _chosen(folder, board)
     complete = table[table["state"] == "complete"]
-    by_config = {str(name): list(known) for name, known in complete.groupby("config_id")["seed"]}
+    is_confirmed = row.get("confirmed") is True
+    # As in the study's own verdict: of the confirmed configs, where there are any.
+    judged = board["config_id"][board["confirmed"]] if is_confirmed else board["config_id"]
+    by_config = {
+        str(name): list(known)
+        for name, known in complete.groupby("config_id")["seed"]
+        if name in set(judged)
+    }
     runs = complete[complete["config_id"] == row["config_id"]]
     last = max(settings.get("search", {}).get("seeds", [0]))
-    is_confirmed = row.get("confirmed") is True
     seeds = tuple(seed for seed in runs["seed"] if (seed > last) == is_confirmed)
     keys = [column for column in board.columns if "." in column]
     names = [f"{row['config_id']}-s{seed}" for seed in seeds]

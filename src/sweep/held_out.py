@@ -147,7 +147,8 @@ class FinalScoring:
             return self._earlier
         if not self._pairs:
             return None
-        luck = _seed_luck(self._complete, self._folder)
+        fewest = max(2, min(len(self._config), len(self._baseline)))
+        luck = _seed_luck(self._complete, self._folder, fewest=fewest)
         found = FinalScores(
             self._exported.recipe.config_id,
             self._exported.id,
@@ -249,8 +250,12 @@ def _scored(
     )
 
 
-def _seed_luck(complete: Sequence[Run], folder: Path) -> SeedLuck | None:
-    """As the dev pairs tell it: more configs were scored there than on these pairs."""
+def _seed_luck(complete: Sequence[Run], folder: Path, *, fewest: int) -> SeedLuck | None:
+    """As the dev pairs tell it: more configs were scored there than on these pairs.
+
+    Args:
+        fewest: Seeds of a config that counts: those who fell behind early are not like the leaders.
+    """
     seeds: dict[str, list[int]] = {}
     for run in complete:
         seeds.setdefault(run.recipe.config_id, []).append(run.recipe.seed)
@@ -258,7 +263,7 @@ def _seed_luck(complete: Sequence[Run], folder: Path) -> SeedLuck | None:
         labels = read_floats(folder / "dev_labels.npy")
     except StudyError:
         return None
-    samples = seed_luck(seeds, folder)
+    samples = seed_luck({i: s for i, s in seeds.items() if len(s) >= fewest}, folder)
     return SeedLuck(tuple(samples), labels) if samples else None
 
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sweep.core.paired import SeedLuck, mean_pearson, paired_difference
+from sweep.core.paired import (
+    SeedLuck,
+    difference_of_studies,
+    mean_pearson,
+    paired_difference,
+)
 from sweep.core.statistics import Sample
 
 
@@ -48,6 +53,29 @@ def test_luck_of_the_seeds_makes_no_winner(same_seeds: bool) -> None:
         gap = paired_difference(one, other, labels)
         outside += not gap.ci_low <= 0 <= gap.ci_high
     assert outside <= 11
+
+
+@pytest.mark.parametrize("others", [0, 7])
+def test_luck_that_studies_do_not_share_makes_no_winner(others: int) -> None:
+    """A seed moves all configs of the first study alike, and the one of the second by itself."""
+    outside = 0
+    for draw in range(100):
+        rng = np.random.default_rng(draw)
+        labels = rng.normal(size=300)
+        common = labels + 0.5 * rng.normal(size=300)
+
+        def run(off: float, rng: np.random.Generator = rng, x: np.ndarray = common) -> np.ndarray:
+            return x + abs(off) * rng.normal(size=300)
+
+        shared = 0.3 + 0.1 * rng.normal(size=3)
+        first = [
+            Sample((1, 2, 3), np.stack([run(s + 0.01 * rng.normal()) for s in shared]))
+            for _ in range(1 + others)
+        ]
+        second = Sample((1, 2, 3), np.stack([run(0.3 + 0.1 * rng.normal()) for _ in range(3)]))
+        gap = difference_of_studies(first[0], second, labels, luck=(first, [second]))
+        outside += not gap.ci_low <= 0 <= gap.ci_high
+    assert outside <= 12
 
 
 def test_two_seeds_tell_what_is_far_apart_where_others_tell_their_luck() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -108,16 +107,17 @@ HEADERS = {
 }
 
 
-@pytest.mark.parametrize("separator", ["::", " || ", "\t\t"])
+@pytest.mark.parametrize("separator", ["::", "||", "**", " | ", "\t\t", "¦", "，"])
 @pytest.mark.parametrize("header", [True, False])
 def test_separator_of_several_characters(tmp_path: Path, separator: str, header: bool) -> None:
     lines = [("sentence1", "sentence2", "score")] * header
-    lines += [("비가 온다", "눈이 온다", "1.5"), ("a, b", "c", "3")]
+    lines += [("비가 온다", "눈이 온다", "1.5"), ("a; b", f'"c{separator}d"', "3")]
     path = tmp_path / "a.txt.csv"
     path.write_text("\n".join(map(separator.join, lines)) + "\n", encoding="utf-8")
     names = {} if header else {"header": False, "text_a": 0, "text_b": 1, "label": 2}
-    pairs = load(path, separator=re.escape(separator), **names)
-    assert pairs.text_a == ("비가 온다", "a, b")
+    pairs = load(path, separator=separator, **names)
+    assert pairs.text_a == ("비가 온다", "a; b")
+    assert pairs.text_b == ("눈이 온다", f"c{separator}d")
     assert pairs.labels is not None
     assert pairs.labels.tolist() == [1.5, 3.0]
 

@@ -54,6 +54,8 @@ class Confirming:
             ended: Those without one: failed, or stopped.
         """
         seeds = set(self.seeds)
+        if self.config_ids and not any(seeds & set(done.get(i, ())) for i in self.config_ids):
+            return False
         return all(
             2 * len(seeds & set(done.get(i, ()))) > len(seeds)
             or seeds <= {*done.get(i, ()), *ended.get(i, ())}

@@ -60,6 +60,25 @@ def paired_difference(
     return _interval(value, value + found.deviations[:, 0] - found.deviations[:, 1])
 
 
+def difference_of_studies(
+    one: Sample, other: Sample, labels: Floats, *, luck: tuple[Sequence[Sample], Sequence[Sample]]
+) -> Interval:
+    """Mean Pearson of `one` minus that of `other`, of two studies on the same items.
+
+    What a seed does to a model it need not do to another, and one study may be steadier than the
+    other: each tells its own luck, and none of it cancels.
+
+    Args:
+        luck: Configs of either study with several seeds; none leave its luck out.
+    """
+    first, second = (
+        compare([sample], labels, noise_from=known or None, stream=stream)
+        for stream, (sample, known) in enumerate(zip((one, other), luck, strict=True))
+    )
+    value = float(first.means[0] - second.means[0])
+    return _interval(value, value + first.deviations[:, 0] - second.deviations[:, 0])
+
+
 def _pearson(predictions: Sequence[Floats], labels: Floats) -> float:
     return float(np.mean([np.corrcoef(run, labels)[0, 1] for run in predictions]))
 

@@ -73,6 +73,7 @@ def compare(
     num_rivals: int | None = None,
     noise_from: Sequence[Sample] | None = None,
     noise_labels: Floats | None = None,
+    stream: int = 0,
 ) -> Comparison:
     """Compare configs, the leading one first, on the dev labels `[N]`.
 
@@ -82,6 +83,8 @@ def compare(
         noise_from: Configs, these or others, for the variance between seeds; the means are of
             `samples` alone. None takes `samples`.
         noise_labels: Of other items, which `noise_from` was scored on; None: on these.
+        stream: Of the seeds' luck. Two comparisons whose seeds have nothing to do with one another
+            need different ones; the resamples of the items stay the same.
 
     Sources: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 16; for
     the variance of two crossed samples Gallas, Academic Radiology 13 (2006), 353-362.
@@ -97,7 +100,7 @@ def compare(
         other_weights = resampling_weights(len(others), seed=seed)
         noise = _SeedNoise.of(*_resampled(noise_from, others, other_weights), all_seeds)
     by_items = layout.means(by_items)
-    rng = np.random.default_rng([seed, 1])
+    rng = np.random.default_rng([seed, 1, stream] if stream else [seed, 1])
     by_seeds, tail = noise.draws(layout, rng)
     return Comparison(
         layout.means(scores),

@@ -33,6 +33,13 @@ _MEANING = re.compile(
     r"((?<=\d)[\W_]+(?=\d)|(?<!\w)[-\u2010-\u2013\u2212](?=[$£¥€₩]?\d)"
     r"|(?<=\d)\s*[%‰]|(?<=[^\W\d_])#)"
 )
+#: Accents that stand alone, as the apostrophe `´`: NFKC would make a blank and a mark of them, and
+#: the mark would end on the letter before.
+_BLANKS = {
+    code: " "
+    for code in (*range(0x80, 0x2000), 0x309B, 0x309C)
+    if unicodedata.decomposition(chr(code)).startswith("<compat> 0020 ")
+}
 #: Hyphens, the en dash and the minus of mathematics are written for one another.
 _DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-"))
 #: Symbols by Unicode, but people use them as punctuation; then blanks that count as letters there.
@@ -48,7 +55,7 @@ def normalised(text: str) -> str:
     numbers, which never join (`-5`, `1.5` and `1 5` are not `5` and `15`). A text without anything
     but punctuation keeps it.
     """
-    folded = _visible(unicodedata.normalize("NFKC", text).casefold())
+    folded = _visible(unicodedata.normalize("NFKC", text.translate(_BLANKS)).casefold())
     parts = _MEANING.split(folded)
     parts[::2] = [plain.translate(_KEPT) for plain in parts[::2]]
     parts[1::2] = ["".join(sign.split()).translate(_DASHES) or " " for sign in parts[1::2]]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
-import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +21,8 @@ UTF8 = "utf-8-sig"
 _PARQUET = (".parquet", ".pq")
 #: Characters of a text file that are looked at to find out its form.
 _SNIFFED = 20_000
+#: Stands for a separator that is not one ASCII character: ASCII's own, which no text holds.
+_UNIT = "\x1f"
 
 
 def read_table(
@@ -125,32 +127,39 @@ def _read_json(path: Path, encoding: str) -> pd.DataFrame:
 def _read_text(
     path: Path, separator: str | None, header: bool, quoting: bool | None, encoding: str
 ) -> pd.DataFrame:
-    with path.open(encoding=encoding) as file:
-        sample = file.read(_SNIFFED)
-    separator = separator or _sniff_separator(sample)
+    with path.open(encoding=encoding, newline="") as file:
+        text = file.read()
+    separator = separator or _sniff_separator(text[:_SNIFFED].replace("\r\n", "\n"))
+    # As it is typed in a shell.
+    separator = cut = separator.replace(r"\t", "\t")
+    if len(separator.encode()) > 1:
+        # pandas would take it for an expression, and leave quotes alone.
+        text, cut = text.replace(separator, _UNIT), _UNIT
     quotes = quoting if quoting is not None else separator != "\t"
     options: dict[str, Any] = {
-        "sep": separator,
-        "encoding": encoding,
+        "sep": cut,
         "quoting": csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
         # A sentence may be "NA" or "null": only an empty cell is missing.
         "keep_default_na": False,
         "na_values": [""],
         # A sentence may be "2020" or "007".
         "dtype": str,
-        # The fast parser knows single characters, and would say so with a warning.
-        "engine": "python" if len(separator) > 1 else "c",
     }
-    if header:
-        return _read_below_header(path, options)
-    # Rows may have more columns than the first one (STS-B: 7 to 9).
-    # pandas takes several characters for an expression.
-    cut = re.compile(separator if len(separator) > 1 else re.escape(separator))
-    width = max(len(cut.split(line)) for line in path.read_text(encoding=encoding).split("\n"))
-    return pd.DataFrame(pd.read_csv(path, header=None, names=list(range(width)), **options))
+    table = _read_below_header(text, options) if header else _read_ragged(text, options)
+    if cut == separator:
+        return table
+    return table.map(lambda cell: cell.replace(cut, separator) if isinstance(cell, str) else cell)
 
 
-def _read_below_header(path: Path, options: dict[str, Any]) -> pd.DataFrame:
+def _read_ragged(text: str, options: dict[str, Any]) -> pd.DataFrame:
+    """Rows without names, which may have more columns than the first one (STS-B: 7 to 9)."""
+    width = max(line.count(options["sep"]) + 1 for line in text.split("\n"))
+    return pd.DataFrame(
+        pd.read_csv(io.StringIO(text), header=None, names=list(range(width)), **options)
+    )
+
+
+def _read_below_header(text: str, options: dict[str, Any]) -> pd.DataFrame:
     """Rows under the names of the first line; an empty cell may follow the last one.
 
     Of rows with more cells than names pandas would make the first cells an index, and every column
@@ -159,12 +168,14 @@ def _read_below_header(path: Path, options: dict[str, Any]) -> pd.DataFrame:
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
-            return pd.DataFrame(pd.read_csv(path, index_col=False, **options))
+            return pd.DataFrame(pd.read_csv(io.StringIO(text), index_col=False, **options))
         except pd.errors.ParserWarning:
             pass
-    width = len(pd.read_csv(path, index_col=False, nrows=0, **options).columns)
+    width = len(pd.read_csv(io.StringIO(text), index_col=False, nrows=0, **options).columns)
     places = range(width + 1)
-    wide = pd.read_csv(path, index_col=False, header=0, names=places, usecols=places, **options)
+    wide = pd.read_csv(
+        io.StringIO(text), index_col=False, header=0, names=places, usecols=places, **options
+    )
     row = int(np.argmax(wide[width].notna())) + 1
     raise ValueError(f"data row {row} has more cells than the header, which names {width}")
 

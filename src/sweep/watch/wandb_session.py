@@ -87,7 +87,7 @@ class Session:
             before.paused = False
             return
         if before is not None:
-            self._finish(run.id, {"state": "queued", "reason": "began again"}, 1)
+            self._finish(run.id, {"state": "queued", "reason": "began again"}, 0)
         config = {"study": self.study, **flat_config(run, self.keys)}
         tracked = self._open(name=run.name, job_type="train", config=config)
         self.live[run.id] = tracked
