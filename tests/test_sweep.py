@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -429,7 +430,10 @@ def test_predict_scores_pairs_with_and_without_labels(
 ) -> None:  # fmt: skip
     run(*arguments, "search.space={lora.r:[2]}", capfd=capfd)
     best = "results/작은_실험/best"
-    code, out, err = run("predict", best, str(pair_files["dev"]), capfd=capfd)
+    with warnings.catch_warnings():
+        # What libraries say to each other would stand on the user's screen.
+        warnings.simplefilter("error", FutureWarning)
+        code, out, err = run("predict", best, str(pair_files["dev"]), capfd=capfd)
     assert code == 0
     assert f"Pearson {table(home / 'results' / '작은_실험')['pearson'][0]:.4f}" in err
     assert out.splitlines()[0] == "text_a,text_b,label,prediction"

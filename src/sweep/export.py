@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import shutil
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -247,7 +248,10 @@ def load_adapted(folder: Path, recipe: Recipe, tokenizer: PreTrainedTokenizerBas
     base, _ = load_base(recipe.model, tokenizer)
     path = folder / "adapter"
     try:
-        model = PeftModel.from_pretrained(base, str(path))
+        with warnings.catch_warnings():
+            # PEFT asks transformers by an old name, which is not the user's concern.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            model = PeftModel.from_pretrained(base, str(path))
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ExportError(
             "The adapter must be whole, and of the base that `config.yaml` names.",
