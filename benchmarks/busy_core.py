@@ -25,7 +25,7 @@ from common import summary, write
 from pack_scaling import plain, recipe_of
 from rich.progress import track
 
-from sweep.config import load_settings
+from sweep.config.compose import load_settings
 from sweep.execute.cores import physical_cores
 
 _SPIN = "while True: pass"

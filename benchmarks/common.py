@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from sweep.execute.cores import physical_cores
-from sweep.study import versions
+from sweep.study.folder import versions
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks"
 

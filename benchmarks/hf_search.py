@@ -26,12 +26,12 @@ from transformers import (
     TrainingArguments,
 )
 
-from sweep.board import searched
-from sweep.config import Settings, load_settings
+from sweep.config.compose import Settings, load_settings
 from sweep.core.recipe import Recipe
-from sweep.core.space import Choices
-from sweep.train.data import load_split, tokenized
-from sweep.train.model import load_base, load_tokenizer, lora_config
+from sweep.data.pairs import load_split, tokenized
+from sweep.lora.model import load_base, load_tokenizer, lora_config
+from sweep.space.space import Choices
+from sweep.study.ranking import searched
 
 
 class Clock(TrainerCallback):

@@ -23,16 +23,16 @@ import psutil
 from common import summary, write
 from rich.progress import track
 
-from sweep.core.orchestrator import Sweep
-from sweep.core.ports import Handle, Pack
 from sweep.core.recipe import SEARCHABLE_KEYS, Recipe
-from sweep.core.rules import Rules
-from sweep.core.space import parse_space
-from sweep.core.trial import Evaluation, Finished, Outcome, RunState
 from sweep.execute.cores import physical_cores
 from sweep.execute.in_process import InProcess
-from sweep.results import Results
+from sweep.loop.orchestrator import Sweep
+from sweep.loop.ports import Handle, Pack
+from sweep.loop.rules import Rules
+from sweep.loop.trial import Evaluation, Finished, Outcome, RunState
 from sweep.search import OptunaSearch
+from sweep.space.space import parse_space
+from sweep.study.tables import Results
 
 _ROWS = 500
 LABELS = np.random.default_rng(0).uniform(0, 5, _ROWS)

@@ -32,13 +32,13 @@ from transformers import (
     TrainingArguments,
 )
 
-from sweep.config import load_settings
+from sweep.config.compose import load_settings
 from sweep.core.recipe import Lora, Model, Recipe
-from sweep.core.trial import Run
-from sweep.train.data import load_split, tokenized
+from sweep.data.pairs import load_split, tokenized
+from sweep.loop.trial import Run
+from sweep.lora.model import load_base, load_tokenizer, lora_config
+from sweep.lora.pack import Base, Pack
 from sweep.train.keeper import Keeper
-from sweep.train.model import load_base, load_tokenizer, lora_config
-from sweep.train.pack import Base, Pack
 from sweep.train.precision import dtype_of, resolve_precision
 from sweep.train.splits import splits
 from sweep.train.trainer import PackTrainer

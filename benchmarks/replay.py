@@ -25,19 +25,19 @@ from common import write
 from record_curves import CURVES, SEEDS, SPACE
 from rich.progress import track
 
-from sweep.config import load_settings
-from sweep.core.confirm import Confirmation
+from sweep.config.compose import load_settings
+from sweep.config.schema import Search
 from sweep.core.files import asked_to_stop
-from sweep.core.orchestrator import Sweep
-from sweep.core.ports import Handle, Pack
 from sweep.core.recipe import SEARCHABLE_KEYS, Recipe
-from sweep.core.rules import Rules
-from sweep.core.space import Params, parse_space
-from sweep.core.trial import Evaluated, Evaluation, Finished, Outcome, Paused, Run, RunState
 from sweep.execute.in_process import InProcess
-from sweep.results import Results
+from sweep.loop.confirm import Confirmation
+from sweep.loop.orchestrator import Sweep
+from sweep.loop.ports import Handle, Pack
+from sweep.loop.rules import Rules
+from sweep.loop.trial import Evaluated, Evaluation, Finished, Outcome, Paused, Run, RunState
 from sweep.search import OptunaSearch
-from sweep.settings import Search
+from sweep.space.space import Params, parse_space
+from sweep.study.tables import Results
 
 SPACE_OF_TABLE = parse_space(SPACE, valid_keys=SEARCHABLE_KEYS)
 

@@ -24,8 +24,8 @@ from common import summary, write
 from playwright.sync_api import Browser, sync_playwright
 
 from sweep.core.recipe import Recipe
-from sweep.core.trial import Evaluation, Finished, Outcome, Run, RunState
-from sweep.results import Results
+from sweep.loop.trial import Evaluation, Finished, Outcome, Run, RunState
+from sweep.study.tables import Results
 from sweep.watch.report import build_report
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]

@@ -25,11 +25,11 @@ from pack_scaling import packed, recipe_of, runs_of
 from rich.progress import track
 from torch import nn
 
-from sweep.config import load_settings
+from sweep.config.compose import load_settings
 from sweep.core.recipe import Recipe
+from sweep.lora.model import load_tokenizer, targets_of
+from sweep.lora.pack import Base, Pack
 from sweep.train.keeper import Keeper
-from sweep.train.model import load_tokenizer, targets_of
-from sweep.train.pack import Base, Pack
 from sweep.train.precision import dtype_of
 from sweep.train.splits import splits
 from sweep.train.trainer import PackTrainer

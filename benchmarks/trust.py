@@ -20,9 +20,9 @@ from common import RESULTS, write
 from scipy.stats import norm
 
 from sweep.core.arrays import Floats
-from sweep.core.comparison import Comparison
-from sweep.core.statistics import Sample, compare
-from sweep.core.verdict import Contender, Verdict, judge, judged, ranked
+from sweep.stats.comparison import Comparison
+from sweep.stats.statistics import Sample, compare
+from sweep.stats.verdict import Contender, Verdict, judge, judged, ranked
 
 NUM_PAIRS = 519
 TRUE_PEARSON = 0.85

@@ -27,7 +27,7 @@ import psutil
 from common import machine, summary, write
 from rich.progress import track
 
-from sweep.config import load_settings
+from sweep.config.compose import load_settings
 
 HERE = Path(__file__).resolve().parent
 _POLL_SECONDS = 0.5

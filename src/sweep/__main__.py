@@ -19,7 +19,7 @@ def main() -> int:
     # Libraries make hundreds of thousands of objects that stay. To search them for garbage takes a
     # second while they are imported, and another when Python ends.
     gc.set_threshold(100_000, 20, 20)
-    from sweep.cli import run_command
+    from sweep.commands.cli import run_command
 
     try:
         return run_command(sys.argv[1:])

@@ -36,7 +36,7 @@ from transformers import (
 )
 
 from sweep.core.recipe import Model, Recipe
-from sweep.core.trial import Event, Finished, Outcome, Run
+from sweep.loop.trial import Event, Finished, Outcome, Run
 from sweep.train.runs import train_pack
 
 #: Family -> (config class, model class). What was trained on masked words has no pooler.

@@ -22,9 +22,9 @@ from transformers import (
 )
 from transformers.masking_utils import eager_mask
 
-from sweep.train.draws import Noise
-from sweep.train.layout import Layout
-from sweep.train.unpadded import can_unpad
+from sweep.lora.draws import Noise
+from sweep.lora.layout import Layout
+from sweep.lora.unpadded import can_unpad
 
 _ATTENTION = "same_masks"
 

@@ -15,8 +15,8 @@ import pandas as pd
 import yaml
 
 from sweep.core.recipe import Recipe
-from sweep.core.trial import Evaluation, Finished, Outcome, Run, RunState, Started
-from sweep.results import Results
+from sweep.loop.trial import Evaluation, Finished, Outcome, Run, RunState, Started
+from sweep.study.tables import Results
 
 KEYS = ("lora.r", "lora.lora_alpha", "lora.lora_dropout", "lora.target_modules")
 SPACE = {

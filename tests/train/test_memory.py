@@ -15,12 +15,12 @@ import torch
 
 from packs import tiny, train, train_together
 from sweep.core.recipe import Recipe
-from sweep.core.trial import Event, Finished, Run, RunState
 from sweep.execute.boundary import Boundary
+from sweep.loop.trial import Event, Finished, Run, RunState
+from sweep.lora.pack import Base, Pack
 from sweep.train import runs as runs_module
 from sweep.train.memory import PeakMemory, give_back_free_memory
 from sweep.train.optimizers import RunOptimizer
-from sweep.train.pack import Base, Pack
 from sweep.train.runs import train_pack
 from sweep.train.trainer import PackTrainer
 

@@ -10,10 +10,10 @@ from transformers import SchedulerType
 from transformers.training_args import OptimizerNames
 
 from packs import train
-from sweep.cli import run_command
+from sweep.commands.cli import run_command
 from sweep.core.errors import ConfigError
 from sweep.core.recipe import Recipe, Trainer, check_ranges
-from sweep.core.trial import RunState
+from sweep.loop.trial import RunState
 from sweep.train.optimizer_check import OPTIMIZERS, SCHEDULES, check_optimizer
 
 

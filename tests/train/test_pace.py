@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from sweep.core.recipe import Recipe
-from sweep.core.trial import Event, Finished, Run
-from sweep.train.data import load_split
+from sweep.data.pairs import load_split
+from sweep.loop.trial import Event, Finished, Run
 from sweep.train.pace import measure_pace, num_steps
 from sweep.train.runs import train_pack
 

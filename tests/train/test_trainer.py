@@ -18,7 +18,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from packs import adapter_of, predictions_of, presets_of, tiny, train, train_together
 from sweep.core.files import ask_to_stop
 from sweep.core.recipe import Recipe
-from sweep.core.trial import (
+from sweep.data.pairs import load_split
+from sweep.loop.trial import (
     Evaluated,
     Event,
     Finished,
@@ -27,7 +28,6 @@ from sweep.core.trial import (
     Run,
     RunState,
 )
-from sweep.train.data import load_split
 from sweep.train.keeper import scores
 from sweep.train.rungs import random_states, read_rung, restore_random_states
 from sweep.train.runs import train_pack

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from studies import GRID, study
-from sweep.cli import run_command
+from sweep.commands.cli import run_command
 from sweep.core.errors import FiguresError
 from sweep.watch.report.figure_files import write_figures
 

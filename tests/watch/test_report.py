@@ -13,10 +13,10 @@ import plotly.graph_objects as go
 import pytest
 
 from studies import GRID, KEYS, VERSIONS, Page, read_json, study, study_board, words
-from sweep.core.ports import Totals
 from sweep.core.recipe import Recipe
-from sweep.core.trial import Event, Finished, Outcome, Run, RunState, Started
-from sweep.results import Results
+from sweep.loop.ports import Totals
+from sweep.loop.trial import Event, Finished, Outcome, Run, RunState, Started
+from sweep.study.tables import Results
 from sweep.watch.report import ReportWatcher, build_report
 from sweep.watch.report.palette import DARK, LIGHT, painted
 
@@ -236,7 +236,7 @@ def test_many_configs_are_all_in_the_table_and_the_best_in_the_plot(tmp_path: Pa
 
 
 def test_experiment_file_composes_to_the_same_sweep(tmp_path: Path, page: Page) -> None:
-    from sweep.config import load_settings
+    from sweep.config.compose import load_settings
 
     links = [a["href"] for t, a in page.elements if t == "a" and "download" in a]
     assert links[0] is not None

@@ -27,11 +27,11 @@ from studies import (
     study_board,
     with_findings,
 )
-from sweep.core.pruning import Ended, pruning_audit, whole_steps
+from sweep.commands.closing_words import pruning_lines
 from sweep.core.recipe import Recipe
-from sweep.core.trial import Evaluation, Finished, Outcome, Run, RunState
-from sweep.results import Results
-from sweep.summary import pruning_lines
+from sweep.loop.pruning import Ended, pruning_audit, whole_steps
+from sweep.loop.trial import Evaluation, Finished, Outcome, Run, RunState
+from sweep.study.tables import Results
 from sweep.watch.report import build_report, study_figures
 from sweep.watch.report.factors import factor_of, matches
 from sweep.watch.report.figures.cost import pareto_front

@@ -25,9 +25,10 @@ from wandb.proto import wandb_internal_pb2
 
 import studies
 from sweep.core.errors import TrackingError
-from sweep.core.ports import Handle, Pack, Totals
 from sweep.core.recipe import Lora, Recipe, Trainer
-from sweep.core.trial import (
+from sweep.execute.boundary import Boundary
+from sweep.loop.ports import Handle, Pack, Totals
+from sweep.loop.trial import (
     Evaluated,
     Evaluation,
     Event,
@@ -39,7 +40,6 @@ from sweep.core.trial import (
     RunState,
     Started,
 )
-from sweep.execute.boundary import Boundary
 from sweep.watch.report import study_media
 from sweep.watch.wandb_log import WandbWatcher
 from sweep.watch.wandb_setup import resolve_mode
@@ -575,9 +575,9 @@ _SWEEP = """
 import os, sys, time
 from pathlib import Path
 import pandas as pd
-from sweep.core.ports import Handle, Pack, Totals
+from sweep.loop.ports import Handle, Pack, Totals
 from sweep.core.recipe import Recipe
-from sweep.core.trial import Evaluated, Evaluation, Run, Started
+from sweep.loop.trial import Evaluated, Evaluation, Run, Started
 from sweep.watch.wandb_log import WandbWatcher
 from sweep.watch.wandb_setup import resolve_mode
 from sweep.watch.wandb_values import StudyLog

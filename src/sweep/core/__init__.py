@@ -1,1 +1,1 @@
-"""Domain words and the loop. Standard library only; imports nothing from the other rooms."""
+"""What every room speaks of: recipe, errors, files, words. Standard library and numpy only."""

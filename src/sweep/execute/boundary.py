@@ -9,8 +9,8 @@ from pathlib import Path
 
 from sweep.core.errors import RunFailed, UserMistake
 from sweep.core.files import forget_to_stop
-from sweep.core.ports import Handle, Pack, TrainFn
-from sweep.core.trial import Event, Finished, Outcome, Paused, RunState, Started
+from sweep.loop.ports import Handle, Pack, TrainFn
+from sweep.loop.trial import Event, Finished, Outcome, Paused, RunState, Started
 
 
 class Boundary:

@@ -6,8 +6,8 @@ from collections import deque
 from pathlib import Path
 
 from sweep.core.files import ask_to_pause, ask_to_stop, forget_to_pause
-from sweep.core.ports import Handle, Pack, TrainFn
 from sweep.execute.boundary import Boundary
+from sweep.loop.ports import Handle, Pack, TrainFn
 
 
 class InProcess:

@@ -12,10 +12,10 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from sweep.core.files import ask_to_pause, ask_to_stop, forget_to_pause
-from sweep.core.ports import Handle, Pack, TrainFn
-from sweep.core.trial import Event, Finished, Outcome, Paused, Run, RunState
 from sweep.execute.children import cause_of_death, start_child, tell_to_leave, wait_for_end
 from sweep.execute.worker import serve
+from sweep.loop.ports import Handle, Pack, TrainFn
+from sweep.loop.trial import Event, Finished, Outcome, Paused, Run, RunState
 
 #: Longest wait for an event, so that a signal to the driver is seen soon.
 _WAIT_SECONDS = 0.25

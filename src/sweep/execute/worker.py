@@ -12,9 +12,9 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import MappingProxyType
 
-from sweep.core.ports import TrainFn
 from sweep.execute.boundary import Boundary
 from sweep.execute.children import LEAVE_NOW
+from sweep.loop.ports import TrainFn
 
 #: For how long a worker waits for the driver's word when the system asks the whole process group
 #: to stop (Slurm, spot instances).

@@ -15,11 +15,10 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from sweep.core.added import added_points
-from sweep.core.objectives import PEARSON, Objective, Value
 from sweep.core.recipe import fingerprint
-from sweep.core.space import Params, Space
-from sweep.core.trial import Trial
+from sweep.loop.added import added_points
+from sweep.loop.objectives import PEARSON, Objective, Value
+from sweep.loop.trial import Trial
 from sweep.search.samplers import Pruner, Sampler, make_pruner, make_sampler
 from sweep.search.study_db import (
     ADDED,
@@ -32,6 +31,7 @@ from sweep.search.study_db import (
     suggest,
     too_large,
 )
+from sweep.space.space import Params, Space
 
 #: States that hold a point: it is scored, under way, or queued.
 _DONE = (TrialState.COMPLETE, TrialState.PRUNED)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import optuna
 
-from sweep.core.space import Space
+from sweep.space.space import Space
 
 Sampler = Literal["grid", "random", "qmc", "tpe", "gp", "cmaes", "nsga2"]
 Pruner = Literal["none", "median", "percentile", "halving", "asha", "hyperband"]

@@ -17,11 +17,11 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from sweep.core.dimensions import Choices, Dimension, Params, Place, is_active, snapped
 from sweep.core.errors import StudyError
-from sweep.core.objectives import PEARSON, Objective
-from sweep.core.space import Space
-from sweep.core.trial import Trial
+from sweep.loop.objectives import PEARSON, Objective
+from sweep.loop.trial import Trial
+from sweep.space.dimensions import Choices, Dimension, Params, Place, is_active, snapped
+from sweep.space.space import Space
 
 #: Optuna's constraint on trials that are left out: MB beyond the limit.
 EXCESS = "excess_memory_mb"

@@ -1,1 +1,1 @@
-"""From a recipe to a trained adapter: data, model, targets, Trainer."""
+"""Training of a pack by the Hugging Face `Trainer`: runs, rungs, memory, pace."""

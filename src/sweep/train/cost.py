@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sweep.core.recipe import Lora, Recipe
-from sweep.train.model import targets_of
+from sweep.lora.model import targets_of
 
 
 def relative_memory(recipe: Recipe) -> float:

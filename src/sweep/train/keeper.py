@@ -12,10 +12,10 @@ from scipy.stats import pearsonr, spearmanr
 from sweep.core.arrays import Floats
 from sweep.core.errors import RunFailed
 from sweep.core.files import replacing_file, replacing_folder
-from sweep.core.trial import Evaluation, Outcome, Run, RunState
-from sweep.train.data import in_label_units
-from sweep.train.model import targets_of
-from sweep.train.pack import Pack
+from sweep.data.pairs import in_label_units
+from sweep.loop.trial import Evaluation, Outcome, Run, RunState
+from sweep.lora.model import targets_of
+from sweep.lora.pack import Pack
 from sweep.train.rungs import Rung
 
 

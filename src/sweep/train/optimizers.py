@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import Trainer, TrainingArguments, get_scheduler
 
-from sweep.train.pack import Pack
+from sweep.lora.pack import Pack
 
 
 @dataclass

@@ -15,11 +15,11 @@ import torch
 from transformers import TrainerCallback
 
 from sweep.core.recipe import Recipe
-from sweep.core.trial import Run
+from sweep.loop.trial import Run
+from sweep.lora.pack import Pack
+from sweep.lora.packable import why_alone
 from sweep.train.keeper import Keeper
 from sweep.train.memory import PeakMemory
-from sweep.train.pack import Pack
-from sweep.train.packable import why_alone
 from sweep.train.runs import base_of
 from sweep.train.splits import splits
 from sweep.train.trainer import PackTrainer

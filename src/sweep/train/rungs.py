@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from sweep.core.files import RUNG, replacing_file
-from sweep.core.trial import Evaluation
+from sweep.loop.trial import Evaluation
 
 logger = logging.getLogger(__name__)
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import torch
 
 from sweep.core.files import remove_rung
-from sweep.core.ports import Handle
 from sweep.core.recipe import Model, Recipe
-from sweep.core.trial import Evaluated, Finished, Run
+from sweep.loop.ports import Handle
+from sweep.loop.trial import Evaluated, Finished, Run
+from sweep.lora.model import load_tokenizer
+from sweep.lora.pack import Base, Pack
+from sweep.lora.packable import pack_key
 from sweep.train.keeper import Keeper
 from sweep.train.memory import PeakMemory, give_back_free_memory
-from sweep.train.model import load_tokenizer
-from sweep.train.pack import Base, Pack
-from sweep.train.packable import pack_key
 from sweep.train.precision import dtype_of, resolve_precision
 from sweep.train.rungs import read_rung
 from sweep.train.splits import splits

@@ -12,11 +12,11 @@ from transformers import PreTrainedTokenizerBase
 
 from sweep.core.arrays import Floats
 from sweep.core.recipe import Data, Model
-from sweep.train.batches import Collator, Rows, batches_by_tokens, on_device
-from sweep.train.data import load_split
-from sweep.train.model import load_tokenizer
-from sweep.train.pack import Pack
-from sweep.train.tokens import cached_tokens
+from sweep.data.pairs import load_split
+from sweep.data.tokens import cached_tokens
+from sweep.lora.batches import Collator, Rows, batches_by_tokens, on_device
+from sweep.lora.model import load_tokenizer
+from sweep.lora.pack import Pack
 
 
 @dataclass(frozen=True)

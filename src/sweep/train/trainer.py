@@ -25,15 +25,15 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from sweep.core.errors import RunFailed
 from sweep.core.files import asked_to_pause, asked_to_stop, remove_rung
-from sweep.core.ports import Handle
 from sweep.core.recipe import Trainer
-from sweep.core.trial import Evaluated, Finished, Paused, Progress, Run, RunState
-from sweep.train.batches import Batch, Collator, GroupedByLength, on_device
+from sweep.loop.ports import Handle
+from sweep.loop.trial import Evaluated, Finished, Paused, Progress, Run, RunState
+from sweep.lora.batches import Batch, Collator, GroupedByLength, on_device
+from sweep.lora.pack import Pack
 from sweep.train.cost import relative_cost
 from sweep.train.devices import num_gpus
 from sweep.train.keeper import Keeper
 from sweep.train.optimizers import PackOptimizer, PackSchedule, RunOptimizer
-from sweep.train.pack import Pack
 from sweep.train.rungs import Rung, random_states, restore_random_states, write_rung
 from sweep.train.splits import ScoredSet, Splits
 

@@ -14,10 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from sweep.core.dimensions import label_of
-from sweep.core.ports import Totals
-from sweep.core.trial import Evaluated, Event, Finished, Outcome, Paused, Run, RunState, Started
-from sweep.core.trial import Progress as StepProgress
+from sweep.loop.ports import Totals
+from sweep.loop.trial import Evaluated, Event, Finished, Outcome, Paused, Run, RunState, Started
+from sweep.loop.trial import Progress as StepProgress
+from sweep.space.dimensions import label_of
 
 #: Heads of columns, where the key's last word is too long for one.
 _SHORT = {

@@ -14,8 +14,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 
-from sweep.core.ports import Totals
-from sweep.core.trial import Evaluated, Event, Finished, Outcome, Paused, Run, Started
+from sweep.loop.ports import Totals
+from sweep.loop.trial import Evaluated, Event, Finished, Outcome, Paused, Run, Started
 from sweep.watch.wandb_session import GRACE_SECONDS, Session
 from sweep.watch.wandb_setup import (
     LiveMode,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from sweep.core.trial import Evaluation, Outcome, Run, RunState
+from sweep.loop.trial import Evaluation, Outcome, Run, RunState
 from sweep.watch.wandb_setup import (
     FLUSH_SECONDS,
     UNSENT,

@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
+from sweep.study.yaml_file import read_mapping
 from sweep.watch.report.factors import Factor, factor_of, separation
 from sweep.watch.report.words import setting
-from sweep.yaml_file import read_mapping
 
 TRAINING = ("model", "data", "lora", "trainer", "search")
 

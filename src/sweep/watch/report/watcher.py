@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sweep.core.ports import Totals
-from sweep.core.trial import Event, Finished, Outcome, Run
+from sweep.loop.ports import Totals
+from sweep.loop.trial import Event, Finished, Outcome, Run
 from sweep.watch.report.build import build_report
 
 #: Share of the sweep's time that rebuilding may take.

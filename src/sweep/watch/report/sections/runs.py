@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from sweep.core.pruning import Ended, PruningAudit, pruning_audit, whole_steps
+from sweep.loop.pruning import Ended, PruningAudit, pruning_audit, whole_steps
 from sweep.watch.report.figures.curves import MAX_CURVES, learning_curves, stops
 from sweep.watch.report.sections.parts import Plot, Section
 from sweep.watch.report.study import Study

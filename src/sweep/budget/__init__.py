@@ -1,0 +1,1 @@
+"""What a sweep is expected to take: time, memory, workers."""

@@ -1,0 +1,130 @@
+"""What a sweep is expected to take, and in the end what it took: `plan.json` in the study's folder.
+
+The time and the peak memory of one run of every config, interpolated between a cheap and a dear
+one that were trained for a few steps each. One config's figures count for all its seeds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from sweep.core.files import write_text
+from sweep.loop.trial import RunState
+from sweep.study.record import Record
+
+_NAME = "plan.json"
+
+
+@dataclass(frozen=True)
+class PlannedConfig:
+    """One config: what one of its runs is expected to take, and what they took (mean, and peak)."""
+
+    config_id: str
+    seconds: float
+    #: Of the worker that trains it, base model included.
+    peak_memory_mb: float | None
+    lora_params: int
+    head_params: int
+    measured_seconds: float | None = None
+    measured_peak_memory_mb: float | None = None
+
+    @property
+    def seconds_error(self) -> float | None:
+        """Share by which the expectation was off, with its sign."""
+        return _error(self.seconds, self.measured_seconds)
+
+    @property
+    def memory_error(self) -> float | None:
+        return _error(self.peak_memory_mb, self.measured_peak_memory_mb)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep before it is trained; `seconds` is its training in all, on `workers`."""
+
+    workers: int
+    runs: int
+    seconds: float
+    #: Cells with the training of another, and cells that would not fit into memory.
+    folded_cells: int
+    infeasible_cells: int
+    disk_mb: float
+    configs: tuple[PlannedConfig, ...]
+
+    @property
+    def mean_errors(self) -> tuple[float | None, float | None]:
+        """Mean absolute errors of time and memory, as shares of what was measured."""
+        return (
+            _mean_absolute([c.seconds_error for c in self.configs]),
+            _mean_absolute([c.memory_error for c in self.configs]),
+        )
+
+    def with_measured(self, records: Sequence[Record]) -> Plan:
+        """The plan beside what complete runs took."""
+        return dataclasses.replace(self, configs=tuple(_measured(c, records) for c in self.configs))
+
+
+def write_plan(folder: Path, plan: Plan) -> None:
+    seconds, memory = plan.mean_errors
+    content = {
+        **dataclasses.asdict(plan),
+        "mean_absolute_error": {"seconds": seconds, "peak_memory_mb": memory},
+    }
+    write_text(folder / _NAME, json.dumps(content, indent=2))
+
+
+def read_plan(folder: Path) -> Plan | None:
+    """The plan that was made for a study; None where there is none that can be read."""
+    try:
+        content: dict[str, Any] = json.loads((folder / _NAME).read_text(encoding="utf-8"))
+        content.pop("mean_absolute_error", None)
+        configs = tuple(PlannedConfig(**fields) for fields in content.pop("configs"))
+        return Plan(**content, configs=configs)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def compare_with_plan(folder: Path, records: Sequence[Record]) -> list[str]:
+    """Note in `plan.json` what was measured; a line about how far off the plan was."""
+    plan = read_plan(folder)
+    if plan is None:
+        return []
+    plan = plan.with_measured(records)
+    seconds, memory = plan.mean_errors
+    if seconds is None:
+        return []
+    write_plan(folder, plan)
+    of_memory = "" if memory is None else f", its memory by {memory:.0%}"
+    return [f"planned  the time of a run was off by {seconds:.0%}{of_memory} on average"]
+
+
+def _measured(config: PlannedConfig, records: Sequence[Record]) -> PlannedConfig:
+    outcomes = [
+        record.outcome
+        for record in records
+        if record.run.recipe.config_id == config.config_id
+        and record.outcome is not None
+        and record.state is RunState.COMPLETE
+    ]
+    seconds = [o.train_seconds for o in outcomes if o.train_seconds is not None]
+    memory = [o.peak_memory_mb for o in outcomes if o.peak_memory_mb is not None]
+    return dataclasses.replace(
+        config,
+        measured_seconds=fmean(seconds) if seconds else None,
+        measured_peak_memory_mb=max(memory, default=None),
+    )
+
+
+def _error(expected: float | None, measured: float | None) -> float | None:
+    return None if expected is None or not measured else expected / measured - 1
+
+
+def _mean_absolute(errors: Sequence[float | None]) -> float | None:
+    known = [abs(error) for error in errors if error is not None]
+    return fmean(known) if known else None

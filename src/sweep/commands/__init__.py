@@ -1,0 +1,1 @@
+"""What each verb does. Knows every room; computes nothing itself."""

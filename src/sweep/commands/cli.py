@@ -1,0 +1,350 @@
+"""The command line: verbs, exit codes, and how a user's mistake is told."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from errno import EACCES, EDQUOT, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS
+from pathlib import Path
+from types import FrameType
+
+import yaml
+from rich.console import Console
+from rich.text import Text
+
+from sweep import __version__
+from sweep.core.commands import command
+from sweep.core.errors import Interrupted, SweepError, UserMistake
+from sweep.execute.children import warm_up
+from sweep.execute.fresh import end_fresh_processes
+
+EXIT_DONE = 0
+EXIT_UNEXPECTED = 1
+EXIT_MISTAKE = 2
+#: What is wrong with a disk or a path, not with this program.
+_OF_THE_DISK = {EACCES, EPERM, EROFS, ENOSPC, EDQUOT, EEXIST, ENOTDIR, EISDIR, ENAMETOOLONG}
+
+_INTRO = """\
+Which LoRA setting is best for a task, how sure that is, and the adapter.
+
+  python -m sweep +experiment=lora_grid        train a sweep (the verb `run` may be left out)
+  python -m sweep export  results/NAME         export the best config and its adapter again
+  python -m sweep predict results/NAME/best pairs.csv
+  python -m sweep verify  results/NAME/best    reload the adapter and score dev again
+  python -m sweep report  results/NAME         rebuild the HTML report; --figures: SVG and PNG
+  python -m sweep status  results/NAME         how far it is, from another terminal
+  python -m sweep compare results/A results/B  two studies of one task, paired on the dev pairs
+  python -m sweep stop    results/NAME --run ID    end a run that is not worth its time
+  python -m sweep add     results/NAME lora.r=32   train one more config of its space
+  python -m sweep VERB --help                  flags of a verb
+"""
+_RUN_HELP = """\
+Arguments are Hydra overrides: +experiment=NAME (or a YAML file), group=option, key=value.
+
+  +experiment=lora_grid                        8 LoRA configs, offline
+  +experiment=klue_lora_grid                   the same on KLUE-STS with klue/roberta-small
+  mode=plan                                    what would be trained and how long; trains nothing
+  data=files data.train=a.csv data.dev=b.csv   your own sentence pairs
+  lora.target_modules=all-linear               any key; all of them: --cfg
+  resume=extend | resume=restart               grow a study | move it aside and begin anew
+
+Exit codes: 0 done, 1 unexpected error, 2 a mistake in config, data or model (nothing trained),
+3 finished with failed runs, 4 no run finished, 130/143 interrupted (same command goes on).
+"""
+
+console = Console(highlight=False)
+err_console = Console(stderr=True, highlight=False)
+
+
+def run_command(argv: Sequence[str]) -> int:
+    """Run one verb and return the exit code. The only place where errors end."""
+    verbs: dict[str, Callable[[argparse.Namespace], int]] = {
+        "run": _run,
+        "export": _export,
+        "predict": _predict,
+        "verify": _verify,
+        "report": _report,
+        "status": _status,
+        "stop": _stop,
+        "add": _add,
+        "compare": _compare,
+    }
+    known = (*verbs, "-h", "--help", "--version")
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
+    try:
+        # Paths are looked up: a disk may have its say already here.
+        args = _parsed(list(argv) if argv and argv[0] in known else ["run", *argv])
+        with _Signals():
+            return verbs[args.verb](args)
+    except UserMistake as mistake:
+        _tell("error", str(mistake))
+        return EXIT_MISTAKE
+    except Interrupted as interrupted:
+        return interrupted.exit_code
+    except SweepError as error:
+        _tell("error", str(error))
+        return EXIT_UNEXPECTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`).
+        sys.stderr.close()
+        return EXIT_DONE
+    except OSError as error:
+        if error.errno not in _OF_THE_DISK:
+            raise
+        _tell("error", _disk_trouble(error))
+        return EXIT_UNEXPECTED
+
+
+def _parsed(argv: Sequence[str]) -> argparse.Namespace:
+    """Flags may stand anywhere among overrides, which argparse takes in one piece only."""
+    parser = _parser()
+    args, rest = parser.parse_known_args(argv)
+    if rest and (args.verb != "run" or any(text.startswith("-") for text in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        args.overrides += rest
+    return args
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m sweep", description=_INTRO, formatter_class=raw)
+    parser.add_argument("--version", action="version", version=f"sweep {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    run = verbs.add_parser("run", help="train a sweep", description=_RUN_HELP, formatter_class=raw)
+    run.add_argument("overrides", nargs="*", metavar="OVERRIDE")
+    run.add_argument(
+        "--config-dir", type=_on_disk, help="your own folder of groups and experiments"
+    )
+    run.add_argument("--cfg", action="store_true", help="print the composed configuration and stop")
+
+    export = verbs.add_parser("export", help="export an adapter, verified")
+    export.add_argument("study", type=_on_disk, help="the study's folder, e.g. results/lora_grid")
+    export.add_argument("--run", help="a run id (or its beginning) instead of the best run")
+    export.add_argument("--merge", action="store_true", help="also write base and adapter as one")
+    export.add_argument("--to", type=Path, help="folder to write; default: STUDY/best")
+
+    predict = verbs.add_parser("predict", help="score the sentence pairs of a file")
+    predict.add_argument("folder", type=_on_disk, help="an exported folder, e.g. results/X/best")
+    predict.add_argument("pairs", type=_on_disk, help="CSV, TSV, JSON, JSONL or Parquet")
+    predict.add_argument("--text-a", help="column of the first sentence")
+    predict.add_argument("--text-b", help="column of the second sentence")
+    predict.add_argument("--label", help="column of the score, where there is one")
+    predict.add_argument("--out", type=Path, help="CSV to write; default: standard output")
+
+    verify = verbs.add_parser("verify", help="reload an exported adapter and score dev again")
+    verify.add_argument("folder", type=_on_disk)
+    verify.add_argument("--json", action="store_true", help="print the two scores as JSON")
+
+    status = verbs.add_parser("status", help="runs by state and the ranking so far")
+    status.add_argument("study", type=_on_disk)
+
+    stop = verbs.add_parser("stop", help="end one run of a sweep that is going on")
+    stop.add_argument("study", type=_on_disk)
+    stop.add_argument("--run", required=True, help="a run id, or its beginning")
+
+    add = verbs.add_parser("add", help="train one more config in a study")
+    add.add_argument("study", type=_on_disk)
+    add.add_argument("values", nargs="+", metavar="KEY=VALUE", help="a point of its search space")
+
+    compare = verbs.add_parser("compare", help="compare the chosen configs of two studies")
+    compare.add_argument("studies", type=_on_disk, nargs=2, metavar="STUDY")
+
+    report = verbs.add_parser("report", help="rebuild report.html of a study")
+    report.add_argument("study", type=_on_disk)
+    report.add_argument(
+        "--figures", action="store_true", help="its plots as SVG and PNG too, in STUDY/figures"
+    )
+    return parser
+
+
+def _on_disk(text: str) -> Path:
+    """The path of something that should be there, in whichever Unicode form its names are."""
+    from sweep.core.files import as_on_disk
+
+    return as_on_disk(Path(text))
+
+
+def _run(args: argparse.Namespace) -> int:
+    from sweep.config.compose import compose_config, load_settings
+
+    if args.cfg:
+        content, notices = compose_config(args.overrides, config_dir=args.config_dir)
+        _notice(notices)
+        print(yaml.safe_dump(content, allow_unicode=True, sort_keys=False), end="")
+        return EXIT_DONE
+    settings, notices = load_settings(args.overrides, config_dir=args.config_dir)
+    _notice(notices)
+    if settings.executor.kind != "in_process":
+        warm_up("sweep.train.runs")
+    if settings.mode == "plan":
+        from sweep.commands.plan import show_plan
+
+        show_plan(settings, console)
+        return EXIT_DONE
+    from sweep.commands.run import run_sweep
+
+    return run_sweep(settings, console=console, command=_command_to_go_on(args))
+
+
+def _command_to_go_on(args: argparse.Namespace) -> str:
+    """The command that was given, without what would begin anew instead of going on."""
+    own = ["--config-dir", str(args.config_dir)] if args.config_dir else []
+    kept = [override for override in args.overrides if not _begins_anew(override)]
+    return command(*own, *kept)
+
+
+def _begins_anew(override: str) -> bool:
+    key, _, value = override.lstrip("+").partition("=")
+    return key == "resume" and value.strip(" '\"") == "restart"
+
+
+def _export(args: argparse.Namespace) -> int:
+    from sweep.commands.run import export_from_study
+
+    with console.status("Loading the adapter in a fresh process ..."):
+        folder, verified = export_from_study(
+            args.study, run_id=args.run, to=args.to, merge=args.merge
+        )
+    _say(f"exported to {folder}: dev Pearson {verified.reloaded:.6f}, verified")
+    _say(f"next: {command('predict', folder, 'pairs.csv')}")
+    return EXIT_DONE
+
+
+def _predict(args: argparse.Namespace) -> int:
+    import pandas as pd
+
+    from sweep.export.adapter import predict
+    from sweep.train.keeper import scores
+
+    named = {"text_a": args.text_a, "text_b": args.text_b, "label": args.label}
+    columns = {key: _column(value) for key, value in named.items() if value is not None}
+    if args.out is not None:
+        # A place that can't be written to is refused now, not after the scoring.
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+    pairs, predictions = predict(args.folder, args.pairs, columns, tell=_say_aside)
+    table = pd.DataFrame({"text_a": pairs.text_a, "text_b": pairs.text_b})
+    if pairs.labels is not None:
+        table["label"] = pairs.labels
+    table["prediction"] = predictions.round(4)
+    if args.out is None:
+        print(table.to_csv(index=False), end="")
+    else:
+        from sweep.core.files import write_text
+
+        write_text(args.out, table.to_csv(index=False))
+        err_console.print(Text(f"{len(table):,} pairs scored: {args.out}"))
+    if pairs.labels is not None:
+        pearson, spearman = scores(predictions, pairs.labels)
+        err_console.print(Text(f"Pearson {pearson:.4f}, Spearman {spearman:.4f}"))
+    return EXIT_DONE
+
+
+def _say_aside(line: str) -> None:
+    err_console.print(Text(line), soft_wrap=True)
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from sweep.export.adapter import verify
+
+    verified = verify(args.folder)
+    if args.json:
+        print(json.dumps({"measured": verified.measured, "reloaded": verified.reloaded}))
+    else:
+        _say(
+            f"verified: dev Pearson {verified.reloaded:.6f} reloaded in float32, "
+            f"{verified.measured:.6f} in the sweep"
+        )
+    return EXIT_DONE
+
+
+def _report(args: argparse.Namespace) -> int:
+    from sweep.commands.run import rebuild_report
+
+    _say(f"report: {rebuild_report(args.study)}")
+    if args.figures:
+        from sweep.watch.report.figure_files import write_figures
+
+        with console.status("Drawing the figures in a browser ..."):
+            paths = write_figures(args.study)
+        _say(f"figures: {args.study / 'figures'} ({len(paths) // 2} plots, each as SVG and PNG)")
+    return EXIT_DONE
+
+
+def _status(args: argparse.Namespace) -> int:
+    from sweep.commands.live import show_status
+
+    show_status(args.study, console)
+    return EXIT_DONE
+
+
+def _stop(args: argparse.Namespace) -> int:
+    from sweep.commands.live import stop_run
+
+    _say(f"{stop_run(args.study, args.run)} was asked to stop; it will count as pruned")
+    return EXIT_DONE
+
+
+def _add(args: argparse.Namespace) -> int:
+    from sweep.commands.live import add_config
+
+    _say(add_config(args.study, args.values))
+    return EXIT_DONE
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from sweep.commands.compare import show_comparison
+
+    one, other = args.studies
+    show_comparison(one, other, console)
+    return EXIT_DONE
+
+
+class _Signals:
+    """Turns Ctrl-C and SIGTERM into `Interrupted` while a verb runs."""
+
+    def __enter__(self) -> None:
+        self._before = {s: signal.signal(s, self._stop) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @staticmethod
+    def _stop(number: int, frame: FrameType | None) -> None:
+        end_fresh_processes()
+        raise Interrupted(128 + number)
+
+
+def _disk_trouble(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return str(
+        UserMistake(
+            "Files must be readable, and folders writable.",
+            value=f"{where}{error.strerror}",
+            way_out="free space, or name another folder; a sweep goes on by the same command",
+        )
+    )
+
+
+def _tell(kind: str, message: str) -> None:
+    text = Text(f"{kind}: ", style="bold red").append(message, style="default")
+    err_console.print(text, soft_wrap=True)
+
+
+def _notice(notices: Sequence[str]) -> None:
+    for notice in notices:
+        err_console.print(Text(f"notice: {notice}"), soft_wrap=True)
+
+
+def _say(line: str) -> None:
+    console.print(Text(line), soft_wrap=True)
+
+
+def _column(text: str) -> str | int:
+    return int(text) if text.isdigit() else text

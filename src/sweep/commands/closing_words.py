@@ -1,0 +1,140 @@
+"""What is said at the end of a sweep, beside the ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from sweep.config.schema import Settings
+from sweep.core.commands import command
+from sweep.core.recipe import fingerprint
+from sweep.loop.pruning import Ended, pruning_audit, whole_steps
+from sweep.loop.trial import RunState
+from sweep.space.space import Params
+from sweep.study.record import Record
+from sweep.study.tables import Results
+
+
+def folded_lines(folded: Sequence[int]) -> list[str]:
+    """Trials that cost nothing because their training was another's."""
+    if not folded:
+        return []
+    few = f"{', '.join(map(str, folded[:6]))}{', ...' * (len(folded) > 6)}"
+    return ["", f"folded: {len(folded)} with the training of an earlier trial ({few})"]
+
+
+def used_up_lines(is_used_up: bool, settings: Settings) -> list[str]:
+    """Why a search has ended before `n_trials`."""
+    if not is_used_up:
+        return []
+    return [
+        "",
+        f"used up: all {settings.space.num_points} points of the space have been tried, so "
+        f"n_trials={settings.search.n_trials} has no more to draw"
+        + ("." if settings.search.when_used_up == "stop" else ": the rest went to fresh seeds."),
+        *(
+            ["To spend the rest on fresh seeds: the same command, search.when_used_up=seeds"]
+            if settings.search.when_used_up == "stop"
+            else []
+        ),
+    ]
+
+
+def left_out_lines(left_out: Sequence[tuple[Params, float]], settings: Settings) -> list[str]:
+    """Configs that were not trained because they would take too much memory.
+
+    Args:
+        left_out: Points, and the MB that each takes beyond the limit.
+    """
+    distinct = {fingerprint(point): (point, excess) for point, excess in left_out}
+    if not distinct:
+        return []
+    few = [
+        f"{' '.join(map(str, point.values()))} by {excess:,.0f} MB"
+        for point, excess in list(distinct.values())[:3]
+    ]
+    configs = f"{len(distinct)} config{'s' * (len(distinct) > 1)}"
+    return [
+        "",
+        f"too large: {configs} left out, for taking more than executor.max_memory_gb="
+        f"{settings.executor.max_memory_gb:g} allows "
+        f"({'; '.join(few)}{'; ...' * (len(distinct) > 3)})",
+    ]
+
+
+def halted_lines(
+    records: Sequence[Record], num_runs: int, command: str, *, owes_confirmation: bool
+) -> list[str]:
+    """How far the sweep has come within its time, and how it goes on; nothing where it is done."""
+    done = sum(record.state.is_finished() for record in records)
+    if done >= num_runs and not owes_confirmation:
+        return []
+    left = ", and the leaders are not confirmed yet" if owes_confirmation else ""
+    return [
+        "",
+        f"Out of time: {done} of {num_runs} runs are done{left}; to go on, with the same time or "
+        "more:",
+        f"  {command}",
+    ]
+
+
+def failure_lines(failed: Sequence[Record]) -> list[str]:
+    """Each distinct reason once, with the runs it stopped."""
+    by_reason: dict[str, list[str]] = {}
+    for record in failed:
+        reason = (record.outcome.reason if record.outcome else None) or "unknown"
+        by_reason.setdefault(reason, []).append(record.run.name)
+    lines = [
+        f"failed: {reason} ({', '.join(names[:4])}{', ...' * (len(names) > 4)})"
+        for reason, names in by_reason.items()
+    ]
+    return ["", *lines, "The same command tries them again."] if lines else []
+
+
+def pruning_lines(records: Sequence[Record], board: pd.DataFrame) -> list[str]:
+    """What pruning saved, and what the audit says that it cost."""
+    ended = [
+        Ended(
+            record.run.recipe.config_id,
+            outcome.steps or 0,
+            outcome.state is RunState.PRUNED,
+            outcome.audited_step is not None,
+            whole_steps(
+                max_steps=record.run.recipe.trainer.max_steps,
+                epochs=record.run.recipe.trainer.num_train_epochs,
+                rungs=[(e.step, e.epoch) for e in outcome.evaluations],
+            ),
+        )
+        for record in records
+        if (outcome := record.outcome) is not None
+    ]
+    found = pruning_audit(ended, set(board.loc[board["tied_with_best"].fillna(False), "config_id"]))
+    if found is None:
+        return []
+    saved = "" if found.saved is None else f": {found.saved:.0%} of the steps were saved"
+    lines = [f"pruned   {found.pruned} of {found.runs} runs{saved}"]
+    if found.audited:
+        lines.append(
+            f"audit    {found.audited} runs that were to be pruned were trained on; "
+            f"{found.audited_best} of them ended among the best"
+        )
+    return lines
+
+
+def verdict_lines(results: Results) -> list[str]:
+    """The verdict in sentences."""
+    verdict = results.verdict()
+    return ["", *verdict.sentences] if verdict else []
+
+
+def recommended_lines(results: Results, folder: Path) -> list[str]:
+    """How to get the recommended config where it isn't the best one, which is exported anyway."""
+    verdict = results.verdict()
+    if verdict is None or verdict.recommended == verdict.best:
+        return []
+    run = results.best_run(verdict.recommended)
+    if run is None:
+        return []
+    return ["", "the recommended one:", f"  {command('export', folder, '--run', run.id)}"]

@@ -1,0 +1,177 @@
+"""Everything that can be checked before training is, in seconds and without memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sweep.config.schema import Settings
+from sweep.core.arrays import Floats
+from sweep.core.errors import ConfigError
+from sweep.core.recipe import Data, Model, Recipe
+from sweep.data.guard import Guard, guard
+from sweep.data.pairs import Pairs, load_split
+from sweep.data.tokens import cached_tokens
+from sweep.lora.model import load_tokenizer, targets_of, weights_digest
+from sweep.lora.packable import why_alone
+from sweep.lora.targets import check_rank
+from sweep.space.space import label_of
+from sweep.train.optimizer_check import check_optimizer
+from sweep.train.precision import resolve_precision
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What the checks have found out.
+
+    `fingerprints` tell changed data or weights from the same; `facts` are lines for people.
+    """
+
+    dev_labels: Floats
+    fingerprints: dict[str, str]
+    facts: tuple[str, ...]
+    guard: Guard
+
+
+def with_settled_precision(settings: Settings) -> Settings:
+    """`trainer.precision: auto` decided once, for all runs on all workers.
+
+    Raises:
+        ConfigError: bf16 is asked for, and a config trains weights of the base, which are too
+            coarse in 16 bits to be moved by small steps.
+    """
+    trainer = settings.trainer
+    precision = resolve_precision(trainer.precision, use_cpu=trainer.use_cpu)
+    biased = next((r for r in _recipes(settings) if r.lora.bias != "none"), None)
+    if precision == "bf16" and biased is not None:
+        if trainer.precision == "bf16":
+            raise ConfigError(
+                "`trainer.precision=bf16` needs `lora.bias=none`.",
+                value=f"lora.bias={biased.lora.bias}, which trains biases of the base",
+                way_out="set `trainer.precision=fp32`",
+            )
+        precision = "fp32"
+    return replace(settings, trainer=replace(trainer, precision=precision))
+
+
+def preflight(settings: Settings) -> Preflight:
+    """Check model, data and every config of a grid (or the corners of a space).
+
+    Raises:
+        UserMistake: the first thing that would have stopped the sweep later.
+    """
+    recipes = _recipes(settings)
+    for names in dict.fromkeys((r.trainer.optim, r.trainer.lr_scheduler_type) for r in recipes):
+        check_optimizer(*names)
+    guarded = guard(settings.data)
+    models = list(dict.fromkeys(recipe.model for recipe in recipes))
+    weights = [weights_digest(model) for model in models]
+    pairs = {data: _pairs(data) for data in dict.fromkeys(recipe.data for recipe in recipes)}
+    for model, data in dict.fromkeys((recipe.model, recipe.data) for recipe in recipes):
+        for split in pairs[data]:
+            cached_tokens(split, load_tokenizer(model), data)
+    train, dev = pairs[recipes[0].data]
+    counts = sorted({_check_config(recipe) for recipe in recipes})
+    facts = (
+        *(_model_in_words(*found) for found in zip(models, weights, strict=True)),
+        *_new_in_words(recipes),
+        f"data   {len(train):,} train and {len(dev):,} dev pairs: {train.origin}, {dev.origin}",
+        *guarded.lines,
+        f"LoRA   {' / '.join(f'{n:,}' for n in counts)} parameters beside the head",
+        _size_in_words(settings, recipes),
+        *_start_in_words(settings),
+        f"trains {_in_words(settings.trainer.precision)}{_alone_in_words(recipes)}",
+    )
+    fingerprints = {"dev": dev.digest()}
+    for model, digest in zip(models, weights, strict=True):
+        name = "weights" if model == settings.model else f"weights of {model.path}"
+        fingerprints[name] = digest
+    for data, (pair, _) in pairs.items():
+        cut = f", {data.max_train_rows} rows" if data.max_train_rows else ""
+        name = "train" if data == settings.data else f"train of {data.train}{cut}"
+        fingerprints[name] = pair.digest()
+    assert dev.labels is not None
+    return Preflight(dev.labels, fingerprints, facts, guarded)
+
+
+def _pairs(data: Data) -> tuple[Pairs, Pairs]:
+    return load_split(data, "train"), load_split(data, "dev")
+
+
+def _model_in_words(model: Model, weights: str) -> str:
+    verified = f", SHA-256 {weights[:12]}… verified" if model.sha256 else ""
+    return f"model  {model.path}{verified}"
+
+
+def _new_in_words(recipes: Sequence[Recipe]) -> list[str]:
+    """A line for each model whose checkpoint has no pooler."""
+    heads = {recipe.model: targets_of(recipe.model, recipe.lora).head for recipe in recipes}
+    found = {model.path: [name for name in head if "." in name] for model, head in heads.items()}
+    return [
+        f"head   {', '.join(new)} is not in the checkpoint of {path}: trained in full and saved"
+        for path, new in found.items()
+        if new
+    ]
+
+
+def _size_in_words(settings: Settings, recipes: Sequence[Recipe]) -> str:
+    """How many trainings there will be; cells that are the same training count once."""
+    seeds = len(settings.search.seeds)
+    if settings.search.sampler != "grid":
+        most = settings.space.num_points
+        found = settings.num_configs
+        again = f"; the space has no more than {_some(most, 'point')}" if found == most else ""
+    else:
+        found = len({recipe.config_id for recipe in recipes})
+        folded = len(recipes) - found
+        again = f"; {_some(folded, 'cell')} with the training of another" if folded else ""
+    configs = f"{_some(found, 'config')} ({settings.search.sampler})"
+    return f"search {configs}, {_some(seeds, 'seed')} each{again}"
+
+
+def _start_in_words(settings: Settings) -> list[str]:
+    """What every config has in common beyond the base, and what is tried first."""
+    constants = [f"{key}={label_of(value)}" for key, value in settings.space.constants]
+    lines = [f"fixed  {', '.join(constants)}"] if constants else []
+    first = ["the base recipe"] if settings.search.sampler != "grid" else []
+    if settings.baseline is None:
+        first = []
+        if settings.search.baseline:
+            lines.append("start  no baseline: the space does not hold the base recipe")
+    if settings.search.start_with:
+        first.append(f"{_some(len(settings.search.start_with), 'config')} of search.start_with")
+    return [*lines, f"start  with {', then '.join(first)}"] if first else lines
+
+
+def _some(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def _in_words(precision: str) -> str:
+    return {"bf16": "in bf16, adapters and head in float32", "fp32": "in float32"}[precision]
+
+
+def _alone_in_words(recipes: Sequence[Recipe]) -> str:
+    """Which configs can't share a pack with others, and why."""
+    reasons = Counter(reason for recipe in recipes if (reason := why_alone(recipe)))
+    parts = [f"{count} of {len(recipes)} alone ({why})" for why, count in reasons.items()]
+    return "; ".join(["", *parts])
+
+
+def _recipes(settings: Settings) -> list[Recipe]:
+    space = settings.space
+    points = space.grid() if settings.search.sampler == "grid" else space.corners()
+    return [settings.expand(point, seed=settings.search.seeds[0]) for point in points]
+
+
+def _check_config(recipe: Recipe) -> int:
+    targets = targets_of(recipe.model, recipe.lora)
+    check_rank(targets, recipe.lora.r)
+    if recipe.lora.init_lora_weights == "orthogonal" and recipe.lora.r % 2:
+        raise ConfigError(
+            "`lora.init_lora_weights=orthogonal` needs an even rank.",
+            value=f"lora.r={recipe.lora.r}",
+            way_out="take even ranks only, or `lora.init_lora_weights=true`",
+        )
+    return targets.lora_params(recipe.lora.r)

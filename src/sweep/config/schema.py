@@ -1,0 +1,288 @@
+"""The settings of one sweep: what Hydra's composition is turned into, once, at the door."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from sweep.core.errors import ConfigError
+from sweep.core.files import as_on_disk
+from sweep.core.recipe import (
+    SEARCHABLE_KEYS,
+    Data,
+    Lora,
+    Model,
+    Recipe,
+    Trainer,
+    check_ranges,
+)
+from sweep.loop.objectives import Objective, parse_objectives
+from sweep.loop.rules import RaceRule
+from sweep.space.points import point_of
+from sweep.space.space import Params, Space, parse_space
+
+T = TypeVar("T")
+
+#: Made once for each dataclass: every config of a search is checked.
+_adapter: Callable[[Any], TypeAdapter[Any]] = functools.cache(TypeAdapter)
+
+
+@dataclass(frozen=True)
+class Search:
+    """How configs are chosen."""
+
+    #: `grid` trains every cell; the others draw `n_trials` configs in total.
+    sampler: Literal["grid", "random", "qmc", "tpe", "gp", "cmaes", "nsga2"] = "grid"
+    n_trials: int = 20
+    #: Minutes of a start after which no run is begun and those under way are saved; None is no
+    #: limit. It may change between starts.
+    timeout_min: float | None = None
+    #: What is sought: `pearson:max`, alone or with `lora_params:min`, `peak_memory_mb:min` or
+    #: `train_seconds:min`. Configs are ranked by Pearson whatever is sought.
+    objectives: tuple[str, ...] = ("pearson:max",)
+    #: Seeds that a config is trained with, one after the other; its score is their mean.
+    seeds: tuple[int, ...] = (0,)
+    #: A further seed is trained only while the config may still be the best one: by a t test, or
+    #: by `wilcoxon`, which pairs the scores by seed and needs four seeds to rule a config out.
+    race: RaceRule = True
+    #: Seed of the sampler, not of the training.
+    sampler_seed: int = 0
+    #: Ends runs early whose dev scores fall behind, at their evaluations. `halving` looks at all
+    #: configs at once and so needs a sampler that does not learn; the others judge as they come.
+    pruner: Literal["none", "median", "percentile", "halving", "asha", "hyperband"] = "none"
+    #: Of `halving` and `asha`: the best 1 in so many goes on.
+    reduction: int = 3
+    #: Of `halving` and `asha`: evaluations that every config has before any is cut.
+    grace: int = 1
+    #: Share of the runs to be pruned that is trained on all the same, to see what pruning costs.
+    audit: float = 0.1
+    #: Where a sampler has used its space up before `n_trials`: `stop`, or `seeds`, which trains
+    #: the best configs with fresh seeds for what is left. It may change between starts.
+    when_used_up: Literal["stop", "seeds"] = "stop"
+    #: Configs that are tried first: dimension to label or number, or dotted key to value.
+    start_with: tuple[dict[str, Any], ...] = ()
+    #: Whether a sampler tries the base recipe first, as what is to be beaten: `auto` does where
+    #: the space holds it. A grid has its cells and no other.
+    baseline: bool | Literal["auto"] = "auto"
+    #: Name or dotted key to choices, a range or a constant; see `docs/configuration.md`.
+    space: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Confirm:
+    """Training the leaders again, on seeds that the search never used."""
+
+    #: Configs with the best means, beside the baseline; 0 confirms nothing.
+    top: int = 3
+    #: Fresh seeds of each.
+    seeds: int = 5
+    #: Runs at most, as a share of the runs of the search; seeds are saved where it is too little.
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Executor:
+    """Where runs are trained."""
+
+    #: `auto`: worker processes; `in_process` trains in the driver, for debugging.
+    kind: Literal["auto", "processes", "in_process"] = "auto"
+    #: Worker processes; None takes one per GPU, else one per CPU core.
+    workers: int | None = None
+    #: Threads per worker; None shares the cores out.
+    threads: int | None = None
+    #: Most runs that a worker trains together on one frozen base; None takes 32 on a GPU, else 4,
+    #: or fewer where that could take more than half of the memory.
+    pack_size: int | None = None
+    #: GB that all workers may take together, or on each GPU; configs that are expected to take more
+    #: are not trained. None takes what there is, and expects nothing.
+    max_memory_gb: float | None = None
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Weights & Biases."""
+
+    #: `auto`: online when a key is at hand, else offline. `disabled`: nothing is written.
+    mode: Literal["auto", "online", "offline", "disabled"] = "auto"
+    project: str = "sweep"
+    entity: str | None = None
+    #: Longest wait for the server at the start and at the end of a run.
+    timeout_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One sweep, in full."""
+
+    name: str
+    model: Model
+    data: Data
+    lora: Lora
+    trainer: Trainer
+    search: Search
+    confirm: Confirm
+    executor: Executor
+    tracking: Tracking
+    results_dir: str = "results"
+    resume: Literal["continue", "extend", "restart"] = "continue"
+    #: `plan` says what would be trained and how long it would take, and trains nothing.
+    mode: Literal["run", "plan"] = "run"
+
+    @property
+    def folder(self) -> Path:
+        """The study's folder."""
+        return Path(self.results_dir) / self.name
+
+    @property
+    def space(self) -> Space:
+        return parse_space(self.search.space, valid_keys=SEARCHABLE_KEYS)
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        return parse_objectives(self.search.objectives)
+
+    @property
+    def num_configs(self) -> int:
+        """Configs of the search: all cells of a grid; what a sampler draws, and no more than the
+        space has."""
+        points = self.space.num_points
+        if self.search.sampler == "grid":
+            return points or 0
+        return min(self.search.n_trials, points or self.search.n_trials)
+
+    @property
+    def num_spare_runs(self) -> int:
+        """What `n_trials` leaves for more seeds where the space has no more configs."""
+        if self.search.when_used_up == "stop" or self.search.sampler == "grid":
+            return 0
+        return (self.search.n_trials - self.num_configs) * len(self.search.seeds)
+
+    def recipe(self, seed: int) -> Recipe:
+        """The recipe that the space starts from."""
+        return Recipe(self.model, self.data, self.lora, self.trainer, seed)
+
+    @property
+    def baseline(self) -> Params | None:
+        """The point that is the base recipe, which the others are compared with.
+
+        None where the space does not hold it, or without `search.baseline`.
+
+        Raises:
+            ConfigError: `search.baseline=true`, and the space does not hold it.
+        """
+        if self.search.baseline is False:
+            return None
+        try:
+            return point_of(self.space, self.recipe(seed=0).value_of)
+        except ConfigError as error:
+            if self.search.baseline is True:
+                raise ConfigError(
+                    "`search.baseline=true` needs a space that holds the base recipe.",
+                    value=error.value,
+                    way_out="add it, set another base, or leave it at `search.baseline=auto`",
+                ) from None
+            return None
+
+    @property
+    def baseline_id(self) -> str | None:
+        """`config_id` of the baseline."""
+        params = self.baseline
+        return None if params is None else self.expand(params, seed=0).config_id
+
+    def first_points(self) -> list[Params]:
+        """What is tried first: `search.start_with`, and before it, except in a grid, the baseline.
+
+        Raises:
+            ConfigError: an entry is no point of the space.
+        """
+        base, space, subject = self.recipe(seed=0), self.space, "An entry of `search.start_with`"
+        given = [
+            point_of(space, base.value_of, entry, subject=subject)
+            for entry in self.search.start_with
+        ]
+        baseline = self.baseline
+        if baseline is None or self.search.sampler == "grid":
+            return given
+        return [baseline, *given]
+
+    def configs(self) -> list[tuple[Params, Recipe]]:
+        """Cells of a grid, or corners of a space that a sampler draws from; each training once."""
+        points = self.space.grid() if self.search.sampler == "grid" else self.space.corners()
+        found: dict[str, tuple[Params, Recipe]] = {}
+        for point in points:
+            recipe = self.expand(point, self.search.seeds[0])
+            found.setdefault(recipe.config_id, (point, recipe))
+        return list(found.values())
+
+    def expand(self, params: Params, seed: int) -> Recipe:
+        """The recipe of a point of the space."""
+        recipe = checked(self.recipe(seed).with_values(self.space.values(params)))
+        return dataclasses.replace(
+            recipe, model=absolute_model(recipe.model), data=absolute_data(recipe.data)
+        )
+
+
+def checked(recipe: Recipe) -> Recipe:
+    """The recipe with every value of the declared type and in its range.
+
+    Raises:
+        ConfigError: names the key, the rule and the value.
+    """
+    typed = build(Recipe, dataclasses.asdict(recipe))
+    check_ranges(typed)
+    return typed
+
+
+def build(kind: type[T], content: Mapping[str, Any]) -> T:
+    """A dataclass of plain containers, with every value of the declared type.
+
+    Raises:
+        ConfigError: names the key and the value.
+    """
+    try:
+        typed: T = _adapter(kind).validate_python(content)
+    except ValidationError as error:
+        first, *others = error.errors()
+        key = _key_of(first["loc"])
+        # A value that fits no member of a union has an error for each.
+        said = [first["msg"], *(e["msg"] for e in others if _key_of(e["loc"]) == key)]
+        raise ConfigError(
+            f"`{key}` has a wrong type or value: {', or: '.join(dict.fromkeys(said))}.",
+            value=repr(first["input"]),
+            way_out=_in_quotes(key, first["input"]) if first["type"] == "string_type" else "",
+        ) from None
+    return typed
+
+
+def _in_quotes(key: str, value: object) -> str:
+    """How Hydra, which reads `2024` as a number, is told that it is a text."""
+    return "" if value is None else f"as a text it is `{key}=\"'{value}'\"`"
+
+
+def _key_of(place: Sequence[int | str]) -> str:
+    """The dotted key of an error; union members appear in its place, and are no keys."""
+    members = ("str", "int", "float", "bool")
+    return ".".join(p for p in map(str, place) if p.isidentifier() and p not in members)
+
+
+def absolute_model(model: Model) -> Model:
+    """A local folder is resolved against the start folder, once; other names stay."""
+    folder = as_on_disk(Path(model.path).expanduser())
+    return dataclasses.replace(model, path=str(folder.resolve())) if folder.is_dir() else model
+
+
+def absolute_data(data: Data) -> Data:
+    if data.source != "files":
+        return data
+    paths: dict[str, Any] = {
+        split: str(Path(value).expanduser().resolve())
+        for split in ("train", "dev", "test")
+        if (value := getattr(data, split))
+    }
+    return dataclasses.replace(data, **paths)

@@ -1,0 +1,1 @@
+"""Generated sentence pairs, for a start without a network."""

@@ -1,0 +1,258 @@
+"""Sentence pairs: loaded and tokenised. What a column must hold is in `columns.py`."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import datasets
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
+
+from sweep.core.arrays import Floats
+from sweep.core.errors import DataError
+from sweep.core.recipe import Data
+from sweep.data.columns import has_column, labels, texts
+from sweep.data.demo.sts_demo import generate
+from sweep.data.holdout import held_out
+from sweep.data.likeness import Key, pair_keys, unordered
+from sweep.data.tables import UTF8, encoding_of, read_table
+
+#: `holdout` is the part of the train rows that `data.holdout` sets aside.
+Split = Literal["train", "dev", "test", "holdout"]
+Rows = NDArray[np.int64] | NDArray[np.bool_]
+
+
+# eq=False: arrays have no truth value; `digest` compares.
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Sentence pairs of one split, `N` rows; `labels` is None where nobody has scored them."""
+
+    text_a: tuple[str, ...]
+    text_b: tuple[str, ...]
+    labels: Floats | None
+    origin: str
+
+    def __len__(self) -> int:
+        return len(self.text_a)
+
+    @functools.cached_property
+    def keys(self) -> list[Key]:
+        """Every pair in normalised text."""
+        return pair_keys(self.text_a, self.text_b)
+
+    def take(self, rows: Rows) -> Pairs:
+        """Some of the rows, by number or by mask."""
+        numbers = np.arange(len(self))[rows]
+        return Pairs(
+            tuple(self.text_a[i] for i in numbers),
+            tuple(self.text_b[i] for i in numbers),
+            None if self.labels is None else self.labels[numbers],
+            self.origin,
+        )
+
+    def swapped(self) -> Pairs:
+        """Every pair with its sentences exchanged."""
+        return dataclasses.replace(self, text_a=self.text_b, text_b=self.text_a)
+
+    def digest(self) -> str:
+        """Hash of all texts and labels, to tell changed data from the same data."""
+        hasher = hashlib.sha256()
+        for row in zip(self.text_a, self.text_b, strict=True):
+            hasher.update("\x1f".join(row).encode() + b"\x1e")
+        if self.labels is not None:
+            hasher.update(np.ascontiguousarray(self.labels).tobytes())
+        return hasher.hexdigest()[:16]
+
+
+def load_split(data: Data, split: Split) -> Pairs:
+    """Load and check one split.
+
+    Of the train rows, those that `data.holdout` sets aside are taken out first, then
+    `data.max_train_rows` are drawn, and then `data.on_leak: drop` takes out what leaks.
+
+    Raises:
+        DataError: names file, column and row of what is wrong.
+    """
+    pairs = _whole(data, "train" if split == "holdout" else split)
+    if split == "holdout" or (split == "train" and data.holdout is not None):
+        pairs = _side(pairs, data, held=split == "holdout")
+    limit = {"train": data.max_train_rows, "dev": data.max_dev_rows}.get(split)
+    pairs = _sample(pairs, limit, seed=data.seed)
+    if split == "train" and data.on_leak == "drop":
+        pairs = pairs.take(~leaking(pairs, judged_by(data)))
+        if len(pairs) == 0:
+            raise DataError("Every train pair is also in dev or test.", value=pairs.origin)
+    if split != "train" and len(pairs) < 2:
+        raise DataError(
+            "A correlation needs at least 2 rows.", value=f"{len(pairs)} in {pairs.origin}"
+        )
+    return pairs
+
+
+def judged_by(data: Data) -> dict[Split, Pairs]:
+    """The splits that scores come from: dev, test and what was held out, where there are any."""
+    there: dict[Split, object] = {"dev": True, "test": data.test, "holdout": data.holdout}
+    return {split: load_split(data, split) for split, named in there.items() if named}
+
+
+def leaking(train: Pairs, others: Mapping[Split, Pairs]) -> NDArray[np.bool_]:
+    """Train rows `[N]` whose pair, in either order and in normalised text, is in another split."""
+    known = {unordered(key) for pairs in others.values() for key in pairs.keys}
+    return np.array([unordered(key) in known for key in train.keys], dtype=bool)
+
+
+def _whole(data: Data, split: Split) -> Pairs:
+    """All rows of a split, as the source has them."""
+    name = getattr(data, split)
+    if not name:
+        raise DataError(f"`data.{split}` must be set.", way_out=f"for example data.{split}=path")
+    if data.source == "demo":
+        table, origin = _generated(data.seed)[split], f"generated {split} pairs"
+    elif data.source == "hub":
+        table, origin = _load_hub(data, name), f"split `{name}` of {data.path}"
+    else:
+        table, origin = _read_file(Path(name), data), name
+    return pairs_of(table, data, origin=origin)
+
+
+@functools.lru_cache(maxsize=1)
+def _generated(seed: int) -> dict[str, pd.DataFrame]:
+    """All splits are made at once, and a sweep reads each of them."""
+    return generate(seed=seed)
+
+
+def _side(pairs: Pairs, data: Data, *, held: bool) -> Pairs:
+    """The train rows that `data.holdout` sets aside, or the others."""
+    if data.holdout is None:
+        raise DataError("`data.holdout` must be set.", way_out="for example data.holdout=0.1")
+    assert pairs.labels is not None
+    aside = held_out(pairs.keys, pairs.labels, holdout=data.holdout, seed=data.holdout_seed)
+    taken = pairs.take(aside if held else ~aside)
+    return dataclasses.replace(taken, origin=f"held out of {pairs.origin}") if held else taken
+
+
+def load_unscored(
+    path: Path, data: Data, *, tell: Callable[[str], None], needs_labels: bool = False
+) -> Pairs:
+    """Pairs to predict: the same columns, labels only where the file has some that are of use.
+
+    Args:
+        data: Of the training. Its separator is tried, then what the file looks like; UTF-8, its
+            encoding, then cp949.
+        tell: Hears why the labels that are there are left out, and of a guessed encoding.
+        needs_labels: Refuse what is wrong with them instead.
+
+    Raises:
+        DataError: the file can't be read or lacks a text column.
+    """
+    table = _read_like_training(path, data, tell)
+    if needs_labels:
+        return pairs_of(table, data, origin=str(path))
+    pairs = pairs_of(table, data, origin=str(path), scored=False)
+    if not has_column(table, data.label):
+        return pairs
+    try:
+        return pairs_of(table, data, origin=str(path))
+    except DataError as error:
+        tell(f"labels left out: {error.value}")
+        return pairs
+
+
+def _read_like_training(path: Path, data: Data, tell: Callable[[str], None]) -> pd.DataFrame:
+    """The table of a file that may be written in another way than the training files."""
+    expected = (UTF8, data.encoding)
+    # What Excel in Korea saves as CSV.
+    encoding = encoding_of(path, tuple(dict.fromkeys((*expected, "cp949"))))
+    if encoding not in expected:
+        tell(f"{path} is not UTF-8: read as {encoding}")
+    looked_at = dataclasses.replace(
+        data, separator=None, header=None, quoting=None, encoding=encoding
+    )
+    if data.separator is not None:
+        with contextlib.suppress(DataError):
+            table = _read_file(path, dataclasses.replace(looked_at, separator=data.separator))
+            if has_column(table, data.text_a) and has_column(table, data.text_b):
+                return table
+    return _read_file(path, looked_at)
+
+
+def pairs_of(table: pd.DataFrame, data: Data, *, origin: str, scored: bool = True) -> Pairs:
+    """Take texts and labels out of a table and check them."""
+    if len(table) == 0:
+        raise DataError("A split must have rows.", value=f"none in {origin}")
+    return Pairs(
+        texts(table, data.text_a, origin),
+        texts(table, data.text_b, origin),
+        labels(table, data.label, origin, allowed=data.label_range) if scored else None,
+        origin,
+    )
+
+
+def tokenized(pairs: Pairs, tokenizer: PreTrainedTokenizerBase, data: Data) -> datasets.Dataset:
+    """Token ids of both sentences in one sequence, without padding, with `labels` where known.
+
+    Labels are scaled from `data.label_range` to [0, 1]: a new head starts near 0, and a short
+    training would otherwise be spent on reaching the mean (docs/decisions.md).
+    """
+    encoded = tokenizer(
+        list(pairs.text_a), list(pairs.text_b), truncation=True, max_length=data.max_length
+    )
+    columns: dict[str, Any] = dict(encoded)
+    if pairs.labels is not None:
+        low, high = data.label_range
+        columns["labels"] = ((pairs.labels - low) / (high - low)).astype(np.float32)
+    return datasets.Dataset.from_dict(columns)
+
+
+def in_label_units(outputs: Floats, data: Data) -> Floats:
+    """Model outputs `[N]` as scores in `data.label_range`: the inverse of the scaling."""
+    low, high = data.label_range
+    return low + (high - low) * outputs
+
+
+def _read_file(path: Path, data: Data) -> pd.DataFrame:
+    by_number = all(isinstance(c, int) for c in (data.text_a, data.text_b))
+    return read_table(
+        path,
+        separator=data.separator,
+        header=not by_number if data.header is None else data.header,
+        quoting=data.quoting,
+        encoding=data.encoding,
+    )
+
+
+def _load_hub(data: Data, split: str) -> pd.DataFrame:
+    """A split of a Hub data set, from the network or the local cache.
+
+    Whatever goes wrong on the way (no network, no such name, no such split) is one message:
+    the libraries below raise a dozen kinds of errors for it.
+    """
+    datasets.disable_progress_bars()
+    try:
+        loaded = datasets.load_dataset(data.path, data.name, split=split)
+    except Exception as error:
+        name = f"{data.path} ({data.name})" if data.name else data.path
+        raise DataError(
+            f"The data set {name} must be on the Hugging Face Hub or in the local cache.",
+            value=f"split `{split}` could not be loaded: {str(error).splitlines()[0][:200]}",
+            way_out="without a network, use local files: `data=files data.train=FILE "
+            "data.dev=FILE data.text_a=COLUMN data.text_b=COLUMN data.label=COLUMN`; "
+            "or run the offline default: `python -m sweep +experiment=lora_grid`",
+        ) from None
+    return pd.DataFrame(loaded.to_list())
+
+
+def _sample(pairs: Pairs, limit: int | None, *, seed: int) -> Pairs:
+    if limit is None or limit >= len(pairs):
+        return pairs
+    # Files are often sorted by genre, so a part is drawn at random, never cut off the front.
+    return pairs.take(np.random.default_rng(seed).permutation(len(pairs))[:limit])

@@ -1,0 +1,1 @@
+"""What leaves a study: the adapter, verified, and its scores."""

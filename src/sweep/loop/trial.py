@@ -1,0 +1,139 @@
+"""What is tried and what came of it: trial, run, evaluation, outcome, events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sweep.core.recipe import Recipe
+from sweep.space.space import Params
+
+
+class RunState(StrEnum):
+    """State of a run: one training of one recipe."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+    def is_finished(self) -> bool:
+        return self not in (RunState.QUEUED, RunState.RUNNING)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One config that the search wants to see, under Optuna's number."""
+
+    number: int
+    params: Params
+
+
+@dataclass(frozen=True)
+class Run:
+    """One recipe to train, for one trial."""
+
+    trial: int
+    params: Params
+    recipe: Recipe
+    #: Number of the evaluation at which it is to pause; None trains it to the end.
+    until: int | None = None
+
+    @property
+    def id(self) -> str:
+        return self.recipe.run_id
+
+    @property
+    def name(self) -> str:
+        """For people: trial number, labels, seed."""
+        labels = " ".join(
+            f"{value:.4g}" if isinstance(value, float) else str(value)
+            for value in self.params.values()
+        )
+        return f"{self.trial:03d} {labels} s{self.recipe.seed}".replace("  ", " ")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Dev scores at one rung. `loss` is the mean squared error on dev."""
+
+    step: int
+    epoch: float
+    pearson: float
+    spearman: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run leaves. Missing is None, never 0.
+
+    `pearson` is the best dev evaluation, `spearman` belongs to the same step, and the kept
+    adapter is from there. `train_seconds` counts training and evaluation, not loading.
+    """
+
+    state: RunState
+    reason: str | None = None
+    pearson: float | None = None
+    pearson_last: float | None = None
+    best_step: int | None = None
+    spearman: float | None = None
+    evaluations: tuple[Evaluation, ...] = ()
+    adapted_modules: int | None = None
+    lora_params: int | None = None
+    head_params: int | None = None
+    train_seconds: float | None = None
+    steps: int | None = None
+    tokens_per_second: float | None = None
+    peak_memory_mb: float | None = None
+    pack_size: int = 1
+    worker: str | None = None
+    #: Where the pruner wanted to end a run that was trained on, to find out what pruning costs.
+    audited_step: int | None = None
+    #: Stack trace of a failure, for the log; never shown alone.
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker took the run up."""
+
+    run_id: str
+    worker: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where the run is; sent at most about once a second."""
+
+    run_id: str
+    step: int
+    total_steps: int
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A rung was reached."""
+
+    run_id: str
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True)
+class Paused:
+    """The run waits at a rung and holds no worker; `outcome` is what it leaves if it ends there."""
+
+    run_id: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The run ended, for good or bad."""
+
+    run_id: str
+    outcome: Outcome
+
+
+Event = Started | Progress | Evaluated | Paused | Finished

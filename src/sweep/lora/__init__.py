@@ -1,0 +1,1 @@
+"""A pack: adapters that are trained together on one frozen base."""

@@ -1,0 +1,294 @@
+"""A pack: the adapters and heads of K runs on one frozen base, computed together.
+
+The base is loaded once per process and lent to one pack after the other. Every run is a PEFT
+adapter named by its run id; PEFT creates, names and saves it.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from peft import (
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
+from peft.tuners.lora.layer import Linear as LoraLinear
+from peft.tuners.lora.layer import LoraLayer
+from peft.utils.other import ModulesToSaveWrapper
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+
+from sweep.core.recipe import Lora, Model
+from sweep.loop.trial import Run
+from sweep.lora.attention import use_keyed_attention
+from sweep.lora.batched import BatchedHead, BatchedLora, Stack
+from sweep.lora.batches import Batch
+from sweep.lora.draws import KeyedDropout, Noise, use_keyed_dropout
+from sweep.lora.model import load_base, lora_config, targets_of
+from sweep.lora.packable import why_plain
+from sweep.lora.targets import ResolvedTargets, is_part_of
+from sweep.lora.unpadded import UnpaddedEncoder, can_unpad
+
+
+class Base:
+    """A frozen base model with a head that is drawn anew for every run.
+
+    Args:
+        dtype: Of the frozen weights. The head is kept in float32.
+
+    Attributes:
+        draws_by_itself: Whether the model's code makes random draws of its own, which nobody can
+            key; runs on such a base share no pack.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self.noise = Noise()
+        self.tokenizer = tokenizer
+        self.device = device
+        self.net, self._missing = load_base(model, tokenizer)
+        use_keyed_dropout(self.net, self.noise)
+        use_keyed_attention(self.net, self.noise)
+        self.draws_by_itself = _draws_by_itself(self.net, tokenizer)
+        self.net.requires_grad_(False)
+        nn.Module.to(self.net, device)
+        head = targets_of(model, Lora(target_modules="all-linear")).head
+        for name, parameter in self.net.named_parameters():
+            # Buffers stay: rotary frequencies lose their meaning in 16 bits.
+            if not is_part_of(name, head):
+                parameter.data = parameter.data.to(dtype)
+
+    def copied(self) -> Base:
+        """A base of its own, for a training that changes more than adapters and heads."""
+        own = copy.deepcopy(self)
+        for parameter in own.net.parameters():
+            # A copy of a parameter forgets that transformers has loaded it.
+            parameter._is_hf_initialized = True  # type: ignore[attr-defined]
+        return own
+
+    def draw_head(self, seed: int) -> None:
+        """Initialise the head as loading the model after `set_seed(seed)` does.
+
+        No adapter may be on the base. torch's generator is left as loading leaves it.
+        """
+        set_seed(seed)
+        # transformers draws nothing for what it has marked as initialised.
+        for name in self._missing:
+            path, _, _ = name.rpartition(".")
+            self.net.get_parameter(name)._is_hf_initialized = False  # type: ignore[attr-defined]
+            for module in _around(self.net, path):
+                module._is_hf_initialized = False  # type: ignore[assignment]
+        self.net.initialize_weights()  # type: ignore[no-untyped-call]
+
+
+class Pack:
+    """K runs of one seed on one base; a context manager, which gives the base back as it was.
+
+    Args:
+        base: Lent until the end; a run that can't share it gets a copy.
+        runs: Of one `pack_key`.
+    """
+
+    def __init__(self, base: Base, runs: Sequence[Run]) -> None:
+        recipe = runs[0].recipe
+        self.alone = why_plain(recipe)
+        checkpointing = recipe.trainer.activation_checkpointing
+        self._base = base.copied() if self.alone or checkpointing else base
+        self.noise = self._base.noise
+        self.noise.reset(recipe.seed, repeats=checkpointing)
+        self.runs = list(runs)
+        self._accepted = set(inspect.signature(self._base.net.forward).parameters) - {"labels"}
+        self._heads = {n: self._base.net.get_submodule(n) for n in _targets(runs[0]).head}
+        self.model = self._add_adapters()
+        self._layers: list[BatchedLora | BatchedHead] = []
+        #: Parameters that no stack holds: PEFT's own forward adds to their gradients.
+        self._unstacked: list[nn.Parameter] = []
+        self._encoder: UnpaddedEncoder | None = None
+        # Checkpointing wraps transformers' own encoder, which then does the work.
+        if not checkpointing and can_unpad(self._base.net, base.tokenizer):
+            shared = not any(_in_front(name) for run in runs for name in _targets(run).names)
+            self._encoder = UnpaddedEncoder(self._base.net, self.noise, shared_embeddings=shared)
+        self._lay_stacks()
+        # The Trainer calls both at every step, and both go through hundreds of modules. All of
+        # them are in one mode from here on.
+        self.model.eval()
+        self.model.train = self._train  # type: ignore[method-assign]
+        self.model.zero_grad = lambda set_to_none=True: None  # type: ignore[method-assign]
+
+    def __enter__(self) -> Pack:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._release_stacks()
+        if self._encoder is not None:
+            self._encoder.remove()
+        self.model.unload()
+        for name, head in self._heads.items():
+            self._base.net.set_submodule(name, head)
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Predictions `[K, B]` in float32 for a batch of B rows."""
+        inputs = {name: column for name, column in batch.items() if name in self._accepted}
+        if self._encoder is not None:
+            self._encoder.layout = batch["layout"]
+        if len(self) > 1 and not (self._encoder and self._encoder.shared_embeddings):
+            inputs = {name: column.repeat(len(self), 1) for name, column in inputs.items()}
+        logits: Tensor = self.model(**inputs).logits
+        return logits.view(len(self), -1).float()
+
+    def run_parameters(self, run_id: str) -> dict[str, nn.Parameter]:
+        """What a run trains, by name: its adapter and its head."""
+        parameters = self.model.named_parameters()
+        if self.alone:
+            return {name: p for name, p in parameters if p.requires_grad}
+        return {name: p for name, p in parameters if run_id in name.split(".")}
+
+    def zero_gradients(self) -> None:
+        """Clear what the next backward pass adds to; `model.zero_grad` does nothing."""
+        stacked = [stack.gradient for stack in self._stacks()]
+        if stacked:
+            torch._foreach_zero_(stacked)
+        for parameter in self._unstacked:
+            parameter.grad = None
+
+    def hand_out_gradients(self) -> None:
+        """Give every parameter its part of the stacked gradients."""
+        for stack in self._stacks():
+            stack.hand_out_gradients()
+
+    def drop(self, run_id: str) -> None:
+        """Take a run out; its memory is freed, the others go on as they were."""
+        self._release_stacks()
+        self.runs = [run for run in self.runs if run.id != run_id]
+        others = [name for name in self.model.peft_config if name != run_id]
+        if others:
+            self.model.set_adapter(others[0])
+            self.model.delete_adapter(run_id)
+            self._lay_stacks()
+
+    def save(self, run_id: str, folder: Path) -> None:
+        """Write a run's adapter and head as PEFT does; `folder` exists."""
+        state = get_peft_model_state_dict(
+            self.model, adapter_name=run_id, save_embedding_layers=False
+        )
+        # Copies: a parameter is a view of its stack.
+        tensors = {name: t.detach().cpu().contiguous().clone() for name, t in state.items()}
+        save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        config = copy.copy(self.model.peft_config[run_id])
+        config.inference_mode = True
+        config.save_pretrained(str(folder))
+
+    def load(self, run_id: str, folder: Path) -> None:
+        """Take over an adapter and a head that `save` has written."""
+        state = load_file(folder / "adapter_model.safetensors")
+        with torch.no_grad():
+            set_peft_model_state_dict(self.model, state, adapter_name=run_id)
+
+    def count_lora_params(self, run_id: str) -> int:
+        """Trainable numbers in a run's adapters, without its head."""
+        parameters = self.run_parameters(run_id)
+        return sum(p.numel() for name, p in parameters.items() if "lora_" in name)
+
+    def _add_adapters(self) -> PeftModel:
+        """Every run's head and adapter are drawn from the seed, as if it were alone."""
+        self._base.draw_head(self.runs[0].recipe.seed)
+        after_head = torch.get_rng_state()
+        model: PeftModel | None = None
+        for run in self.runs:
+            torch.set_rng_state(after_head)
+            config = lora_config(run.recipe)
+            if model is None:
+                wrapped = get_peft_model(self._base.net, config, adapter_name=run.id)
+                assert isinstance(wrapped, PeftModel)
+                model = wrapped
+            else:
+                model.add_adapter(run.id, config)
+            # Where the adapter says its base is: a name that others can load, no path from here.
+            name = run.recipe.model.hub_name or run.recipe.model.path
+            model.peft_config[run.id].base_model_name_or_path = name
+        assert model is not None
+        return model
+
+    def _lay_stacks(self) -> None:
+        names = [run.id for run in self.runs]
+        self.noise.runs = len(names)
+        # PEFT lets the active adapter train; here all are active.
+        for name in names:
+            for parameter in self.run_parameters(name).values():
+                parameter.requires_grad_(True)
+        self._layers = []
+        for path, module in list(self._base.net.named_modules()):
+            if isinstance(module, ModulesToSaveWrapper):
+                self._layers.append(BatchedHead(module, names, self.noise))
+            elif isinstance(module, LoraLayer) and self.alone:
+                _use_keyed_lora_dropout(module, self.noise, path)
+            elif isinstance(module, LoraLinear) and module.lora_A:
+                self._layers.append(BatchedLora(module, names, self.noise, path))
+        stacked = {id(p) for stack in self._stacks() for p in stack.parameters}
+        trained = [p for name in names for p in self.run_parameters(name).values()]
+        self._unstacked = [p for p in trained if id(p) not in stacked]
+
+    def _train(self, mode: bool = True) -> PeftModel:
+        """`nn.Module.train`, where the mode changes."""
+        return PeftModel.train(self.model, mode) if self.model.training != mode else self.model
+
+    def _release_stacks(self) -> None:
+        for layer in self._layers:
+            layer.remove()
+        for stack in self._stacks():
+            stack.release()
+        self._layers = []
+
+    def _stacks(self) -> Iterator[Stack]:
+        return (stack for layer in self._layers for stack in layer.stacks)
+
+
+def _targets(run: Run) -> ResolvedTargets:
+    return targets_of(run.recipe.model, run.recipe.lora)
+
+
+def _in_front(path: str) -> bool:
+    """Whether a layer works on the embeddings, before the encoder sees them."""
+    return not {"encoder", "pooler"} & set(path.split("."))
+
+
+def _use_keyed_lora_dropout(layer: LoraLayer, noise: Noise, path: str) -> None:
+    """As `BatchedLora` draws: the place has no run in its name."""
+    for name, module in layer.lora_dropout.items():
+        if isinstance(module, nn.Dropout):
+            layer.lora_dropout[name] = KeyedDropout(module.p, noise, f"{path}.lora_dropout")
+
+
+def _around(net: nn.Module, path: str) -> Iterator[nn.Module]:
+    """The module at `path` and all that it is part of."""
+    while path:
+        yield net.get_submodule(path)
+        path = path.rpartition(".")[0]
+    yield net
+
+
+def _draws_by_itself(net: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether a training pass moves torch's generator on."""
+    accepted = inspect.signature(net.forward).parameters
+    row = tokenizer("a", "b", return_tensors="pt")
+    before = torch.get_rng_state()
+    with torch.no_grad():
+        net.train()(**{name: column for name, column in row.items() if name in accepted})
+    net.train(False)
+    return not torch.equal(before, torch.get_rng_state())

@@ -1,0 +1,65 @@
+"""Which runs can share a pack, and why some train alone: decided before anything is loaded."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+from sweep.core.recipe import Model, Recipe, fingerprint
+from sweep.lora.by_row import is_by_row
+from sweep.lora.model import load_config, targets_of
+from sweep.lora.targets import outline
+
+#: Settings of the Trainer that each run of a pack has for itself.
+_OWN = (
+    "learning_rate",
+    "weight_decay",
+    "warmup_steps",
+    "max_grad_norm",
+    "adam_beta1",
+    "adam_beta2",
+    "adam_epsilon",
+)
+#: Initialisations that change nothing but the adapter; others rewrite the base below it.
+_ADAPTER_ONLY = (True, False, "gaussian", "orthogonal")
+
+
+def why_alone(recipe: Recipe) -> str | None:
+    """Why a run shares a pack with no other, in a few words; None where it may."""
+    if (reason := why_plain(recipe)) is not None:
+        return reason
+    return None if _is_by_row(recipe.model) else "a base with layers that see more than its rows"
+
+
+def why_plain(recipe: Recipe) -> str | None:
+    """What the batched layers can't compute, so that plain PEFT does; None where they can."""
+    lora = recipe.lora
+    if lora.use_dora:
+        return "DoRA"
+    if lora.bias != "none":
+        return f"lora.bias={lora.bias}"
+    if lora.init_lora_weights not in _ADAPTER_ONLY:
+        return f"lora.init_lora_weights={lora.init_lora_weights}"
+    if getattr(load_config(recipe.model), "quantization_config", None) is not None:
+        return "a quantized base"
+    if targets_of(recipe.model, lora).fan_in_fan_out:
+        return "Conv1D layers"
+    return None
+
+
+@functools.lru_cache(maxsize=16)
+def _is_by_row(model: Model) -> bool:
+    return is_by_row(outline(load_config(model)))
+
+
+def pack_key(recipe: Recipe) -> str:
+    """Runs with equal keys can be trained in one pack; a run that must be alone has its own.
+
+    Equal are seed, model, data, and all of the Trainer's settings but those in `_OWN`.
+    """
+    if why_alone(recipe) is not None:
+        return recipe.run_id
+    trainer = dataclasses.asdict(recipe.trainer)
+    shared = {key: value for key, value in trainer.items() if key not in _OWN}
+    parts = (dataclasses.asdict(recipe.model), dataclasses.asdict(recipe.data))
+    return fingerprint([recipe.seed, *parts, shared])

@@ -1,0 +1,201 @@
+"""BERT-shaped encoders without padding: linear layers see real tokens only.
+
+In shuffled batches of 16 pairs more than half of all positions can be padding. Here the hidden
+states of a batch are one row of real tokens for each run, `[K, N, D]`; only the attention lays
+them out as sentences, in blocks of like length. Of the last layer the classifier reads the first
+token of each pair, so that is all that is computed there. The embeddings and the head are the
+model's own code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
+
+from sweep.lora.attention import attend
+from sweep.lora.batched import linear_by_run
+from sweep.lora.draws import KeyedDropout, Noise
+from sweep.lora.layout import Layout
+
+#: Families whose classifier reads nothing but the first token of the encoder's output.
+_FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
+
+
+class UnpaddedEncoder:
+    """Takes the place of an encoder's `forward` until it is removed.
+
+    `layout` is set before each pass.
+
+    Args:
+        model: One of the families that `can_unpad`.
+        shared_embeddings: Whether the embeddings `[B, T, D]` are computed once for all K runs, or
+            for each of them, `[K * B, T, D]`.
+    """
+
+    layout: Layout
+
+    def __init__(self, model: PreTrainedModel, noise: Noise, *, shared_embeddings: bool) -> None:
+        self._path = f"{model.base_model_prefix}.encoder"
+        self._encoder = model.get_submodule(self._path)
+        self._layers: Any = self._encoder.layer
+        self._noise = noise
+        self.shared_embeddings = shared_embeddings
+        self._embeddings = model.get_submodule(f"{model.base_model_prefix}.embeddings")
+        self._share_dropout(shared_embeddings)
+        self._encoder.forward = self
+
+    def remove(self) -> None:
+        """Give the encoder its own forward back."""
+        self._share_dropout(False)
+        del self._encoder.forward
+
+    def __call__(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """Embeddings to hidden states of the first tokens, `[K * B, 1, D]`."""
+        layout, runs = self.layout, self._noise.runs
+        if self.shared_embeddings:
+            tokens = hidden_states.flatten(0, 1)[layout.tokens]
+            hidden = tokens.expand(runs, *tokens.shape)
+        else:
+            hidden = hidden_states.view(runs, -1, hidden_states.shape[-1])[:, layout.tokens]
+        biases = [_bias(mask, runs, torch.float32) for mask in layout.masks]
+        last = len(self._layers) - 1
+        for number, layer in enumerate(self._layers):
+            hidden = self._layer(layer, hidden, layout, biases, number, first_only=number == last)
+        first = hidden.flatten(0, 1).unsqueeze(1)
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=first)
+
+    def _share_dropout(self, shared: bool) -> None:
+        for module in self._embeddings.modules():
+            if isinstance(module, KeyedDropout):
+                module.shared = shared
+
+    def _layer(
+        self,
+        layer: Any,
+        x: Tensor,
+        layout: Layout,
+        biases: Sequence[Tensor],
+        number: int,
+        *,
+        first_only: bool,
+    ) -> Tensor:
+        """`[K, N, D]` to the same, or to `[K, B, D]`, the first tokens only."""
+        attention = layer.attention.self
+        heads = attention.num_attention_heads
+        wanted = x[:, layout.first] if first_only else x
+        columns = [mask.shape[1] for mask in layout.masks]
+        if first_only:
+            queries = _by_head(attention.query(wanted), layout, [1] * len(columns), heads)
+        else:
+            query = linear_by_run(attention.query, x)
+            queries = _by_head(_padded(query, layout), layout, columns, heads)
+        keys, values = (
+            _by_head(_padded(linear_by_run(part, x), layout), layout, columns, heads)
+            for part in (attention.key, attention.value)
+        )
+        keeps = self._keeps(number, attention, queries, keys)
+        blocks = [
+            attend(query, key, value, bias, attention.scaling, keep)
+            for query, key, value, bias, keep in zip(
+                queries, keys, values, biases, keeps, strict=True
+            )
+        ]
+        runs = self._noise.runs
+        context = torch.cat([block.reshape(runs, -1, x.shape[-1]) for block in blocks], dim=1)
+        if not first_only:
+            context = _Gather.apply(context, layout.cells)  # type: ignore[no-untyped-call]
+        attended = layer.attention.output(context, wanted)
+        out: Tensor = layer.output(layer.intermediate(attended), attended)
+        return out
+
+    def _keeps(
+        self, number: int, attention: Any, queries: Sequence[Tensor], keys: Sequence[Tensor]
+    ) -> Sequence[Tensor | None]:
+        """Factors on the attention weights of each block, `[1, rows, H, T, S]`: one draw of all."""
+        rate = attention.dropout.p
+        if not attention.training or rate == 0:
+            return [None] * len(queries)
+        shapes = [
+            (1, len(query) // self._noise.runs, *query.shape[1:-1], key.shape[-2])
+            for query, key in zip(queries, keys, strict=True)
+        ]
+        sizes = [math.prod(shape) for shape in shapes]
+        place = f"{self._path}.layer.{number}.attention.self"
+        drawn = self._noise.mask(place, (sum(sizes),), rate, queries[0])
+        parts = torch.split(drawn.squeeze(0), sizes)
+        return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def can_unpad(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether a model's classifier reads the first token alone, and that is at the front.
+
+    Padding on the left would put it elsewhere.
+    """
+    known = model.config.model_type in _FAMILIES and not getattr(model.config, "is_decoder", False)
+    return known and tokenizer.padding_side == "right"
+
+
+def _bias(mask: Tensor, runs: int, dtype: torch.dtype) -> Tensor:
+    """`[K * B, 1, 1, T]`: 0 for tokens, the lowest number for padding."""
+    bias = (1 - mask).to(dtype) * torch.finfo(dtype).min
+    return bias.repeat(runs, 1)[:, None, None, :]
+
+
+def _padded(x: Tensor, layout: Layout) -> Tensor:
+    """`[K, N, D]` to `[K, cells, D]`, zeros for padding."""
+    padded: Tensor = _Scatter.apply(  # type: ignore[no-untyped-call]
+        x, layout.cells, layout.num_cells
+    )
+    return padded
+
+
+def _by_head(x: Tensor, layout: Layout, columns: Sequence[int], heads: int) -> list[Tensor]:
+    """`[K, cells, H * d]` to `[K * rows, H, T, d]` of each block; `columns` are its T."""
+    shapes = [(len(mask), width) for mask, width in zip(layout.masks, columns, strict=True)]
+    parts = torch.split(x, [rows * width for rows, width in shapes], dim=1)
+    return [
+        part.view(len(x), *shape, heads, -1).transpose(2, 3).flatten(0, 1)
+        for part, shape in zip(parts, shapes, strict=True)
+    ]
+
+
+class _Scatter(torch.autograd.Function):
+    """`[K, N, D]` into zeros `[K, size, D]`; the inverse of `_Gather`, and its derivative.
+
+    Positions are distinct, so that nothing needs adding up, which index_add would do slowly.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, positions: Tensor, size: int) -> Tensor:
+        ctx.save_for_backward(positions)
+        return _scattered(x, positions, size)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (positions,) = ctx.saved_tensors
+        return grad.index_select(1, positions), None, None
+
+
+class _Gather(torch.autograd.Function):
+    """`[K, size, D]` to the rows at `positions`, `[K, N, D]`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, positions: Tensor) -> Tensor:
+        ctx.save_for_backward(positions)
+        ctx.size = x.shape[1]
+        return x.index_select(1, positions)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (positions,) = ctx.saved_tensors
+        return _scattered(grad, positions, ctx.size), None
+
+
+def _scattered(x: Tensor, positions: Tensor, size: int) -> Tensor:
+    return x.new_zeros(x.shape[0], size, x.shape[-1]).index_copy_(1, positions, x)

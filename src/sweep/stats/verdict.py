@@ -1,0 +1,165 @@
+"""The verdict: which config is best, which can't be told from it, which of them to use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean
+
+from sweep.stats.comparison import Comparison
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A config with the runs that its place rests on: confirmation runs where there are any.
+
+    `scores` are those of `seeds`. `search_mean` is the mean over the search's runs, None for a
+    config that the search did not finish.
+    """
+
+    config_id: str
+    label: str
+    seeds: tuple[int, ...]
+    scores: tuple[float, ...]
+    lora_params: int | None = None
+    train_seconds: float | None = None
+    search_mean: float | None = None
+    confirmed: bool = False
+    #: Of a confirmed config also those of the search: for the luck of the seed all of them tell.
+    all_seeds: tuple[int, ...] | None = None
+
+    @cached_property
+    def mean(self) -> float:
+        return fmean(self.scores)
+
+    @property
+    def cost(self) -> tuple[float, float]:
+        """LoRA parameters, then seconds; what is not known counts as dear."""
+        known = (self.lora_params, self.train_seconds)
+        params, seconds = (float("inf") if x is None else float(x) for x in known)
+        return params, seconds
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Best minus baseline, with the 95 % interval that allows for the choice among all."""
+
+    difference: float
+    ci_low: float
+    ci_high: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a study says, also in words.
+
+    Config ids, Pearson points, None where something is not known. `beats_baseline` and `seed_sd`
+    are not known with one seed a config. `expected_score` is what the best config scores on
+    seeds that did not choose it.
+    """
+
+    best: str
+    recommended: str
+    baseline: str | None
+    tie_set: tuple[str, ...]
+    beats_baseline: bool | None
+    versus_baseline: Difference | None
+    seed_sd: float | None
+    dev_sd: float | None
+    confirmed: bool
+    shrinkage: float | None
+    expected_score: float | None
+    sentences: tuple[str, ...] = ()
+
+
+def ranked(contenders: Sequence[Contender]) -> list[Contender]:
+    """Confirmed ones first, then those with enough seeds, then by mean."""
+    judged = has_enough_seeds(contenders)
+    return sorted(contenders, key=lambda c: (not c.confirmed, c.config_id not in judged, -c.mean))
+
+
+def has_enough_seeds(contenders: Sequence[Contender]) -> set[str]:
+    """Ids of the judged configs that can be best: more than half of the most seeds of one.
+
+    A lucky first seed should not lead while the others have three; a failed seed should not cost
+    a config its place.
+    """
+    group = judged(contenders)
+    most = max((len(c.seeds) for c in group), default=0)
+    return {c.config_id for c in group if 2 * len(c.seeds) > most}
+
+
+def judged(contenders: Sequence[Contender]) -> list[Contender]:
+    """The confirmed configs where there are any, otherwise all."""
+    return [c for c in contenders if c.confirmed] or list(contenders)
+
+
+def judge(
+    contenders: Sequence[Contender], comparison: Comparison | None, *, baseline: str | None
+) -> Verdict | None:
+    """The verdict over all configs of a study, or None before the first is scored.
+
+    Args:
+        comparison: Of `judged(ranked(contenders))`, in that order; None without predictions.
+        baseline: Id of the config to beat; it is left out where it was not judged.
+    """
+    order = judged(ranked(contenders))
+    if not order:
+        return None
+    enough = has_enough_seeds(order)
+    best = order[0]
+    tied = near = [True] + [False] * (len(order) - 1)
+    if comparison is not None:
+        tied, near = comparison.tied.tolist(), comparison.near.tolist()
+    ties = [c for c, is_tied in zip(order, tied, strict=True) if is_tied]
+    # With few seeds nothing is told apart from the best, and nothing recommended in its place.
+    close = [
+        c
+        for c, is_tied, is_near in zip(order, tied, near, strict=True)
+        if is_tied and is_near and c.config_id in enough
+    ]
+    recommended = min(close, key=lambda c: c.cost)
+    base = next((c for c in order if c.config_id == baseline), None)
+    versus = None
+    if comparison is not None and base is not None and base is not best:
+        versus = Difference(*comparison.lead_over(order.index(base)))
+    seed_sd = comparison.seed_sd if comparison else None
+    known = base is not None and (base is best or (versus is not None and seed_sd is not None))
+    return Verdict(
+        best=best.config_id,
+        recommended=recommended.config_id,
+        baseline=base.config_id if base else None,
+        tie_set=tuple(c.config_id for c in ties),
+        beats_baseline=(versus is not None and versus.ci_low > 0) if known else None,
+        versus_baseline=versus,
+        seed_sd=seed_sd,
+        dev_sd=comparison.dev_sd if comparison else None,
+        confirmed=best.confirmed,
+        shrinkage=_shrinkage(best),
+        expected_score=score_on_other_seeds([c for c in order if c.config_id in enough]),
+    )
+
+
+def score_on_other_seeds(contenders: Sequence[Contender]) -> float | None:
+    """Score of the best config on seeds that had no say in choosing it: the best by all other
+    seeds is looked up under each seed in turn. None where configs don't share two seeds.
+
+    The highest mean flatters: of equal configs the luckiest leads. Source: cross-validation with
+    a choice inside each fold, Varma & Simon, BMC Bioinformatics 7 (2006), 91.
+    """
+    tables = [dict(zip(c.seeds, c.scores, strict=True)) for c in contenders]
+    shared = set.intersection(*map(set, tables)) if tables else set()
+    if len(shared) < 2:
+        return None
+    found = []
+    for seed in sorted(shared):
+        best = max(tables, key=lambda table: fmean(s for k, s in table.items() if k != seed))
+        found.append(best[seed])
+    return fmean(found)
+
+
+def _shrinkage(best: Contender) -> float | None:
+    if not best.confirmed or best.search_mean is None:
+        return None
+    return best.search_mean - best.mean

@@ -1,0 +1,133 @@
+"""The verdict in sentences, with numbers and how sure they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from sweep.stats.verdict import Contender, Verdict, judged
+
+_SHARES = {1 / 2: "half", 1 / 3: "a third", 1 / 4: "a quarter", 1 / 8: "an eighth"}
+
+
+def in_words(
+    verdict: Verdict,
+    contenders: Sequence[Contender],
+    *,
+    interval: tuple[float, float] | None,
+    unconfirmed: tuple[int, int] | None = None,
+) -> Verdict:
+    """The verdict with its sentences: which config, against the default, how sure.
+
+    Args:
+        contenders: All configs of the study.
+        interval: 95 % interval of the best config's score.
+        unconfirmed: Of a confirmation that does not count yet: runs done, and runs in all.
+    """
+    by_id = {c.config_id: c for c in contenders}
+    num_judged = len(judged(contenders))
+    spoken = [
+        _best(verdict, by_id, num_judged, interval),
+        _baseline(verdict, by_id),
+        _luck(verdict, by_id, num_judged),
+        _unconfirmed(unconfirmed),
+    ]
+    return replace(verdict, sentences=tuple(sentence for sentence in spoken if sentence))
+
+
+def _best(
+    verdict: Verdict,
+    by_id: Mapping[str, Contender],
+    num_judged: int,
+    interval: tuple[float, float] | None,
+) -> str:
+    best, use = by_id[verdict.best], by_id[verdict.recommended]
+    score = f"dev Pearson {best.mean:.4f}"
+    if interval is None:
+        return (
+            f"{best.label} has the highest score, {score}; without dev predictions nothing "
+            "is known of ties."
+        )
+    score += f", 95 % interval {interval[0]:.3f} to {interval[1]:.3f}"
+    if len(by_id) == 1:
+        return f"{best.label} is the only config with a score ({score})."
+    if num_judged == 1:
+        return f"{best.label} is the only config of {len(by_id)} that was confirmed ({score})."
+    if len(verdict.tie_set) == 1:
+        return f"{best.label} is best ({score}), ahead of each of the {num_judged - 1} others."
+    tied = f"{len(verdict.tie_set)} of {num_judged} configs can't be told apart"
+    if use is best:
+        is_cheapest = all(best.cost <= by_id[name].cost for name in verdict.tie_set)
+        why = "it is the cheapest of them" if is_cheapest else "no cheaper one comes near it alone"
+        return f"{best.label} is best ({score}). {tied}; {why}."
+    return (
+        f"{use.label} can't be told from the best{_at(use, best)}: {use.mean:.4f} against "
+        f"{best.mean:.4f} of {best.label} ({score.partition(', ')[2]}). {tied}."
+    )
+
+
+def _at(use: Contender, best: Contender) -> str:
+    """What the cheaper config saves, where it is worth a word."""
+    if not use.lora_params or not best.lora_params or use.lora_params >= best.lora_params:
+        return ""
+    share = use.lora_params / best.lora_params
+    near = next((word for x, word in _SHARES.items() if abs(share / x - 1) < 0.04), None)
+    return f", at {near or f'{share:.0%}'} of the LoRA parameters"
+
+
+def _baseline(verdict: Verdict, by_id: Mapping[str, Contender]) -> str:
+    versus = verdict.versus_baseline
+    if verdict.baseline is None:
+        return ""
+    default = f"the default ({by_id[verdict.baseline].label})"
+    if versus is None:
+        return f"Nothing beats {default}." if verdict.beats_baseline is False else ""
+    ahead = (
+        f"{versus.difference:+.4f} (95 % interval {versus.ci_low:+.4f} to {versus.ci_high:+.4f})"
+    )
+    if verdict.beats_baseline is None:
+        return (
+            f"Whether anything beats {default} is not known with one seed each: the best is "
+            f"{ahead} from it, the luck of the seeds left out."
+        )
+    if verdict.beats_baseline:
+        return f"{by_id[verdict.best].label} beats {default} by {ahead}."
+    return f"Nothing beats {default} for sure: the best is {ahead} from it."
+
+
+def _luck(verdict: Verdict, by_id: Mapping[str, Contender], num_judged: int) -> str:
+    """The noise floor, and what choosing the best does to its score."""
+    if verdict.dev_sd is None:
+        return ""
+    best = by_id[verdict.best]
+    if verdict.seed_sd is None:
+        return (
+            f"One seed each: intervals and ties hold the luck of the dev pairs "
+            f"(SD {verdict.dev_sd:.4f}), not that of the seed. search.seeds=[0,1,2] resume=extend"
+        )
+    noise = f"Runs that differ by their seed alone differ by SD {verdict.seed_sd:.4f}"
+    if verdict.shrinkage is not None and best.search_mean is not None:
+        noise = (
+            f"Confirmed on {_seeds(len(best.seeds))} that the search never used: {best.mean:.4f}, "
+            f"after {best.search_mean:.4f} in the search. {noise}"
+        )
+    if verdict.expected_score is None or num_judged == 1:
+        return f"{noise}."
+    return (
+        f"{noise}; on seeds that had no say in choosing it, the best scores "
+        f"{verdict.expected_score:.4f}."
+    )
+
+
+def _unconfirmed(progress: tuple[int, int] | None) -> str:
+    if progress is None:
+        return ""
+    done, runs = progress
+    return (
+        f"The leaders are not confirmed ({done} of {runs} runs are done): this is the search's "
+        "ranking, whose best looks better than it is."
+    )
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed{'s' * (count != 1)}"

@@ -1,0 +1,221 @@
+"""The study's folder: one driver at a time, and the settings it was begun with."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import metadata
+from itertools import chain, count
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from filelock import FileLock, Timeout
+
+from sweep.core.errors import StudyError
+from sweep.core.files import write_text
+from sweep.study.yaml_file import read_mapping
+
+Resume = Literal["continue", "extend", "restart"]
+
+#: Settings that may change between starts without changing any result.
+_FREE = (
+    "baseline",
+    "confirm",
+    "executor",
+    "tracking",
+    "resume",
+    "results_dir",
+    "name",
+    "search.timeout_min",
+    "search.when_used_up",
+    "search.baseline",
+    "search.start_with",
+)
+#: Settings that `resume=extend` may change.
+_EXTENDABLE = ("search.space", "search.seeds", "search.n_trials", "search.race")
+
+_PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "optuna", "numpy", "scipy")
+
+
+def versions() -> dict[str, str]:
+    """Versions of this program, Python and the libraries that decide a result."""
+    from sweep import __version__
+
+    found = {name: metadata.version(name) for name in _PACKAGES}
+    return {"sweep": __version__, "python": platform.python_version(), **found}
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the study; the operating system frees it when the driver dies, however it dies.
+
+    Raises:
+        StudyError: another driver holds it, or nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".lock").touch()
+    except OSError as error:
+        raise StudyError(
+            "A study needs a folder that can be written to.",
+            value=f"{error.filename}: {error.strerror}",
+            way_out="name another with `results_dir=` or `name=`",
+        ) from None
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        with lock:
+            write_text(folder / ".driver", f"process {os.getpid()} on {platform.node()}\n")
+            yield
+    except Timeout:
+        raise StudyError(
+            "A study has one driver at a time.",
+            value=f"{folder} is driven by {driver_of(folder)}",
+            way_out="wait for it, stop it, or give this sweep another `name=`",
+        ) from None
+
+
+def driver_of(folder: Path) -> str:
+    """Which process holds, or held, the study, and where."""
+    try:
+        return (folder / ".driver").read_text(encoding="utf-8").strip()
+    except OSError:
+        return "unknown"
+
+
+def settings_of(folder: Path) -> dict[str, Any]:
+    """The settings that a study was begun with.
+
+    Raises:
+        StudyError: the folder holds no study, or its settings can't be read.
+    """
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise StudyError(
+            "A study's folder holds `config.yaml`.",
+            value=f"{folder} does not",
+            way_out="name a folder below `results/`",
+        )
+    return read_mapping(path)
+
+
+def is_driven(folder: Path) -> bool:
+    """Whether a driver holds the study."""
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        with lock:
+            return False
+    except Timeout:
+        return True
+
+
+def open_folder(
+    folder: Path,
+    settings: Mapping[str, Any],
+    *,
+    resume: Resume,
+    defaults: Mapping[str, Any] | None = None,
+) -> None:
+    """Make the folder ready for these settings, or refuse.
+
+    `settings` are the resolved configuration with the fingerprints of data and model. They
+    are compared with those that the study was begun with and written to `config.yaml`.
+
+    Args:
+        defaults: Of every key: what a study had that was begun before there was such a key.
+
+    Raises:
+        StudyError: a setting differs that decides results; names key, old and new value.
+    """
+    if resume == "restart":
+        _move_aside(folder)
+    path = folder / "config.yaml"
+    if path.exists():
+        old = read_mapping(path)
+        _refuse_changes(folder, old, _plain(settings), resume=resume, defaults=defaults or {})
+    content = {**_plain(settings), "versions": versions()}
+    write_text(path, yaml.safe_dump(content, allow_unicode=True, sort_keys=False))
+
+
+def _move_aside(folder: Path) -> None:
+    """Rename what is there. The lock file stays: it is held by this process."""
+    entries = [e for e in folder.iterdir() if e.name not in (".lock", ".driver")]
+    if not entries:
+        return
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    base = folder.with_name(f"{folder.name}.before-{stamp}")
+    others = (base.with_name(f"{base.name}-{i}") for i in count(2))
+    aside = next(path for path in chain([base], others) if not path.exists())
+    aside.mkdir()
+    for entry in entries:
+        entry.rename(aside / entry.name)
+
+
+def _refuse_changes(
+    folder: Path,
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    *,
+    resume: Resume,
+    defaults: Mapping[str, Any],
+) -> None:
+    allowed = _FREE + (_EXTENDABLE if resume == "extend" else ())
+    before, after = _flatten(old), _flatten(new)
+    known = _flatten(_plain(defaults))
+    before |= {key: known[key] for key in after if key in known and key not in before}
+    changed = [
+        key
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+        and not any(key == a or key.startswith(f"{a}.") for a in (*allowed, "versions"))
+        # A grown space may bring models and data along.
+        and not (resume == "extend" and key.startswith("fingerprints.") and key not in before)
+    ]
+    if resume == "extend":
+        _refuse_fewer_seeds(before.get("search.seeds"), after.get("search.seeds"))
+    if not changed:
+        return
+    lines = [
+        f"`{k}` was {before.get(k, 'unset')!r}, now {after.get(k, 'unset')!r}" for k in changed
+    ]
+    extendable = all(any(k.startswith(e) for e in _EXTENDABLE) for k in changed)
+    extend = "`resume=extend` adds the new cells, " if extendable else ""
+    raise StudyError(
+        f"The settings of a study can't change: {folder} was begun with others.",
+        value="\n           ".join(lines[:8] + ["..."] * (len(lines) > 8)),
+        way_out=f"{extend}`resume=restart` moves the old study aside and begins anew, "
+        "`name=...` keeps both",
+    )
+
+
+def _refuse_fewer_seeds(old: Any, new: Any) -> None:
+    """A run on a seed that the search has left would be taken for one that confirms it."""
+    if isinstance(old, list) and isinstance(new, list) and new[: len(old)] != old:
+        raise StudyError(
+            "`resume=extend` adds seeds behind those that a study has.",
+            value=f"`search.seeds` was {old}, now {new}",
+            way_out=f"for example `search.seeds={[*old, *(s for s in new if s not in old)]}`, or "
+            "`name=...` for a study of its own",
+        )
+
+
+def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping) and value:
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _plain(content: Any) -> Any:
+    """Only what YAML gives back unchanged: tuples become lists."""
+    if isinstance(content, Mapping):
+        return {str(key): _plain(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_plain(value) for value in content]
+    return content

@@ -1,0 +1,165 @@
+"""The study's folder: one driver, settings that can't change unseen."""
+
+from __future__ import annotations
+
+import copy
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sweep.commands.cli import run_command
+from sweep.core.errors import StudyError
+from sweep.study.folder import locked, open_folder
+
+SETTINGS: dict[str, Any] = {
+    "name": "s",
+    "results_dir": "results",
+    "resume": "continue",
+    "lora": {"r": 8, "target_modules": ("query", "value")},
+    "search": {"sampler": "grid", "seeds": (0,), "n_trials": 20, "space": {"lora.r": [4, 8]}},
+    "executor": {"workers": 2},
+    "fingerprints": {"train": "abc"},
+}
+
+
+def changed(**paths: Any) -> dict[str, Any]:
+    content = copy.deepcopy(SETTINGS)
+    for path, value in paths.items():
+        part, _, key = path.partition("__")
+        content[part][key] = value
+    return content
+
+
+def test_same_settings_open_again_and_versions_are_kept(tmp_path: Path) -> None:
+    open_folder(tmp_path, SETTINGS, resume="continue")
+    open_folder(tmp_path, SETTINGS, resume="continue")
+    content = yaml.safe_load((tmp_path / "config.yaml").read_text(encoding="utf-8"))
+    assert "torch" in content["versions"]
+    assert content["lora"]["target_modules"] == ["query", "value"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "old", "new"),
+    [
+        ("lora__r", 16, "8", "16"),
+        ("fingerprints__train", "xyz", "'abc'", "'xyz'"),
+        ("search__sampler", "tpe", "'grid'", "'tpe'"),
+        ("search__space", {"lora.r": [4, 16]}, "[4, 8]", "[4, 16]"),
+    ],
+)
+def test_changed_setting_is_refused_with_key_old_and_new_value(
+    tmp_path: Path, path: str, value: Any, old: str, new: str
+) -> None:
+    open_folder(tmp_path, SETTINGS, resume="continue")
+    before = (tmp_path / "config.yaml").read_text(encoding="utf-8")
+    with pytest.raises(StudyError) as caught:
+        open_folder(tmp_path, changed(**{path: value}), resume="continue")
+    message = str(caught.value)
+    assert path.replace("__", ".") in message
+    assert f"was {old}" in message
+    assert f"now {new}" in message
+    assert (tmp_path / "config.yaml").read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"lora:\n  r: 8\n lora_alpha: [16", "line 3 is not YAML"),
+        (b"lora:\n\tr: 8", "line 2 is not YAML"),
+        (b"", "holds no keys"),
+        (b"- 8\n- 16", "holds no keys"),
+        ("이름: 실험".encode("cp949"), "not UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("command", ["status", "report", "compare"])
+def test_settings_that_an_edit_has_damaged_are_a_mistake_that_names_the_place(
+    tmp_path: Path, content: bytes, why: str, command: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_bytes(content)
+    with pytest.raises(StudyError, match=why):
+        open_folder(tmp_path, SETTINGS, resume="continue")
+    assert path.read_bytes() == content
+    studies = [str(tmp_path)] * (2 if command == "compare" else 1)
+    assert run_command([command, *studies]) == 2
+    assert why in " ".join(capfd.readouterr().err.split())
+
+
+def test_study_begun_before_a_key_existed_had_its_default(tmp_path: Path) -> None:
+    open_folder(tmp_path, SETTINGS, resume="continue")
+    grown = changed(search__race=True)
+    defaults = {"search": {"race": True, "space": {}}}
+    open_folder(tmp_path, grown, resume="continue", defaults=defaults)
+    with pytest.raises(StudyError, match=r"`search.race` was True, now False"):
+        open_folder(tmp_path, changed(search__race=False), resume="continue", defaults=defaults)
+
+
+def test_where_it_runs_may_change(tmp_path: Path) -> None:
+    open_folder(tmp_path, SETTINGS, resume="continue")
+    open_folder(tmp_path, changed(executor__workers=1), resume="continue")
+    content = yaml.safe_load((tmp_path / "config.yaml").read_text(encoding="utf-8"))
+    assert content["executor"]["workers"] == 1
+
+
+def test_extend_takes_a_grown_space_but_no_other_change(tmp_path: Path) -> None:
+    open_folder(tmp_path, SETTINGS, resume="continue")
+    grown = changed(search__space={"lora.r": [4, 8, 16]})
+    open_folder(tmp_path, grown, resume="extend")
+    open_folder(tmp_path, grown, resume="continue")
+    with pytest.raises(StudyError, match=r"lora\.r"):
+        open_folder(tmp_path, changed(lora__r=16), resume="extend")
+
+
+@pytest.mark.parametrize("seeds", [[1, 2], [1, 0], []])
+def test_extend_takes_no_seed_away(tmp_path: Path, seeds: list[int]) -> None:
+    def with_seeds(*seeds: int) -> dict[str, Any]:
+        return {**changed(), "search": {**changed()["search"], "seeds": list(seeds)}}
+
+    open_folder(tmp_path, with_seeds(0), resume="continue")
+    open_folder(tmp_path, with_seeds(0, 7), resume="extend")
+    with pytest.raises(StudyError, match="adds seeds behind"):
+        open_folder(tmp_path, with_seeds(*seeds), resume="extend")
+
+
+def test_restart_moves_everything_aside_and_deletes_nothing(tmp_path: Path) -> None:
+    study = tmp_path / "연구"
+    study.mkdir()
+    open_folder(study, SETTINGS, resume="continue")
+    (study / "runs").mkdir()
+    (study / "runs" / "note.txt").write_text("mine")
+    open_folder(study, changed(lora__r=16), resume="restart")
+    aside = [p for p in tmp_path.iterdir() if p != study]
+    assert len(aside) == 1
+    assert (aside[0] / "runs" / "note.txt").read_text() == "mine"
+    assert not (study / "runs").exists()
+
+
+def test_two_restarts_within_a_second_keep_both_old_studies(tmp_path: Path) -> None:
+    study = tmp_path / "s"
+    study.mkdir()
+    for _ in range(3):
+        open_folder(study, SETTINGS, resume="restart")
+    assert len([p for p in tmp_path.iterdir() if p != study]) == 2
+
+
+def _hold(folder: Path, held: Any, done: Any) -> None:
+    with locked(folder):
+        held.set()
+        done.wait(30)
+
+
+def test_second_driver_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    held, done = context.Event(), context.Event()
+    first = context.Process(target=_hold, args=(tmp_path, held, done))
+    first.start()
+    assert held.wait(30)
+    with pytest.raises(StudyError, match=f"process {first.pid}"), locked(tmp_path):
+        pass
+    first.kill()
+    first.join()
+    with locked(tmp_path):
+        assert (tmp_path / ".lock").exists()
