@@ -37,7 +37,7 @@ from sweep.core.recipe import Lora, Model, Recipe
 from sweep.data.pairs import load_split, tokenized
 from sweep.loop.trial import Run
 from sweep.lora.model import load_base, load_tokenizer, lora_config
-from sweep.lora.pack import Base, Pack
+from sweep.lora.pack import Base, PackedModel
 from sweep.train.keeper import Keeper
 from sweep.train.precision import dtype_of, resolve_precision
 from sweep.train.splits import splits
@@ -89,7 +89,7 @@ def packed(recipe: Recipe, base: Base, runs: int, scratch: Path) -> float:
     """Seconds of a step of the whole pack."""
     pack_runs = runs_of(recipe, runs)
     clock = StepClock()
-    with Pack(base, pack_runs) as pack:
+    with PackedModel(base, pack_runs) as pack:
         keepers = {run.id: Keeper(run, scratch / run.id) for run in pack_runs}
         shared = splits(recipe.model, recipe.data)
         trainer = PackTrainer(pack, keepers, shared, lambda event: None, scratch=str(scratch))

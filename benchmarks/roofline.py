@@ -28,7 +28,7 @@ from torch import nn
 from sweep.config.compose import load_settings
 from sweep.core.recipe import Recipe
 from sweep.lora.model import load_tokenizer, targets_of
-from sweep.lora.pack import Base, Pack
+from sweep.lora.pack import Base, PackedModel
 from sweep.train.keeper import Keeper
 from sweep.train.precision import dtype_of
 from sweep.train.splits import splits
@@ -68,7 +68,7 @@ def operations(recipe: Recipe, base: Base) -> float:
 def profile(recipe: Recipe, base: Base, size: int, scratch: Path) -> list[dict[str, Any]]:
     """Shares of the time by kind of operation, over the last steps of a training."""
     runs = runs_of(recipe, size)
-    with Pack(base, runs) as pack, torch.profiler.profile() as profiler:
+    with PackedModel(base, runs) as pack, torch.profiler.profile() as profiler:
         keepers = {run.id: Keeper(run, scratch / run.id) for run in runs}
         shared = splits(recipe.model, recipe.data)
         PackTrainer(pack, keepers, shared, lambda event: None, scratch=str(scratch)).train()

@@ -18,7 +18,7 @@ from sweep.core.recipe import Lora, Model, Recipe
 from sweep.loop.trial import Run
 from sweep.lora.batches import Batch, Collator
 from sweep.lora.model import load_tokenizer
-from sweep.lora.pack import Base, Pack
+from sweep.lora.pack import Base, PackedModel
 from sweep.lora.packable import pack_key, why_alone
 from sweep.train.keeper import Keeper
 from sweep.train.splits import splits
@@ -61,7 +61,7 @@ def runs_of(recipe: Recipe, configs: Sequence[Lora]) -> list[Run]:
     return [Run(i, {}, one) for i, one in enumerate(recipes)]
 
 
-def gradients(pack: Pack, run: Run, batch: Batch, *, weights: Tensor) -> dict[str, Tensor]:
+def gradients(pack: PackedModel, run: Run, batch: Batch, *, weights: Tensor) -> dict[str, Tensor]:
     """Of one run, after a backward pass of the weighted sum of losses; names without the run."""
     pack.model.train()
     pack.noise.at_step(3)
@@ -91,9 +91,9 @@ def test_gradients_of_a_run_do_not_depend_on_the_others(
     # What the others' losses weigh, and whether there are others at all, is not seen.
     others = torch.tensor([data.draw(st.sampled_from([0.0, 1.0, 1e6])) for _ in runs])
     others[watched] = 1
-    with Pack(base, runs) as pack:
+    with PackedModel(base, runs) as pack:
         together = gradients(pack, runs[watched], batch, weights=others)
-    with Pack(base, [runs[watched]]) as pack:
+    with PackedModel(base, [runs[watched]]) as pack:
         alone = gradients(pack, runs[watched], batch, weights=torch.ones(1))
     assert together.keys() == alone.keys()
     assert any(g.abs().max() > 0 for g in alone.values())
@@ -108,7 +108,7 @@ def test_base_comes_back_as_it_was_lent(base: Base, batch: Batch, recipe: Recipe
     modules = [(path, type(module)) for path, module in base.net.named_modules()]
     configs = [Lora(r=2, target_modules="all-linear"), Lora(r=4), Lora(r=4, use_dora=True)]
     for runs in ([0, 1], [2]):
-        with Pack(base, [runs_of(recipe, configs)[i] for i in runs]) as pack:
+        with PackedModel(base, [runs_of(recipe, configs)[i] for i in runs]) as pack:
             gradients(pack, pack.runs[0], batch, weights=torch.ones(len(runs)))
     assert [(path, type(module)) for path, module in base.net.named_modules()] == modules
     after = base.net.state_dict()
@@ -122,7 +122,7 @@ def test_dropping_a_run_leaves_predictions_of_the_others(
     base: Base, batch: Batch, recipe: Recipe
 ) -> None:
     runs = runs_of(recipe, [Lora(r=2), Lora(r=16, target_modules="all-linear"), Lora(r=4)])
-    with Pack(base, runs) as pack, torch.no_grad():
+    with PackedModel(base, runs) as pack, torch.no_grad():
         for parameter in pack.model.parameters():
             parameter.data += 0.01
         pack.model.eval()
@@ -137,7 +137,7 @@ def test_probe_of_the_longest_batch_changes_nothing(
 ) -> None:
     found = []
     for probes in (0, 2):
-        with Pack(base, runs_of(recipe, [Lora(r=2), Lora(r=4, lora_dropout=0.2)])) as pack:
+        with PackedModel(base, runs_of(recipe, [Lora(r=2), Lora(r=4, lora_dropout=0.2)])) as pack:
             keepers = {run.id: Keeper(run, tmp_path / f"{probes}" / run.id) for run in pack.runs}
             shared = splits(recipe.model, recipe.data)
             trainer = PackTrainer(pack, keepers, shared, lambda event: None, scratch=str(tmp_path))
@@ -167,7 +167,7 @@ def test_all_parts_of_a_batch_are_on_the_device_of_the_training(
         raise Seen
 
     # The Trainer moves the base as well: it is lost.
-    with Pack(base_of(recipe.model), runs_of(recipe, [Lora(r=2)])) as pack:
+    with PackedModel(base_of(recipe.model), runs_of(recipe, [Lora(r=2)])) as pack:
         keepers = {run.id: Keeper(run, tmp_path / run.id) for run in pack.runs}
         shared = splits(recipe.model, recipe.data)
         trainer = PackTrainer(pack, keepers, shared, lambda event: None, scratch=str(tmp_path))
@@ -191,7 +191,7 @@ def test_heaviest_batch_is_one_that_the_training_may_see(
 ) -> None:
     shared = splits(recipe.model, recipe.data)
     lengths = shared.train.lengths
-    with Pack(base, runs_of(recipe, [Lora(r=2)])) as pack:
+    with PackedModel(base, runs_of(recipe, [Lora(r=2)])) as pack:
         keepers = {run.id: Keeper(run, tmp_path / run.id) for run in pack.runs}
         trainer = PackTrainer(pack, keepers, shared, lambda event: None, scratch=str(tmp_path))
         size = trainer.args.train_batch_size

@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 from sweep.core.recipe import Recipe
 from sweep.loop.trial import Outcome, Run, RunState
 from sweep.study.effects_files import matters_line, write_findings
-from sweep.study.ranking import Board
+from sweep.study.ranking import Ranking
 
 LABELS = np.random.default_rng(20).uniform(0, 5, 200)
 SHARED = np.random.default_rng(21).normal(size=200)
@@ -29,7 +29,9 @@ R, ALPHA, TARGETS, RATE = (
 )
 
 
-def board(folder: Path, configs: Sequence[dict[str, Any]], seeds: Sequence[int] = (0, 1)) -> Board:
+def board(
+    folder: Path, configs: Sequence[dict[str, Any]], seeds: Sequence[int] = (0, 1)
+) -> Ranking:
     """A study in which q/v is clearly worse and a q/v adapter of rank r costs a quarter."""
     np.save(folder / "dev_labels.npy", LABELS)
     runs = []
@@ -45,7 +47,7 @@ def board(folder: Path, configs: Sequence[dict[str, Any]], seeds: Sequence[int] 
         score = float(np.corrcoef(predictions, LABELS)[0, 1])
         lora_params = params.get(R, 8) * (4000 if wide else 1000)
         runs.append((run, Outcome(RunState.COMPLETE, pearson=score, lora_params=lora_params)))
-    return Board.of(runs, folder, keys=tuple(configs[0]), search_seeds=None)
+    return Ranking.of(runs, folder, keys=tuple(configs[0]), search_seeds=None)
 
 
 def sentences(folder: Path) -> str:

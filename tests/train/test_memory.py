@@ -17,7 +17,7 @@ from packs import tiny, train, train_together
 from sweep.core.recipe import Recipe
 from sweep.execute.boundary import Boundary
 from sweep.loop.trial import Event, Finished, Run, RunState
-from sweep.lora.pack import Base, Pack
+from sweep.lora.pack import Base, PackedModel
 from sweep.train import runs as runs_module
 from sweep.train.memory import PeakMemory, give_back_free_memory
 from sweep.train.optimizers import RunOptimizer
@@ -91,7 +91,7 @@ def alive(monkeypatch: pytest.MonkeyPatch) -> Iterator[Alive]:
 
     monkeypatch.setattr(Base, "__init__", made)
     monkeypatch.setattr(Base, "copied", copied)
-    for kind in (Pack, PackTrainer):
+    for kind in (PackedModel, PackTrainer):
         monkeypatch.setattr(kind, "__init__", _noting(kind.__init__, alive.others))
     runs_module._base.cache_clear()
     yield alive

@@ -28,8 +28,8 @@ from sweep.loop.trial import (
     Run,
     RunState,
 )
+from sweep.train.checkpoints import random_states, read_checkpoint, restore_random_states
 from sweep.train.keeper import scores
-from sweep.train.rungs import random_states, read_rung, restore_random_states
 from sweep.train.runs import train_pack
 
 
@@ -342,8 +342,8 @@ def test_rung_that_can_not_be_gone_on_from_starts_over(
         rung.write_bytes(content)
         assert train(recipe, tmp_path / "runs").pearson == pytest.approx(expected, abs=1e-9)
     rung.write_bytes(whole)
-    monkeypatch.setattr("sweep.train.rungs.version", lambda name: "0.0")
-    assert read_rung(rung.parent) is None
+    monkeypatch.setattr("sweep.train.checkpoints.version", lambda name: "0.0")
+    assert read_checkpoint(rung.parent) is None
 
 
 @pytest.mark.parametrize("device", [torch.device("cpu"), torch.device("cuda")], ids=str)

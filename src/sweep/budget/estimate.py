@@ -1,4 +1,4 @@
-"""What runs are expected to take, from a few steps of a cheap and of a dear pack."""
+"""What runs are expected to take, from a few steps of a cheap and of an expensive pack."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _mean(of: Callable[[Recipe], float], recipes: Sequence[Recipe]) -> float:
 
 
 def estimates_of_packs(settings: Settings) -> Estimates:
-    """Train a few steps of the cheapest and of the dearest of the packs that there will be."""
+    """Train a few steps of the cheapest and of the most expensive pack that there will be."""
     packs = [tuple(run.recipe for run in pack) for pack in expected_packs(settings)]
     packs.sort(key=lambda pack: _mean(relative_cost, pack))
     return _tried(settings, packs[:1] + packs[1:][-1:])

@@ -1,7 +1,7 @@
 """What a sweep is expected to take, and in the end what it took: `plan.json` in the study's folder.
 
-The time and the peak memory of one run of every config, interpolated between a cheap and a dear
-one that were trained for a few steps each. One config's figures count for all its seeds.
+The time and the peak memory of one run of every config, interpolated between a cheap and an
+expensive one that were trained for a few steps each. One config's figures count for all its seeds.
 """
 
 from __future__ import annotations

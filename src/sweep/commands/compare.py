@@ -25,7 +25,7 @@ from sweep.watch.console import compact, duration, setting
 
 
 @dataclass(frozen=True, eq=False)
-class Contender:
+class ChosenConfig:
     """The config that a study chose, with the dev predictions of the runs that its place in the
     leaderboard rests on."""
 
@@ -54,7 +54,7 @@ def show_comparison(one: Path, other: Path, console: Console) -> None:
     console.print(Text(verdict(*contenders)), soft_wrap=True)
 
 
-def verdict(one: Contender, other: Contender) -> str:
+def verdict(one: ChosenConfig, other: ChosenConfig) -> str:
     """Which config is better on these dev pairs, or that it can't be told."""
     gap = _gap(one, other)
     if gap.ci_low <= 0 <= gap.ci_high:
@@ -71,12 +71,12 @@ def verdict(one: Contender, other: Contender) -> str:
     return f"verdict  {said} {size}{unknown}"
 
 
-def _gap(one: Contender, other: Contender) -> Interval:
+def _gap(one: ChosenConfig, other: ChosenConfig) -> Interval:
     luck = (one.several_seeds, other.several_seeds)
     return difference_of_studies(one.sample, other.sample, one.labels, luck=luck)
 
 
-def _contender(folder: Path) -> Contender:
+def _contender(folder: Path) -> ChosenConfig:
     settings = settings_of(folder)
     board, table = (_csv(folder / name) for name in ("leaderboard.csv", "table.csv"))
     if board.empty or table.empty:
@@ -96,7 +96,7 @@ def _contender(folder: Path) -> Contender:
     seeds = tuple(seed for seed in runs["seed"] if (seed > last) == is_confirmed)
     keys = [column for column in board.columns if "." in column]
     names = [f"{row['config_id']}-s{seed}" for seed in seeds]
-    return Contender(
+    return ChosenConfig(
         folder,
         str(row.get("model.path") or settings["model"]["path"]),
         row,
@@ -124,7 +124,7 @@ def _chosen(folder: Path, board: pd.DataFrame) -> dict[str, Any]:
     return {str(key): value for key, value in rows.get(str(named), first).items()}
 
 
-def _refuse_other_pairs(one: Contender, other: Contender) -> None:
+def _refuse_other_pairs(one: ChosenConfig, other: ChosenConfig) -> None:
     same_labels = np.array_equal(one.labels, other.labels)
     same_texts = None in (one.dev, other.dev) or one.dev == other.dev
     if same_labels and same_texts:
@@ -137,7 +137,7 @@ def _refuse_other_pairs(one: Contender, other: Contender) -> None:
     )
 
 
-def _table(contenders: tuple[Contender, ...]) -> Table:
+def _table(contenders: tuple[ChosenConfig, ...]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("study", "model", "config", "seeds", "Pearson", "95 % interval", "LoRA", "s"):
         is_text = name in ("study", "model", "config")

@@ -56,7 +56,7 @@ def show_plan(settings: Settings, console: Console) -> None:
         facts = preflight(settings).facts
     for fact in facts:
         console.print(Text(fact), soft_wrap=True)
-    with console.status("Training a few steps of a cheap and of a dear pack ..."):
+    with console.status("Training a few steps of a cheap and of an expensive pack ..."):
         runs = planned_runs(settings)
     plan = plan_of(settings, runs)
     write_plan(settings.folder, plan)

@@ -40,7 +40,7 @@ from sweep.core.commands import command, meant
 from sweep.core.errors import ExportError, Interrupted, VerificationError
 from sweep.execute.cores import physical_cores
 from sweep.execute.fresh import in_fresh_process
-from sweep.export.adapter import Findings, Verified, export_run, verify_on
+from sweep.export.adapter import CardFacts, Verified, export_run, verify_on
 from sweep.export.rank_table import rank_line, write_rank_use
 from sweep.export.scoring import Trained, order_asymmetry, order_scoring, scored
 from sweep.export.test_scores import FinalScores, FinalScoring, stored_scores
@@ -144,7 +144,7 @@ def rebuild_report(folder: Path) -> Path:
 def _measured_limit(settings: Settings, console: Console) -> MemoryLimit | None:
     if settings.executor.max_memory_gb is None:
         return None
-    with console.status("Measuring the memory of a cheap and of a dear config ..."):
+    with console.status("Measuring the memory of a cheap and of an expensive config ..."):
         return memory_limit(settings)
 
 
@@ -178,9 +178,9 @@ def _export_record(record: Record, folder: Path, *, to: Path, merge: bool) -> Ve
 
     trained = Trained.of(record.run, folder)
 
-    def findings() -> Findings:
+    def findings() -> CardFacts:
         predictions = scored([order_scoring(trained)], processes=1, threads=threads)
-        return Findings(order_asymmetry(trained, predictions), known)
+        return CardFacts(order_asymmetry(trained, predictions), known)
 
     return _export(record, folder, to=to, merge=merge, threads=threads, findings=findings)
 
@@ -192,7 +192,7 @@ def _export(
     to: Path,
     merge: bool,
     threads: int,
-    findings: Callable[[], Findings],
+    findings: Callable[[], CardFacts],
 ) -> Verified:
     assert record.outcome is not None
     return export_run(
@@ -277,9 +277,9 @@ def _handed_over(settings: Settings, results: Results, console: Console) -> list
         def final_scores() -> FinalScores | None:
             return final.scores(scoring.result())
 
-        def findings() -> Findings:
+        def findings() -> CardFacts:
             order, found = order_asymmetry(trained, scoring.result()), final_scores()
-            return Findings(order, found.to_json() if found else None)
+            return CardFacts(order, found.to_json() if found else None)
 
         verified = _export(
             picked, folder, to=folder / "best", merge=False, threads=threads, findings=findings

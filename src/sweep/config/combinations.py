@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from sweep.config.schema import Confirm, Executor, Search, Settings
+from sweep.config.schema import ConfirmSettings, ExecutorSettings, SearchSettings, Settings
 from sweep.core.errors import ConfigError
 from sweep.space.space import Range, Space
 
@@ -39,7 +39,7 @@ def check_settings(settings: Settings, *, given: Sequence[str]) -> None:
     _refuse_fixed_and_searched(space, given)
 
 
-def _check_search(search: Search) -> None:
+def _check_search(search: SearchSettings) -> None:
     if not search.seeds or len(set(search.seeds)) != len(search.seeds):
         raise ConfigError(
             "`search.seeds` must list at least one seed, each once.", value=list(search.seeds)
@@ -100,7 +100,7 @@ def _check_sampler(settings: Settings) -> None:
         )
 
 
-def _check_confirm(confirm: Confirm) -> None:
+def _check_confirm(confirm: ConfirmSettings) -> None:
     if confirm.top < 0 or confirm.seeds < 1 or not confirm.share >= 0:
         raise ConfigError(
             "`confirm` needs top >= 0, seeds >= 1 and share >= 0.",
@@ -109,7 +109,7 @@ def _check_confirm(confirm: Confirm) -> None:
         )
 
 
-def _check_executor(executor: Executor) -> None:
+def _check_executor(executor: ExecutorSettings) -> None:
     for name in ("workers", "threads", "pack_size"):
         number = getattr(executor, name)
         if number is not None and number < 1:

@@ -22,13 +22,13 @@ from yaml import YAMLError
 
 from sweep.config.combinations import check_settings
 from sweep.config.groups import GROUPS, expand_groups
-from sweep.config.overrides import Places, Ready, nearest, prepare, quoted, rename_old_keys
+from sweep.config.overrides import ConfigFolders, Ready, nearest, prepare, quoted, rename_old_keys
 from sweep.config.schema import (
-    Confirm,
-    Executor,
-    Search,
+    ConfirmSettings,
+    ExecutorSettings,
+    SearchSettings,
     Settings,
-    Tracking,
+    TrackingSettings,
     absolute_data,
     absolute_model,
     build,
@@ -42,10 +42,10 @@ _PARTS: dict[str, type] = {
     "data": Data,
     "lora": Lora,
     "trainer": Trainer,
-    "search": Search,
-    "confirm": Confirm,
-    "executor": Executor,
-    "tracking": Tracking,
+    "search": SearchSettings,
+    "confirm": ConfirmSettings,
+    "executor": ExecutorSettings,
+    "tracking": TrackingSettings,
 }
 _SCALARS: dict[str, Any] = {
     "name": None,
@@ -104,7 +104,7 @@ def compose_config(
 
 def _compose(overrides: Sequence[str], *, config_dir: Path | None) -> tuple[dict[str, Any], Ready]:
     _register_default_settings()
-    with Places.open(assets(), config_dir) as places:
+    with ConfigFolders.open(assets(), config_dir) as places:
         valid = [*_dotted(default_settings()), *_SCALARS]
         ready = prepare(overrides, places=places, valid_keys=valid)
         plain, notices = _composed(ready.overrides, places)
@@ -122,7 +122,7 @@ def _compose(overrides: Sequence[str], *, config_dir: Path | None) -> tuple[dict
     return plain, dataclasses.replace(ready, notices=[*ready.notices, *notices])
 
 
-def _composed(overrides: Sequence[str], places: Places) -> tuple[dict[str, Any], list[str]]:
+def _composed(overrides: Sequence[str], places: ConfigFolders) -> tuple[dict[str, Any], list[str]]:
     """What Hydra makes of the overrides, under current names, and notices about old ones."""
     GlobalHydra.instance().clear()
     try:

@@ -66,7 +66,7 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Places:
+class ConfigFolders:
     """Where config groups are looked for: `conf/`, `sweeps/`, the user's folder, loose files."""
 
     primary: Path
@@ -75,7 +75,7 @@ class Places:
 
     @classmethod
     @contextmanager
-    def open(cls, assets: Path, config_dir: Path | None) -> Iterator[Places]:
+    def open(cls, assets: Path, config_dir: Path | None) -> Iterator[ConfigFolders]:
         """The places for one composition; loose experiment files lie in a temporary folder.
 
         Raises:
@@ -117,7 +117,7 @@ class Places:
         return (self.primary, *self.others)
 
 
-def prepare(overrides: Sequence[str], *, places: Places, valid_keys: Iterable[str]) -> Ready:
+def prepare(overrides: Sequence[str], *, places: ConfigFolders, valid_keys: Iterable[str]) -> Ready:
     """Check every override and put it into the form that Hydra takes.
 
     Raises:
@@ -186,7 +186,7 @@ def _other_weights(given: Collection[str], *, in_file: Collection[str]) -> list[
     return [f"{key}=null" for key in OF_THE_WEIGHTS if key not in {*beside, *given}]
 
 
-def _experiment(option: str, places: Places) -> tuple[str, str, set[str]]:
+def _experiment(option: str, places: ConfigFolders) -> tuple[str, str, set[str]]:
     """Name of the study, Hydra's option for `+experiment=NAME` or `+experiment=FILE.yaml`, and the
     keys under `model` that the file sets."""
     path = as_on_disk(Path(option).expanduser())
@@ -209,7 +209,7 @@ def _model_keys(content: Mapping[str, Any]) -> set[str]:
     return {f"model.{key}" for key in model} if isinstance(model, dict) else set()
 
 
-def _check_option(group: str, option: str, places: Places) -> dict[str, Any]:
+def _check_option(group: str, option: str, places: ConfigFolders) -> dict[str, Any]:
     """What its file holds."""
     options = places.options(group)
     if option not in options:

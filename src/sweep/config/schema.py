@@ -34,7 +34,7 @@ _adapter: Callable[[Any], TypeAdapter[Any]] = functools.cache(TypeAdapter)
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchSettings:
     """How configs are chosen."""
 
     #: `grid` trains every cell; the others draw `n_trials` configs in total.
@@ -75,7 +75,7 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Confirm:
+class ConfirmSettings:
     """Training the leaders again, on seeds that the search never used."""
 
     #: Configs with the best means, beside the baseline; 0 confirms nothing.
@@ -87,7 +87,7 @@ class Confirm:
 
 
 @dataclass(frozen=True)
-class Executor:
+class ExecutorSettings:
     """Where runs are trained."""
 
     #: `auto`: worker processes; `in_process` trains in the driver, for debugging.
@@ -105,7 +105,7 @@ class Executor:
 
 
 @dataclass(frozen=True)
-class Tracking:
+class TrackingSettings:
     """Weights & Biases."""
 
     #: `auto`: online when a key is at hand, else offline. `disabled`: nothing is written.
@@ -125,10 +125,10 @@ class Settings:
     data: Data
     lora: Lora
     trainer: Trainer
-    search: Search
-    confirm: Confirm
-    executor: Executor
-    tracking: Tracking
+    search: SearchSettings
+    confirm: ConfirmSettings
+    executor: ExecutorSettings
+    tracking: TrackingSettings
     results_dir: str = "results"
     resume: Literal["continue", "extend", "restart"] = "continue"
     #: `plan` says what would be trained and how long it would take, and trains nothing.

@@ -7,5 +7,5 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 #: Numbers of rows or columns.
-Places = NDArray[np.int64]
+Indices = NDArray[np.int64]
 Flags = NDArray[np.bool_]

@@ -14,8 +14,8 @@ import numpy as np
 from sweep.core.arrays import Floats
 from sweep.core.errors import StudyError
 
-#: Where an unfinished run was at its last evaluation.
-RUNG = "rung.pt"
+#: Where an unfinished run was at its last evaluation; the name is older than the word.
+CHECKPOINT = "rung.pt"
 _STOP = "stop"
 _PAUSE = ".pause"
 
@@ -93,9 +93,9 @@ def asked_to_stop(run_dir: Path) -> str | None:
         return None
 
 
-def remove_rung(run_dir: Path) -> None:
-    """A finished run needs none."""
-    (run_dir / RUNG).unlink(missing_ok=True)
+def remove_checkpoint(run_dir: Path) -> None:
+    """A finished run needs no checkpoint."""
+    (run_dir / CHECKPOINT).unlink(missing_ok=True)
 
 
 def forget_to_stop(run_dir: Path) -> None:

@@ -28,7 +28,7 @@ from sweep.data.tables import UTF8, encoding_of, read_table
 
 #: `holdout` is the part of the train rows that `data.holdout` sets aside.
 Split = Literal["train", "dev", "test", "holdout"]
-Rows = NDArray[np.int64] | NDArray[np.bool_]
+Selection = NDArray[np.int64] | NDArray[np.bool_]
 
 
 # eq=False: arrays have no truth value; `digest` compares.
@@ -49,7 +49,7 @@ class Pairs:
         """Every pair in normalised text."""
         return pair_keys(self.text_a, self.text_b)
 
-    def take(self, rows: Rows) -> Pairs:
+    def take(self, rows: Selection) -> Pairs:
         """Some of the rows, by number or by mask."""
         numbers = np.arange(len(self))[rows]
         return Pairs(

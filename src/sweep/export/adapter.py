@@ -61,7 +61,7 @@ class Asymmetry:
 
 
 @dataclass(frozen=True)
-class Findings:
+class CardFacts:
     """What is told of an exported adapter beside its verification.
 
     `final_scores` are on test or held-out pairs, where there are any; their `sentences` are shown.
@@ -89,7 +89,7 @@ def export_run(
     merge: bool,
     versions: Mapping[str, str],
     verifier: Callable[[Path], Verified],
-    findings: Callable[[], Findings],
+    findings: Callable[[], CardFacts],
 ) -> Verified:
     """Write config, adapter, tokenizer, metrics and card to `to`, after verifying them.
 

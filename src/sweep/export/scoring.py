@@ -18,9 +18,9 @@ from sweep.data.pairs import Pairs, in_label_units, load_split, tokenized
 from sweep.execute.fresh import in_fresh_processes
 from sweep.export.adapter import Asymmetry, load_adapted, predicted
 from sweep.loop.trial import Run
-from sweep.lora.batches import Collator, Rows
+from sweep.lora.batches import Collator, TokenisedPairs
 from sweep.lora.model import load_tokenizer
-from sweep.lora.pack import Pack
+from sweep.lora.pack import PackedModel
 from sweep.lora.packable import why_alone, why_plain
 from sweep.train.keeper import scores
 from sweep.train.runs import base_of
@@ -137,9 +137,9 @@ def _packed(trained: Sequence[Trained], pairs: Pairs) -> dict[str, Floats]:
     tokenizer = load_tokenizer(recipe.model)
     with tempfile.TemporaryDirectory(prefix="sweep-score-") as scratch:
         base = base_of(recipe, scratch=scratch)
-    rows = Rows(tokenized(pairs, tokenizer, recipe.data))
+    rows = TokenisedPairs(tokenized(pairs, tokenizer, recipe.data))
     batches = ScoredSet(rows, Collator(tokenizer), recipe.trainer.per_device_eval_batch_size)
-    with Pack(base, [one.run for one in trained]) as pack:
+    with PackedModel(base, [one.run for one in trained]) as pack:
         for one in trained:
             pack.load(one.run.id, one.folder / "adapter")
         outputs = batches.predictions(pack, base.device)

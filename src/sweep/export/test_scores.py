@@ -32,7 +32,7 @@ _NAMES: dict[Split, str] = {"test": "test", "holdout": "held out"}
 
 
 @dataclass(frozen=True)
-class Scored:
+class SplitScore:
     """One split. `adapter` is the exported one, `config` the mean over the runs of its config.
 
     `baseline` is the mean over the runs of the study's base settings, where they were trained, and
@@ -72,7 +72,7 @@ class FinalScores:
     run_id: str
     baseline_id: str | None
     looks: int
-    splits: tuple[Scored, ...]
+    splits: tuple[SplitScore, ...]
     config_runs: tuple[str, ...]
     baseline_runs: tuple[str, ...]
 
@@ -225,13 +225,13 @@ def _scored(
     config: Sequence[Run],
     baseline: Sequence[Run],
     luck: SeedLuck | None,
-) -> Scored:
+) -> SplitScore:
     """Compare the predictions of both configs' runs, given by run id."""
     assert pairs.labels is not None
     adapter, best, base = (
         [by_run[run.id] for run in chosen] for chosen in ([exported], config, baseline)
     )
-    return Scored(
+    return SplitScore(
         split=split,
         digest=pairs.digest(),
         rows=len(pairs),
@@ -276,9 +276,9 @@ def _row(config_id: str | None, interval: Interval, *, pairs: int) -> dict[str, 
     return {"config_id": config_id, **score, "pairs": pairs}
 
 
-def _scored_from(entry: dict[str, Any]) -> Scored:
+def _scored_from(entry: dict[str, Any]) -> SplitScore:
     intervals = {
         name: Interval(**entry[name]) if entry[name] else None
         for name in ("adapter", "config", "baseline", "difference")
     }
-    return Scored(**{**entry, **intervals})
+    return SplitScore(**{**entry, **intervals})

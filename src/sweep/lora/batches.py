@@ -21,7 +21,7 @@ Batch = dict[str, Any]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
-class Rows(Dataset[Row]):
+class TokenisedPairs(Dataset[Row]):
     """Tokenised pairs in memory: a row of an Arrow table takes longer to read than to collate.
 
     `lengths` is `[N]`, in tokens.

@@ -22,8 +22,8 @@ _WORTH = 4096
 class Layout:
     """The tokens of a padded batch of B rows, longest first, and T columns.
 
-    Attention costs the square of the columns, so one long row would make all others dear: rows of
-    like length make a block with columns of its own.
+    Attention costs the square of the columns, so one long row would make all others expensive: rows
+    of like length make a block with columns of its own.
 
     Args:
         tokens: `[N]`, positions in the flattened batch `[B * T]`, each at most once.

@@ -94,7 +94,7 @@ class Base:
         self.net.initialize_weights()  # type: ignore[no-untyped-call]
 
 
-class Pack:
+class PackedModel:
     """K runs of one seed on one base; a context manager, which gives the base back as it was.
 
     Args:
@@ -128,7 +128,7 @@ class Pack:
         self.model.train = self._train  # type: ignore[method-assign]
         self.model.zero_grad = lambda set_to_none=True: None  # type: ignore[method-assign]
 
-    def __enter__(self) -> Pack:
+    def __enter__(self) -> PackedModel:
         return self
 
     def __exit__(self, *_: object) -> None:

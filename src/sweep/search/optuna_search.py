@@ -59,7 +59,7 @@ class OptunaSearch:
         grace: Of `asha`: evaluations before the first cut.
         objectives: What a trial's value is made of; with several, nothing is pruned.
         first: Points that are tried before all others.
-        cost: Of a point; the cells of a grid are queued dearest first.
+        cost: Of a point; the cells of a grid are queued most expensive first.
         excess: MB that a point takes beyond the limit. Above 0 it is kept as a pruned trial with
             an Optuna constraint, which TPE learns from; it is not trained, and not counted.
 

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from scipy.stats import norm
 
-from sweep.core.arrays import Flags, Floats, Places
+from sweep.core.arrays import Flags, Floats, Indices
 
 #: One-sided error of "worse than the best" and of each end of an interval: 95 % two-sided.
 ERROR = 0.025
@@ -37,7 +37,7 @@ class Covariance:
         """The diagonal, `[K]`."""
         return np.asarray(np.einsum("fk,fk->k", self.factors, self.factors) + self.own)
 
-    def rows(self, places: Places) -> Floats:
+    def rows(self, places: Indices) -> Floats:
         """Covariances of some of them with all, `[len(places), K]`."""
         rows = self.factors[:, places].T @ self.factors
         rows[np.arange(len(places)), places] += self.own[places]
@@ -121,7 +121,7 @@ class Comparison:
         """Standard error of each config's difference from one, `[K]`."""
         return np.asarray(self._errors_of(np.array([control]))[0], dtype=np.float64)
 
-    def _errors_of(self, controls: Places) -> Floats:
+    def _errors_of(self, controls: Indices) -> Floats:
         """Standard errors of all differences from some of them, `[len(controls), K]`."""
         variances = self.covariance.variances
         squares = variances + variances[controls, None] - 2 * self.covariance.rows(controls)
@@ -166,7 +166,7 @@ class Comparison:
         return bool(beaten.sum() > fewest)
 
     @cached_property
-    def _luckiest(self) -> Places:
+    def _luckiest(self) -> Indices:
         """`[B, L]`: the configs with the highest deviations in each draw, the lowest first."""
         last = max(self.deviations.shape[1] - _LUCKIEST, 0)
         return np.argpartition(self.deviations, last, axis=1)[:, last:].copy()

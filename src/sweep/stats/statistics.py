@@ -91,11 +91,11 @@ def compare(
     """
     weights = resampling_weights(len(labels), seed=seed)
     scores, by_items = _resampled(samples, labels, weights)
-    layout = _Layout.of([sample.seeds for sample in samples])
+    layout = _RunsByConfig.of([sample.seeds for sample in samples])
     if noise_from is None:
         noise = _SeedNoise.of(scores, by_items, layout)
     else:
-        all_seeds = _Layout.of([sample.seeds for sample in noise_from])
+        all_seeds = _RunsByConfig.of([sample.seeds for sample in noise_from])
         others = labels if noise_labels is None else noise_labels
         other_weights = resampling_weights(len(others), seed=seed)
         noise = _SeedNoise.of(*_resampled(noise_from, others, other_weights), all_seeds)
@@ -126,7 +126,7 @@ def _resampled(samples: Sequence[Sample], labels: Floats, weights: Floats) -> tu
 
 
 @dataclass(frozen=True)
-class _Layout:
+class _RunsByConfig:
     """Which run belongs to which config and seed; a config's runs stand together.
 
     `num_seeds` `[K]`: runs of each config. `of_seed` `[S, K]`: share of each seed in each config's
@@ -139,7 +139,7 @@ class _Layout:
     seeds: Floats
 
     @classmethod
-    def of(cls, seeds: Sequence[tuple[int, ...]]) -> _Layout:
+    def of(cls, seeds: Sequence[tuple[int, ...]]) -> _RunsByConfig:
         num_seeds = np.array([len(of_config) for of_config in seeds])
         known, seed_of = np.unique(
             [s for of_config in seeds for s in of_config], return_inverse=True
@@ -183,7 +183,7 @@ class _SeedNoise:
     free: int = 0
 
     @classmethod
-    def of(cls, scores: Floats, by_items: Floats, layout: _Layout) -> _SeedNoise:
+    def of(cls, scores: Floats, by_items: Floats, layout: _RunsByConfig) -> _SeedNoise:
         scored = np.nan_to_num(scores)
         num_runs = len(scores)
         within = num_runs - len(layout.num_seeds)
@@ -191,14 +191,14 @@ class _SeedNoise:
             return cls()
         free = within - layout.seeds.shape[1]
         if free == 0:  # No two configs share seeds: nothing is common.
-            layout = _Layout(layout.num_seeds, layout.of_seed, np.zeros((num_runs, 0)))
+            layout = _RunsByConfig(layout.num_seeds, layout.of_seed, np.zeros((num_runs, 0)))
             free = within
         total, own = layout.variances(scored, ddof=(within, free))
         items, own_items = layout.variances(by_items, ddof=(within, free))
         common = max(0.0, (total - own) - (items - own_items))
         return cls(float(np.sqrt(total)), own, own_items, common, free)
 
-    def draws(self, layout: _Layout, rng: np.random.Generator) -> tuple[Floats, float]:
+    def draws(self, layout: _RunsByConfig, rng: np.random.Generator) -> tuple[Floats, float]:
         """Joint draws of the configs' means, `[B, K]`, and `Comparison.tail`."""
         num_seeds, num_configs = layout.of_seed.shape
         common = rng.normal(size=(NUM_RESAMPLES, num_seeds)) * np.sqrt(self.common)
@@ -209,7 +209,7 @@ class _SeedNoise:
         tail = max(1.0, float(np.sqrt(own.max()) / np.sqrt(expected)))
         return np.asarray(common @ layout.of_seed + noise), tail
 
-    def covariance(self, layout: _Layout, by_items: Floats) -> Covariance:
+    def covariance(self, layout: _RunsByConfig, by_items: Floats) -> Covariance:
         """Of the configs' means, whose resamples are `[B, K]`."""
         items = (by_items - by_items.mean(axis=0)) / np.sqrt(len(by_items))
         seeds = np.sqrt(self.common) * layout.of_seed

@@ -35,7 +35,7 @@ class Contender:
 
     @property
     def cost(self) -> tuple[float, float]:
-        """LoRA parameters, then seconds; what is not known counts as dear."""
+        """LoRA parameters, then seconds; what is not known counts as expensive."""
         known = (self.lora_params, self.train_seconds)
         params, seconds = (float("inf") if x is None else float(x) for x in known)
         return params, seconds

@@ -29,7 +29,7 @@ from sweep.stats.effects import (
     resampled_configs,
 )
 from sweep.stats.verdict import Contender
-from sweep.study.ranking import Board
+from sweep.study.ranking import Ranking
 
 #: Configs below which nothing is said of correlations.
 _FEWEST = 6
@@ -37,7 +37,7 @@ _FEWEST = 6
 _SAME_SIZE = 0.1
 
 
-def write_findings(board: Board, folder: Path, *, keys: Sequence[str]) -> list[Effect]:
+def write_findings(board: Ranking, folder: Path, *, keys: Sequence[str]) -> list[Effect]:
     """Write the study's effects, their importance, and both in sentences; returns the effects.
 
     Args:

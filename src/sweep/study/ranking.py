@@ -28,13 +28,13 @@ from sweep.stats.verdict_words import in_words
 logger = logging.getLogger(__name__)
 
 #: A complete run with its score.
-Scored = tuple[Run, Outcome]
+ScoredRun = tuple[Run, Outcome]
 
 _SHORT = {"lora.lora_alpha": "alpha", "lora.lora_dropout": "dropout", "trainer.learning_rate": "lr"}
 
 
 @dataclass(frozen=True)
-class Board:
+class Ranking:
     """Configs in order, best first, with their errors where predictions are at hand.
 
     `folder` is the study's, where predictions and dev labels lie.
@@ -50,14 +50,14 @@ class Board:
     @classmethod
     def of(
         cls,
-        runs: Sequence[Scored],
+        runs: Sequence[ScoredRun],
         folder: Path,
         *,
         keys: Sequence[str],
         search_seeds: Collection[int] | None,
         confirming: Confirming | None = None,
         ended: Sequence[Run] = (),
-    ) -> Board:
+    ) -> Ranking:
         """Rank the configs of these complete runs.
 
         Args:
@@ -72,7 +72,7 @@ class Board:
         fresh = [pair for pair in runs if last is not None and _seed(pair) > last]
         planned = confirming.after(last) if confirming and last is not None else None
         unconfirmed = _unconfirmed(fresh, planned, ended)
-        found: dict[str, list[Scored]] = {}
+        found: dict[str, list[ScoredRun]] = {}
         for pair in runs:
             is_counted = search_seeds is None or _seed(pair) in search_seeds
             if is_counted or (unconfirmed is None and pair in fresh):
@@ -173,7 +173,7 @@ def words(recipe: Recipe, keys: Sequence[str]) -> str:
 
 
 def _unconfirmed(
-    fresh: Sequence[Scored], confirming: Confirming | None, ended: Sequence[Run]
+    fresh: Sequence[ScoredRun], confirming: Confirming | None, ended: Sequence[Run]
 ) -> tuple[int, int] | None:
     """How far a confirmation is that does not count yet; None where it does, or there is none."""
     scored = [run for run, _ in fresh]
@@ -190,7 +190,7 @@ def _seeds_of(runs: Iterable[Run]) -> dict[str, list[int]]:
     return found
 
 
-def _contender(group: Sequence[Scored], keys: Sequence[str], last: int | None) -> Contender:
+def _contender(group: Sequence[ScoredRun], keys: Sequence[str], last: int | None) -> Contender:
     """A config; its runs on seeds behind the search's last take the place of the search's."""
     fresh = [pair for pair in group if last is not None and _seed(pair) > last]
     search = [pair for pair in group if pair not in fresh]
@@ -249,11 +249,11 @@ def _intervals(
     return [(float(low), float(high)) for low, high in comparison.intervals()[:count]]
 
 
-def _seed(pair: Scored) -> int:
+def _seed(pair: ScoredRun) -> int:
     return pair[0].recipe.seed
 
 
-def _score(pair: Scored) -> float:
+def _score(pair: ScoredRun) -> float:
     score = pair[1].pearson
     assert score is not None
     return score

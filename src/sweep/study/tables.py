@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from sweep.core.files import remove_rung, write_text
+from sweep.core.files import remove_checkpoint, write_text
 from sweep.loop.confirm import Confirming
 from sweep.loop.objectives import PEARSON, Objective, pareto_front
 from sweep.loop.trial import (
@@ -31,7 +31,7 @@ from sweep.loop.trial import (
     Started,
 )
 from sweep.stats.verdict import Verdict
-from sweep.study.ranking import Board, searched
+from sweep.study.ranking import Ranking, searched
 from sweep.study.record import Record, read_record, write_record
 
 RUN_COLUMNS = ("trial", "config_id", "seed", "state", "reason")
@@ -120,7 +120,7 @@ class Results:
             self._change(event.run_id, state=event.outcome.state, outcome=event.outcome)
             write_record(self.folder, self._records[event.run_id], self._versions)
             # One that was cut while it was paused has left it.
-            remove_rung(self.folder / "runs" / event.run_id)
+            remove_checkpoint(self.folder / "runs" / event.run_id)
         self._write_tables_now_and_then()
 
     def confirms(self, confirming: Confirming) -> None:
@@ -184,7 +184,7 @@ class Results:
         """Best, ties, recommendation, in numbers and words; None before the first score."""
         return self._board().verdict(baseline=self._baseline)
 
-    def search_board(self) -> Board:
+    def search_board(self) -> Ranking:
         """The ranking by the search's runs alone, also where others confirm the leaders."""
         kept = [
             (r.run, r.outcome)
@@ -192,7 +192,7 @@ class Results:
             if r.outcome is not None
             and (self._search_seeds is None or r.run.recipe.seed in self._search_seeds)
         ]
-        return Board.of(kept, self.folder, keys=self.keys, search_seeds=None)
+        return Ranking.of(kept, self.folder, keys=self.keys, search_seeds=None)
 
     def best_run(self, config_id: str | None = None) -> Run | None:
         """The best run of a config; of the one on top of the leaderboard, if none is named."""
@@ -207,9 +207,9 @@ class Results:
         """All records in the order of the trials."""
         return self._sorted()
 
-    def _board(self) -> Board:
+    def _board(self) -> Ranking:
         scored = [(r.run, r.outcome) for r in self._scored() if r.outcome is not None]
-        return Board.of(
+        return Ranking.of(
             scored,
             self.folder,
             keys=self.keys,
@@ -218,7 +218,7 @@ class Results:
             ended=[r.run for r in self._sorted() if r.state in (RunState.FAILED, RunState.PRUNED)],
         )
 
-    def _ranking(self, board: Board) -> pd.DataFrame:
+    def _ranking(self, board: Ranking) -> pd.DataFrame:
         head = ["rank", "config_id", "trial", "n_seeds", "mean", "std", "ci_low", "ci_high"]
         columns = [*head, "tied_with_best", *self.keys, "lora_params", "train_seconds"]
         columns += ["confirmed", "search_mean"]

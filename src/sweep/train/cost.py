@@ -36,8 +36,8 @@ def most_activations(recipe: Recipe) -> float:
 def relative_cost(recipe: Recipe) -> float:
     """Operations of one training up to a factor that all runs on one data set share.
 
-    For comparing: dear runs are started first, and the time of a pack is shared out by it. What
-    thin products and masks weigh beside the base's products was measured on a CPU
+    For comparing: expensive runs are started first, and the time of a pack is shared out by it.
+    What thin products and masks weigh beside the base's products was measured on a CPU
     (`benchmarks/roofline.py`).
     """
     trainer, lora = recipe.trainer, recipe.lora

@@ -15,8 +15,8 @@ from sweep.core.files import replacing_file, replacing_folder
 from sweep.data.pairs import in_label_units
 from sweep.loop.trial import Evaluation, Outcome, Run, RunState
 from sweep.lora.model import targets_of
-from sweep.lora.pack import Pack
-from sweep.train.rungs import Rung
+from sweep.lora.pack import PackedModel
+from sweep.train.checkpoints import Checkpoint
 
 
 @dataclass
@@ -30,14 +30,14 @@ class Keeper:
     run: Run
     folder: Path
     #: Where the run goes on; None starts it.
-    rung: Rung | None = None
+    checkpoint: Checkpoint | None = None
     evaluations: list[Evaluation] = field(default_factory=list)
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.rung is not None:
-            self.evaluations = list(self.rung.evaluations)
-            self.seconds = self.rung.seconds
+        if self.checkpoint is not None:
+            self.evaluations = list(self.checkpoint.evaluations)
+            self.seconds = self.checkpoint.seconds
 
     @property
     def best(self) -> Evaluation:
@@ -45,7 +45,7 @@ class Keeper:
         return max(self.evaluations, key=lambda e: e.pearson)
 
     def evaluate(
-        self, step: int, epoch: float, predictions: Floats, labels: Floats, pack: Pack
+        self, step: int, epoch: float, predictions: Floats, labels: Floats, pack: PackedModel
     ) -> Evaluation:
         """Score predictions `[N]` against labels `[N]`, both as the model is trained on them.
 
@@ -66,7 +66,7 @@ class Keeper:
         return evaluation
 
     def outcome(
-        self, pack: Pack, *, steps: int, tokens: int, pack_size: int, peak_mb: float | None
+        self, pack: PackedModel, *, steps: int, tokens: int, pack_size: int, peak_mb: float | None
     ) -> Outcome:
         """What a run that has come to its end leaves.
 
@@ -85,7 +85,9 @@ class Keeper:
             pack_size=pack_size,
         )
 
-    def cut_short(self, pack: Pack, state: RunState, reason: str | None, *, steps: int) -> Outcome:
+    def cut_short(
+        self, pack: PackedModel, state: RunState, reason: str | None, *, steps: int
+    ) -> Outcome:
         """What a run that failed or was pruned leaves: no score, but what it cost and showed."""
         targets = targets_of(self.run.recipe.model, self.run.recipe.lora)
         return Outcome(
@@ -100,7 +102,7 @@ class Keeper:
             steps=steps,
         )
 
-    def _keep(self, predictions: Floats, pack: Pack) -> None:
+    def _keep(self, predictions: Floats, pack: PackedModel) -> None:
         with replacing_folder(self.folder / "adapter") as adapter:
             pack.save(self.run.id, adapter)
         with replacing_file(self.folder / "predictions.npy") as path:

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import torch
 
-from sweep.core.files import remove_rung
+from sweep.core.files import remove_checkpoint
 from sweep.core.recipe import Model, Recipe
 from sweep.loop.ports import Handle
 from sweep.loop.trial import Evaluated, Finished, Run
 from sweep.lora.model import load_tokenizer
-from sweep.lora.pack import Base, Pack
+from sweep.lora.pack import Base, PackedModel
 from sweep.lora.packable import pack_key
+from sweep.train.checkpoints import read_checkpoint
 from sweep.train.keeper import Keeper
 from sweep.train.memory import PeakMemory, give_back_free_memory
 from sweep.train.precision import dtype_of, resolve_precision
-from sweep.train.rungs import read_rung
 from sweep.train.splits import splits
 from sweep.train.trainer import PackTrainer, training_arguments
 
@@ -44,7 +44,7 @@ def train_pack(runs: Sequence[Run], runs_dir: Path, handle: Handle) -> None:
     Writes `adapter/` and `predictions.npy` into the folder of each run, and reports `Progress`,
     `Evaluated` and one `Finished` for each (or `Paused`, at `Run.until` and where the sweep ends
     early). A run that fails leaves the others as they are; one that was interrupted or paused goes
-    on from its last rung, after reporting its evaluations again.
+    on from its last checkpoint, after reporting its evaluations again.
     """
     if len({pack_key(run.recipe) for run in runs}) > 1:
         raise ValueError("the runs of a pack must have one pack_key")
@@ -53,7 +53,9 @@ def train_pack(runs: Sequence[Run], runs_dir: Path, handle: Handle) -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="sweep-run-") as scratch:
             lent = _settled(runs[0].recipe, scratch=scratch)
-            keepers = [Keeper(run, runs_dir / run.id, read_rung(runs_dir / run.id)) for run in runs]
+            keepers = [
+                Keeper(run, runs_dir / run.id, read_checkpoint(runs_dir / run.id)) for run in runs
+            ]
             for pack in [[k] for k in keepers] if lent.draws_by_itself else _by_step(keepers):
                 _train_together(pack, lent, handle, scratch=scratch)
                 _clear_up()
@@ -91,7 +93,7 @@ def _by_step(keepers: Sequence[Keeper]) -> list[list[Keeper]]:
     """Runs that go on from different steps see different batches: one pack for each step."""
     steps: dict[int, list[Keeper]] = {}
     for keeper in keepers:
-        steps.setdefault(keeper.rung.step if keeper.rung else 0, []).append(keeper)
+        steps.setdefault(keeper.checkpoint.step if keeper.checkpoint else 0, []).append(keeper)
     return list(steps.values())
 
 
@@ -101,7 +103,7 @@ def _train_together(runs: Sequence[Keeper], lent: Base, handle: Handle, *, scrat
     for keeper in runs:
         for evaluation in keeper.evaluations:
             handle(Evaluated(keeper.run.id, evaluation))
-    with Pack(lent, [keeper.run for keeper in runs]) as pack:
+    with PackedModel(lent, [keeper.run for keeper in runs]) as pack:
         with PeakMemory(lent.device) as memory:
             shared = splits(recipe.model, recipe.data)
             trainer = PackTrainer(pack, keepers, shared, handle, scratch=scratch)
@@ -115,4 +117,4 @@ def _train_together(runs: Sequence[Keeper], lent: Base, handle: Handle, *, scrat
                 peak_mb=memory.peak_mb,
             )
             handle(Finished(run.id, outcome))
-            remove_rung(keepers[run.id].folder)
+            remove_checkpoint(keepers[run.id].folder)

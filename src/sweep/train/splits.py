@@ -14,9 +14,9 @@ from sweep.core.arrays import Floats
 from sweep.core.recipe import Data, Model
 from sweep.data.pairs import load_split
 from sweep.data.tokens import cached_tokens
-from sweep.lora.batches import Collator, Rows, batches_by_tokens, on_device
+from sweep.lora.batches import Collator, TokenisedPairs, batches_by_tokens, on_device
 from sweep.lora.model import load_tokenizer
-from sweep.lora.pack import Pack
+from sweep.lora.pack import PackedModel
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Splits:
     """What all runs on one data set share, loaded once per process."""
 
     tokenizer: PreTrainedTokenizerBase
-    train: Rows
-    dev: Rows
+    train: TokenisedPairs
+    dev: TokenisedPairs
 
 
 @functools.lru_cache(maxsize=4)
@@ -33,7 +33,8 @@ def splits(model: Model, data: Data) -> Splits:
     """Tokenizer and tokenised pairs."""
     tokenizer = load_tokenizer(model)
     train, dev = (
-        Rows(cached_tokens(load_split(data, split), tokenizer, data)) for split in ("train", "dev")
+        TokenisedPairs(cached_tokens(load_split(data, split), tokenizer, data))
+        for split in ("train", "dev")
     )
     return Splits(tokenizer, train, dev)
 
@@ -42,17 +43,17 @@ class ScoredSet:
     """Pairs to be scored, in batches of like lengths, collated once: evaluations repeat them.
 
     Args:
-        batch_size: Rows of a batch of average length.
+        batch_size: TokenisedPairs of a batch of average length.
     """
 
-    def __init__(self, rows: Rows, collator: Collator, batch_size: int) -> None:
+    def __init__(self, rows: TokenisedPairs, collator: Collator, batch_size: int) -> None:
         self.labels = rows.labels
         tokens = math.ceil(batch_size * float(rows.lengths.mean()))
         self._order = batches_by_tokens(rows.lengths, tokens)
         self._batches = [collator([rows[i] for i in batch]) for batch in self._order]
 
     @torch.no_grad()
-    def predictions(self, pack: Pack, device: torch.device) -> Floats:
+    def predictions(self, pack: PackedModel, device: torch.device) -> Floats:
         """`[K, N]`, in the order of the rows."""
         pack.model.eval()
         found = np.empty((len(pack), len(self.labels)))

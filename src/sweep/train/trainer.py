@@ -24,17 +24,22 @@ from transformers import Trainer as HfTrainer
 from transformers.trainer import TRAINER_STATE_NAME
 
 from sweep.core.errors import RunFailed
-from sweep.core.files import asked_to_pause, asked_to_stop, remove_rung
+from sweep.core.files import asked_to_pause, asked_to_stop, remove_checkpoint
 from sweep.core.recipe import Trainer
 from sweep.loop.ports import Handle
 from sweep.loop.trial import Evaluated, Finished, Paused, Progress, Run, RunState
 from sweep.lora.batches import Batch, Collator, GroupedByLength, on_device
-from sweep.lora.pack import Pack
+from sweep.lora.pack import PackedModel
+from sweep.train.checkpoints import (
+    Checkpoint,
+    random_states,
+    restore_random_states,
+    write_checkpoint,
+)
 from sweep.train.cost import relative_cost
 from sweep.train.devices import num_gpus
 from sweep.train.keeper import Keeper
 from sweep.train.optimizers import PackOptimizer, PackSchedule, RunOptimizer
-from sweep.train.rungs import Rung, random_states, restore_random_states, write_rung
 from sweep.train.splits import ScoredSet, Splits
 
 #: Steps between looks at the training losses, to stop a run that has diverged.
@@ -74,7 +79,7 @@ class PackTrainer(HfTrainer):
 
     def __init__(
         self,
-        pack: Pack,
+        pack: PackedModel,
         keepers: dict[str, Keeper],
         shared: Splits,
         handle: Handle,
@@ -103,12 +108,12 @@ class PackTrainer(HfTrainer):
         self._rows, self._collate = shared.train, collator
         self._dev = ScoredSet(shared.dev, collator, args.per_device_eval_batch_size)
         self._members: dict[str, RunOptimizer] = {}
-        rung = next(iter(keepers.values())).rung
+        checkpoint = next(iter(keepers.values())).checkpoint
         self._scratch = Path(scratch)
-        self._micro_batches = rung.micro_batches if rung else 0
-        self._tokens = torch.tensor(rung.tokens if rung else 0, device=args.device)
+        self._micro_batches = checkpoint.micro_batches if checkpoint else 0
+        self._tokens = torch.tensor(checkpoint.tokens if checkpoint else 0, device=args.device)
         self._losses = torch.zeros(len(pack), device=args.device)
-        self._evaluated_step = rung.step if rung else -1
+        self._evaluated_step = checkpoint.step if checkpoint else -1
         self._next_progress = 0.0
         self._clock = time.perf_counter()
         #: Of the last evaluation, with all that is kept of it.
@@ -127,8 +132,10 @@ class PackTrainer(HfTrainer):
             return
         if self.args.device.type == "cuda":
             self.probe(self.longest_rows())
-        rung = next(iter(self._keepers.values())).rung
-        self.train(resume_from_checkpoint=str(self._checkpoint(rung)) if rung else None)
+        checkpoint = next(iter(self._keepers.values())).checkpoint
+        self.train(
+            resume_from_checkpoint=str(self._trainer_checkpoint(checkpoint)) if checkpoint else None
+        )
         if self._pack.runs and self._evaluated_step != self.state.global_step:
             self.evaluate()
         self._share_time()
@@ -216,23 +223,23 @@ class PackTrainer(HfTrainer):
         self._drop_stopped()
         if not self._at_the_end():
             for run in self._pack.runs:
-                write_rung(self._keepers[run.id].folder, self._rung_of(run))
+                write_checkpoint(self._keepers[run.id].folder, self._checkpoint_of(run))
             self._pause_due()
         self.eval_seconds = time.perf_counter() - start
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, {})
         return {}
 
-    def _checkpoint(self, rung: Rung) -> Path:
-        """The Trainer's own notes of where it was; the rest of a checkpoint is in the rungs."""
-        folder = self._scratch / f"checkpoint-{rung.step}"
+    def _trainer_checkpoint(self, checkpoint: Checkpoint) -> Path:
+        """The Trainer's own notes of where it was; the rest is in the runs' checkpoints."""
+        folder = self._scratch / f"checkpoint-{checkpoint.step}"
         folder.mkdir(exist_ok=True)
-        (folder / TRAINER_STATE_NAME).write_text(rung.trainer_state, encoding="utf-8")
+        (folder / TRAINER_STATE_NAME).write_text(checkpoint.trainer_state, encoding="utf-8")
         return folder
 
-    def _rung_of(self, run: Run) -> Rung:
+    def _checkpoint_of(self, run: Run) -> Checkpoint:
         member, keeper = self._members[run.id], self._keepers[run.id]
         parameters = self._pack.run_parameters(run.id)
-        return Rung(
+        return Checkpoint(
             step=self.state.global_step,
             trainer_state=json.dumps(dataclasses.asdict(self.state)),
             micro_batches=self._micro_batches,
@@ -248,22 +255,22 @@ class PackTrainer(HfTrainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         for run in self._pack.runs:
-            rung = self._keepers[run.id].rung
-            assert rung is not None
+            checkpoint = self._keepers[run.id].checkpoint
+            assert checkpoint is not None
             for name, parameter in self._pack.run_parameters(run.id).items():
-                parameter.data.copy_(rung.weights[name])
+                parameter.data.copy_(checkpoint.weights[name])
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         for run_id, member in self._members.items():
-            rung = self._keepers[run_id].rung
-            if checkpoint is not None and rung is not None:
-                member.optimizer.load_state_dict(rung.optimizer)
-                member.schedule.load_state_dict(rung.schedule)
+            own = self._keepers[run_id].checkpoint
+            if checkpoint is not None and own is not None:
+                member.optimizer.load_state_dict(own.optimizer)
+                member.schedule.load_state_dict(own.schedule)
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
-        rung = next(iter(self._keepers.values())).rung
-        if checkpoint is not None and rung is not None:
-            restore_random_states(rung.random_states, self.args.device)
+        own = next(iter(self._keepers.values())).checkpoint
+        if checkpoint is not None and own is not None:
+            restore_random_states(own.random_states, self.args.device)
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> None:
         """Not measured over the pack, whose gradients belong to different runs."""
@@ -323,10 +330,10 @@ class PackTrainer(HfTrainer):
         outcome = self._keepers[run.id].cut_short(self._pack, state, reason, steps=steps)
         self._let_go(run)
         self._handle(Finished(run.id, outcome))
-        remove_rung(self._keepers[run.id].folder)
+        remove_checkpoint(self._keepers[run.id].folder)
 
     def _pause_due(self) -> None:
-        """Runs that have come to where they are to wait leave their rung behind."""
+        """Runs that have come to where they are to wait leave their checkpoint behind."""
         for run in list(self._pack.runs):
             keeper = self._keepers[run.id]
             is_due = run.until is not None and len(keeper.evaluations) >= run.until

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from sweep.data.demo import events, sts_demo, words
-from sweep.data.demo.events import Event, Phrase, similarity
+from sweep.data.demo.events import Phrase, Statement, similarity
 from sweep.data.demo.sts_demo import Wording, generate
 from sweep.data.demo.words import PEOPLE, Sense, indefinite, parse, participle, past, plural
 
@@ -40,8 +40,8 @@ def sense(word: str) -> Sense:
     return next(s for table in (*tables, *more) for s in table if word in s.words)
 
 
-def event(agent: str, verb: str, patient: str, *, negated: bool = False) -> Event:
-    return Event(Phrase(sense(agent)), sense(verb), Phrase(sense(patient)), negated=negated)
+def event(agent: str, verb: str, patient: str, *, negated: bool = False) -> Statement:
+    return Statement(Phrase(sense(agent)), sense(verb), Phrase(sense(patient)), negated=negated)
 
 
 # -- the whole data set --------------------------------------------------------------------------
@@ -190,7 +190,7 @@ def test_nouns_grade_from_same_over_hypernym_and_relative_to_unrelated() -> None
 
 
 def test_opposite_adjective_is_worse_than_another_and_than_none() -> None:
-    def person(adjective: str | None) -> Event:
+    def person(adjective: str | None) -> Statement:
         plain = event("nurse", "help", "farmer")
         quality = sense(adjective) if adjective else None
         return dataclasses.replace(plain, patient=Phrase(plain.patient.noun, quality))
@@ -202,8 +202,8 @@ def test_opposite_adjective_is_worse_than_another_and_than_none() -> None:
 
 
 def test_near_numbers_are_closer_than_far_ones() -> None:
-    def cars(count: int) -> Event:
-        return Event(Phrase(sense("nurse")), sense("buy"), Phrase(sense("car"), count=count))
+    def cars(count: int) -> Statement:
+        return Statement(Phrase(sense("nurse")), sense("buy"), Phrase(sense("car"), count=count))
 
     grades = [similarity(cars(5), cars(count)) for count in (5, 6, 8, 40)]
     assert grades == sorted(grades, reverse=True)
@@ -220,7 +220,7 @@ def test_rating_is_near_the_similarity_and_noisy() -> None:
 # -- the wording ---------------------------------------------------------------------------------
 
 
-def wordings(what: Event) -> set[str]:
+def wordings(what: Statement) -> set[str]:
     return {Wording(random.Random(seed)).sentence(what) for seed in range(80)}
 
 
@@ -245,7 +245,9 @@ def test_negation_is_worded_in_both_voices() -> None:
 
 
 def test_numbers_are_spelt_out_or_in_digits_and_agree() -> None:
-    told = wordings(Event(Phrase(sense("nurse")), sense("buy"), Phrase(sense("sofa"), count=12)))
+    told = wordings(
+        Statement(Phrase(sense("nurse")), sense("buy"), Phrase(sense("sofa"), count=12))
+    )
     assert "The nurse bought 12 sofas." in told
     assert "A dozen couches were purchased by the nurse." in told
 

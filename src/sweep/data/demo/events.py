@@ -43,7 +43,7 @@ class Phrase:
 
 
 @dataclass(frozen=True)
-class Event:
+class Statement:
     """What a sentence says, free of wording."""
 
     agent: Phrase
@@ -63,7 +63,7 @@ class Event:
         """Side of the verb's axis the statement is on: negation turns it round."""
         return -self.verb.pole if self.negated else self.verb.pole
 
-    def exchanged(self) -> Event:
+    def exchanged(self) -> Statement:
         """The event with agent and patient in each other's place."""
         return replace(self, agent=self.patient, patient=self.agent)
 
@@ -71,7 +71,7 @@ class Event:
 # -- score ---------------------------------------------------------------------------------------
 
 
-def similarity(a: Event, b: Event) -> float:
+def similarity(a: Statement, b: Statement) -> float:
     """Share of meaning that two events have in common, from 0 to 1; symmetric."""
     straight = _aligned(a, b)
     if not (a.personal and b.personal):
@@ -80,7 +80,7 @@ def similarity(a: Event, b: Event) -> float:
     return max(straight, _aligned(a, b.exchanged()) * (1.0 if symmetric else EXCHANGED_ROLES))
 
 
-def _aligned(a: Event, b: Event) -> float:
+def _aligned(a: Statement, b: Statement) -> float:
     """Similarity with agent compared to agent and patient to patient."""
     slots = [(VERB_WEIGHT, _verbs(a, b))]
     for x, y in ((a.agent, b.agent), (a.patient, b.patient)):
@@ -96,14 +96,14 @@ def _aligned(a: Event, b: Event) -> float:
     return share * _agreement(a, b)
 
 
-def _agreement(a: Event, b: Event) -> float:
+def _agreement(a: Statement, b: Statement) -> float:
     """Factor for statements that deny each other, or of which only one denies something."""
     if a.verb.axis == b.verb.axis:
         return 1.0 if a.stance == b.stance else CONTRADICTION
     return 1.0 if a.negated == b.negated else ONE_DENIED
 
 
-def _verbs(a: Event, b: Event) -> float:
+def _verbs(a: Statement, b: Statement) -> float:
     if a.verb.axis != b.verb.axis:
         return RELATED if a.verb.field == b.verb.field and a.negated == b.negated else 0.0
     if a.stance != b.stance:

@@ -3,7 +3,7 @@
 It lets the program run offline and still gives LoRA something to learn that a pretrained encoder
 knows half of and word counts do not show.
 
-A pair starts from an `Event`: who did what to whom, of what kind, how many, where, when, and
+A pair starts from an `Statement`: who did what to whom, of what kind, how many, where, when, and
 whether it happened at all. A second event is the first after a few edits (opposite or related
 verb, negation, exchanged roles, related noun, other number, dropped detail, ...) or a new one in
 the same surroundings. Both are put into words independently: synonyms, active, passive or
@@ -28,7 +28,7 @@ from typing import Literal, assert_never
 import pandas as pd
 
 from sweep.data.demo import words
-from sweep.data.demo.events import Event, Phrase, rate, similarity
+from sweep.data.demo.events import Phrase, Statement, rate, similarity
 from sweep.data.demo.words import Sense
 
 #: Probabilities, of an event: a person as patient, a negation; of the second event: unrelated but
@@ -69,20 +69,20 @@ EDIT_COUNTS = (0, 1, 1, 2, 2, 3, 4)
 DETAIL_COUNTS = (1, 1, 1, 2)
 
 
-def draw_event(rng: random.Random) -> Event:
+def draw_event(rng: random.Random) -> Statement:
     """A new event with one or two details."""
     personal = rng.random() < PERSONAL
     agent = rng.choice(words.PEOPLE)
     patient = words.stranger(agent, words.PEOPLE, rng) if personal else rng.choice(words.THINGS)
     verb = rng.choice(words.DEEDS if personal else words.HANDLING)
-    event = Event(Phrase(agent), verb, Phrase(patient), negated=rng.random() < NEGATED)
+    event = Statement(Phrase(agent), verb, Phrase(patient), negated=rng.random() < NEGATED)
     details = rng.choices(list(DETAILS), list(DETAILS.values()), k=rng.choice(DETAIL_COUNTS))
     for detail in details:
         event = _edited(event, detail, rng)
     return event
 
 
-def derive_event(event: Event, rng: random.Random) -> Event:
+def derive_event(event: Statement, rng: random.Random) -> Statement:
     """A second event to compare: a few edits away, or a new one that borrows some words."""
     if rng.random() < UNRELATED:
         agent = event.agent if rng.random() < SAME_AGENT else None
@@ -97,13 +97,13 @@ def derive_event(event: Event, rng: random.Random) -> Event:
     return other
 
 
-def _borrow(event: Event, lender: Event, agent: Phrase | None) -> Event:
+def _borrow(event: Statement, lender: Statement, agent: Phrase | None) -> Statement:
     """The event in the surroundings of another, perhaps with its agent: shared words only."""
     event = replace(event, place=lender.place, time=lender.time)
     return replace(event, agent=agent) if agent and agent.noun != event.patient.noun else event
 
 
-def _edited(event: Event, edit: Edit, rng: random.Random) -> Event:
+def _edited(event: Statement, edit: Edit, rng: random.Random) -> Statement:
     """The event after one edit; `character` describes the agent and `quality` the patient."""
     agent, patient = event.agent, event.patient
     if event.personal:
@@ -165,7 +165,7 @@ class Wording:
         self._rng = rng
         self._used: set[str] = set()
 
-    def sentence(self, event: Event) -> str:
+    def sentence(self, event: Statement) -> str:
         """One sentence that states the event."""
         rng = self._rng
         adverbials = [self._pick(sense.words) for sense in (event.place, event.time) if sense]
@@ -175,7 +175,7 @@ class Wording:
         text = " ".join([front + self._clause(event), *adverbials])
         return text[0].upper() + text[1:] + "."
 
-    def _clause(self, event: Event) -> str:
+    def _clause(self, event: Statement) -> str:
         """Active, or from the patient's side: with a converse verb if there is one, or passive."""
         inverted = self._rng.random() < INVERTED
         subject, object_ = event.agent, event.patient

@@ -1,7 +1,7 @@
-"""Rungs: where a run was at its last evaluation, on disk, so that an interrupted run goes on there.
+"""Where a run was at its last evaluation, on disk, so that an interrupted run goes on there.
 
-A few MB a run: adapter, head, optimizer, schedule, random state. Going on from a rung gives the
-same result as never having been interrupted.
+A few MB a run: adapter, head, optimizer, schedule, random state. Going on from a checkpoint gives
+the same result as never having been interrupted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sweep.core.files import RUNG, replacing_file
+from sweep.core.files import CHECKPOINT, replacing_file
 from sweep.loop.trial import Evaluation
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ _LIBRARIES = ("torch", "transformers", "peft", "sweep")
 
 
 @dataclass(frozen=True)
-class Rung:
+class Checkpoint:
     """The state of one run after `step` optimizer steps.
 
     Args:
@@ -52,31 +52,33 @@ class Rung:
     random_states: dict[str, Tensor]
 
 
-def write_rung(folder: Path, rung: Rung) -> None:
-    """Replace the rung of a run's folder in one move."""
-    content = {field.name: getattr(rung, field.name) for field in dataclasses.fields(rung)}
-    content["evaluations"] = [dataclasses.asdict(e) for e in rung.evaluations]
-    with replacing_file(folder / RUNG) as path:
+def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Replace the checkpoint of a run's folder in one move."""
+    content = {
+        field.name: getattr(checkpoint, field.name) for field in dataclasses.fields(checkpoint)
+    }
+    content["evaluations"] = [dataclasses.asdict(e) for e in checkpoint.evaluations]
+    with replacing_file(folder / CHECKPOINT) as path:
         torch.save({"made_by": _made_by(), **content}, path)
 
 
-def read_rung(folder: Path) -> Rung | None:
-    """The rung of a run's folder; None where there is none that this program can go on from."""
-    path = folder / RUNG
+def read_checkpoint(folder: Path) -> Checkpoint | None:
+    """The checkpoint of a run's folder; None where there is none that can be gone on from."""
+    path = folder / CHECKPOINT
     if not path.is_file():
         return None
     try:
         content = torch.load(path, weights_only=True)
         made_by = content.pop("made_by")
         evaluations = tuple(Evaluation(**fields) for fields in content.pop("evaluations"))
-        rung = Rung(**content, evaluations=evaluations)
+        checkpoint = Checkpoint(**content, evaluations=evaluations)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError) as error:
         logger.warning("%s can't be read (%s); the run starts over.", path, error)
         return None
     if made_by != _made_by():
         logger.warning("%s is of %s; the run starts over.", path, made_by)
         return None
-    return rung
+    return checkpoint
 
 
 def random_states(device: torch.device) -> dict[str, Tensor]:
