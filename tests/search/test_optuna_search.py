@@ -16,7 +16,7 @@ from sweep.core.recipe import SEARCHABLE_KEYS, Recipe
 from sweep.loop.added import add_point
 from sweep.loop.objectives import parse_objectives
 from sweep.loop.trial import Trial
-from sweep.search import OptunaSearch, optuna_search
+from sweep.search import OptunaSearch, SearchTask, drawing
 from sweep.space.points import point_of
 from sweep.space.space import parse_space
 
@@ -27,7 +27,7 @@ def search(folder: Path, space: dict[str, Any] = GRID, **changes: Any) -> Optuna
     arguments: dict[str, Any] = {"name": "s", "sampler": "grid", "num_trials": 5, **changes}
     folder.mkdir(exist_ok=True)
     parsed = parse_space(space, valid_keys=SEARCHABLE_KEYS)
-    return OptunaSearch(folder / "study.db", space=parsed, **arguments)
+    return OptunaSearch(folder / "study.db", SearchTask(space=parsed, **arguments))
 
 
 def ask_all(opened: OptunaSearch) -> list[Trial]:
@@ -206,11 +206,13 @@ def test_dear_cells_of_a_grid_come_first(tmp_path: Path) -> None:
     space = parse_space({"lora.r": [4, 16, 8]}, valid_keys=SEARCHABLE_KEYS)
     search = OptunaSearch(
         tmp_path / "study.db",
-        name="s",
-        space=space,
-        sampler="grid",
-        num_trials=0,
-        cost=lambda params: float(params["lora.r"]),
+        SearchTask(
+            name="s",
+            space=space,
+            sampler="grid",
+            num_trials=0,
+            cost=lambda params: float(params["lora.r"]),
+        ),
     )
     trials = [search.ask() for _ in range(3)]
     assert [trial.params["lora.r"] for trial in trials if trial] == ["16", "8", "4"]
@@ -225,11 +227,13 @@ def test_what_falls_behind_is_pruned_counts_as_tried_and_is_not_asked_again(
     def opened() -> OptunaSearch:
         return OptunaSearch(
             tmp_path / "study.db",
-            name="s",
-            space=space,
-            sampler="random",
-            num_trials=16,
-            pruner=pruner,
+            SearchTask(
+                name="s",
+                space=space,
+                sampler="random",
+                num_trials=16,
+                pruner=pruner,
+            ),
         )
 
     cut = 0
@@ -338,7 +342,8 @@ def test_sampler_goes_on_after_a_restart_without_repeating_itself(
     drawn = []
     for _ in range(3):
         search = OptunaSearch(
-            tmp_path / "study.db", name="s", space=space, sampler=sampler, num_trials=12
+            tmp_path / "study.db",
+            SearchTask(name="s", space=space, sampler=sampler, num_trials=12),
         )
         for _ in range(4):
             trial = search.ask()
@@ -571,7 +576,7 @@ def test_grid_with_less_memory_asks_whatever_fits_and_is_not_done(
 def test_many_queued_cells_that_no_longer_fit_do_not_end_a_grid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(optuna_search, "_MOST_DRAWS", 4)
+    monkeypatch.setattr(drawing, "_MOST_DRAWS", 4)
     arguments: dict[str, Any] = {
         "space": {"lora.r": {"low": 1, "high": 12, "step": 1}},
         "cost": lambda p: float(p["lora.r"]),
