@@ -19,7 +19,6 @@ import psutil
 import pytest
 
 from sweep.core.errors import RunFailed
-from sweep.core.files import ask_to_stop, asked_to_stop
 from sweep.core.recipe import Lora, Recipe
 from sweep.execute.cores import physical_cores
 from sweep.execute.fresh import end_fresh_processes, in_fresh_process, in_fresh_processes
@@ -27,6 +26,7 @@ from sweep.execute.in_process import InProcess
 from sweep.execute.processes import Processes
 from sweep.loop.ports import Executor, Handle, Pack, TrainFn
 from sweep.loop.trial import Event, Finished, Outcome, Progress, Run, RunState, Started
+from sweep.study.notes import ask_to_stop, asked_to_stop
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,12 +13,12 @@ import optuna
 import pytest
 
 from sweep.core.recipe import SEARCHABLE_KEYS, Recipe
-from sweep.loop.added import add_point
 from sweep.loop.objectives import parse_objectives
 from sweep.loop.trial import Trial
 from sweep.search import OptunaSearch, optuna_search
 from sweep.space.points import point_of
 from sweep.space.space import parse_space
+from sweep.study.notes import add_point
 
 GRID = {"lora.r": [4, 8, 16], "lora.target_modules": ["qv", ["query", "key"]]}
 

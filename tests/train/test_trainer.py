@@ -16,7 +16,6 @@ from scipy.stats import pearsonr
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from packs import adapter_of, predictions_of, presets_of, tiny, train, train_together
-from sweep.core.files import ask_to_stop
 from sweep.core.recipe import Recipe
 from sweep.data.pairs import load_split
 from sweep.loop.trial import (
@@ -28,6 +27,7 @@ from sweep.loop.trial import (
     Run,
     RunState,
 )
+from sweep.study.notes import ask_to_stop
 from sweep.train.checkpoints import random_states, read_checkpoint, restore_random_states
 from sweep.train.keeper import scores
 from sweep.train.runs import train_pack
