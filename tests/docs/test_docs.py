@@ -9,15 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pages import PAGES, ROOT, blocks
 from sweep.commands.arguments import make_parser
 from sweep.config.compose import compose_config, load_settings
-
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def commands() -> list[str]:
