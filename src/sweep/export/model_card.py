@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from sweep.core.recipe import Recipe
 from sweep.loop.trial import Outcome, Run
+from sweep.study.files import ExportedFiles
 
 _CARD = """\
 ---
@@ -47,8 +49,8 @@ score = {low:g} + {width:g} * model(**pair).logits.item()  # trained on labels s
 
 or, without code: `python -m sweep predict THIS_FOLDER pairs.csv`.
 
-Trained with {versions}. `config.yaml` trains it again:
-`python -m sweep +experiment=THIS_FOLDER/config.yaml`.
+Trained with {versions}. `{experiment}` trains it again:
+`python -m sweep +experiment=THIS_FOLDER/{experiment}`.
 """
 
 
@@ -92,6 +94,7 @@ def model_card(
         notes="".join(f"\n- {note.strip()}" for note in notes),
         effects=_listed("What each setting did, in this study", effects),
         settings=_settings(recipe),
+        experiment=ExportedFiles(Path()).settings,
         versions=", ".join(f"{name} {version}" for name, version in versions.items()),
     )
 
