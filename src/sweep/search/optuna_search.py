@@ -16,7 +16,6 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.core.recipe import fingerprint
-from sweep.loop import added
 from sweep.loop.objectives import Value
 from sweep.loop.trial import Trial
 from sweep.search.drawing import Drawing
@@ -42,6 +41,7 @@ from sweep.search.trials import (
     tried_points,
 )
 from sweep.space.space import Params
+from sweep.study import notes
 
 
 class OptunaSearch:
@@ -180,7 +180,7 @@ class OptunaSearch:
 
     def _take_up_added(self) -> None:
         """Queue what somebody has added by hand, beside `num_trials`; known points are dropped."""
-        for note, point in added.added_points(self._folder):
+        for note, point in notes.added_points(self._folder):
             self._added.add(fingerprint(point))
             if self._enqueue([point]):
                 self._budget += 1
