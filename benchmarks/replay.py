@@ -27,7 +27,6 @@ from rich.progress import track
 
 from sweep.config.compose import load_settings
 from sweep.config.schema import Search
-from sweep.core.files import asked_to_stop
 from sweep.core.recipe import SEARCHABLE_KEYS, Recipe
 from sweep.execute.in_process import InProcess
 from sweep.loop.confirm import Confirmation
@@ -37,6 +36,7 @@ from sweep.loop.rules import Rules
 from sweep.loop.trial import Evaluated, Evaluation, Finished, Outcome, Paused, Run, RunState
 from sweep.search import OptunaSearch
 from sweep.space.space import Params, parse_space
+from sweep.study.notes import asked_to_stop
 from sweep.study.tables import Results
 
 SPACE_OF_TABLE = parse_space(SPACE, valid_keys=SEARCHABLE_KEYS)

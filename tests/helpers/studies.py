@@ -17,6 +17,7 @@ import yaml
 from sweep.core.recipe import Recipe
 from sweep.loop.trial import Evaluation, Finished, Outcome, Run, RunState, Started
 from sweep.study.tables import Results
+from sweep.watch.report import build_report
 
 KEYS = ("lora.r", "lora.lora_alpha", "lora.lora_dropout", "lora.target_modules")
 SPACE = {
@@ -76,6 +77,10 @@ class Page(HTMLParser):
     def figures(self) -> dict[str, dict[str, Any]]:
         kind = "application/json"
         return {str(a["data-for"]): json.loads(s) for a, s in self.scripts if a.get("type") == kind}
+
+
+def page(folder: Path) -> Page:
+    return Page(build_report(folder))
 
 
 def config_file(folder: Path, *, name: str, seeds: Sequence[int] = (0,)) -> None:

@@ -116,7 +116,7 @@ def _add_studies(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     compare = verbs.add_parser("compare", help="compare the chosen configs of two studies")
     compare.add_argument("studies", type=_on_disk, nargs=2, metavar="STUDY")
 
-    report = verbs.add_parser("report", help="rebuild report.html of a study")
+    report = verbs.add_parser("report", help="rebuild the report of a study")
     report.add_argument("study", type=_on_disk)
     report.add_argument(
         "--figures", action="store_true", help="its plots as SVG and PNG too, in STUDY/figures"

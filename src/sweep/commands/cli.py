@@ -105,7 +105,7 @@ def _begins_anew(override: str) -> bool:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from sweep.commands.run import export_from_study
+    from sweep.commands.hand_over import export_from_study
 
     with console.status("Loading the adapter in a fresh process ..."):
         folder, verified = export_from_study(
@@ -119,7 +119,7 @@ def _export(args: argparse.Namespace) -> int:
 def _predict(args: argparse.Namespace) -> int:
     import pandas as pd
 
-    from sweep.export.adapter import predict
+    from sweep.export.exported import predict
     from sweep.train.keeper import scores
 
     named = {"text_a": args.text_a, "text_b": args.text_b, "label": args.label}

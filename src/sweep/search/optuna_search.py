@@ -16,7 +16,6 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.core.recipe import fingerprint
-from sweep.loop.added import added_points
 from sweep.loop.objectives import PEARSON, Objective, Value
 from sweep.loop.trial import Trial
 from sweep.search.samplers import Pruner, Sampler, make_pruner, make_sampler
@@ -32,6 +31,7 @@ from sweep.search.study_db import (
     too_large,
 )
 from sweep.space.space import Params, Space
+from sweep.study.notes import added_points
 
 #: States that hold a point: it is scored, under way, or queued.
 _DONE = (TrialState.COMPLETE, TrialState.PRUNED)

@@ -168,11 +168,11 @@ def database_trouble_told(path: Path) -> Iterator[None]:
     except (sqlalchemy.exc.DatabaseError, optuna.exceptions.StorageInternalError) as error:
         cause = getattr(error.__cause__ or error, "orig", error)
         raise StudyError(
-            "`study.db` must be a database that Optuna can read and write.",
+            f"`{path.name}` must be a database that Optuna can read and write.",
             value=f"{path}: {str(cause).splitlines()[0]}",
-            way_out="where the disk is full, free space; else rename it, and `study.db-*` beside "
-            "it: the same command then begins its search anew, and trains nothing again that is "
-            "in `runs/`",
+            way_out=f"where the disk is full, free space; else rename it, and `{path.name}-*` "
+            "beside it: the same command then begins its search anew, and trains nothing again "
+            "that is in `runs/`",
         ) from None
 
 

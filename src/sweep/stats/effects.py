@@ -17,6 +17,7 @@ from scipy.stats import t as student
 
 from sweep.core.arrays import Floats
 from sweep.stats.comparison import ERROR, Comparison
+from sweep.stats.interval import Interval
 
 #: Distinct numbers of one key above which they are seen as a range, in thirds.
 MAX_LEVELS = 8
@@ -53,25 +54,6 @@ class Effect:
     ci_low: float | None = None
     ci_high: float | None = None
     distinguishable: bool = False
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 95 % interval."""
-
-    value: float
-    ci_low: float
-    ci_high: float
-
-    @property
-    def is_clear(self) -> bool:
-        """Whether its sign is sure."""
-        return self.ci_low > 0 or self.ci_high < 0
-
-    @property
-    def text(self) -> str:
-        """`+0.0120 (95 % interval +0.0040 to +0.0200)`."""
-        return f"{self.value:+.4f} (95 % interval {self.ci_low:+.4f} to {self.ci_high:+.4f})"
 
 
 @dataclass(frozen=True)
@@ -142,7 +124,7 @@ def _shares(factors: Sequence[Factor], design: Floats, means: Floats) -> Floats:
 
 def interaction(
     first: Floats, second: Floats, factors: Sequence[Factor], comparison: Comparison
-) -> Estimate | None:
+) -> Interval | None:
     """What a unit of the first number `[K]` gives more per unit of the second, beside the main
     effects; None where the configs can't tell."""
     design = _design(factors)
@@ -166,7 +148,7 @@ class _Model:
 
     def estimate(
         self, weights: Floats, *, with_misfit: bool, stretch: float = 1.0, pairs: int = 1
-    ) -> Estimate | None:
+    ) -> Interval | None:
         """A weighted sum of the means; None where its error is not known.
 
         Args:
@@ -182,7 +164,7 @@ class _Model:
             quantile = student.ppf(1 - ERROR / pairs, self._free)
             half = quantile * self._spread * np.sqrt(weights @ weights)
             low, high = min(low, -half), max(high, half)
-        return Estimate(value, value + float(low), value + float(high))
+        return Interval(value, value + float(low), value + float(high))
 
 
 def _levels(factor: Factor, factors: Sequence[Factor], model: _Model) -> list[Effect]:

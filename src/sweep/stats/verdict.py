@@ -8,6 +8,7 @@ from functools import cached_property
 from statistics import fmean
 
 from sweep.stats.comparison import Comparison
+from sweep.stats.interval import Interval
 
 
 @dataclass(frozen=True)
@@ -42,21 +43,13 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """Best minus baseline, with the 95 % interval that allows for the choice among all."""
-
-    difference: float
-    ci_low: float
-    ci_high: float
-
-
-@dataclass(frozen=True)
 class Verdict:
     """What a study says, also in words.
 
     Config ids, Pearson points, None where something is not known. `beats_baseline` and `seed_sd`
-    are not known with one seed a config. `expected_score` is what the best config scores on
-    seeds that did not choose it.
+    are not known with one seed a config. `versus_baseline` is the best minus the baseline, with the
+    interval that allows for the choice among all. `expected_score` is what the best config scores
+    on seeds that did not choose it.
     """
 
     best: str
@@ -64,7 +57,7 @@ class Verdict:
     baseline: str | None
     tie_set: tuple[str, ...]
     beats_baseline: bool | None
-    versus_baseline: Difference | None
+    versus_baseline: Interval | None
     seed_sd: float | None
     dev_sd: float | None
     confirmed: bool
@@ -123,7 +116,7 @@ def judge(
     base = next((c for c in order if c.config_id == baseline), None)
     versus = None
     if comparison is not None and base is not None and base is not best:
-        versus = Difference(*comparison.lead_over(order.index(base)))
+        versus = Interval(*comparison.lead_over(order.index(base)))
     seed_sd = comparison.seed_sd if comparison else None
     known = base is not None and (base is best or (versus is not None and seed_sd is not None))
     return Verdict(

@@ -16,10 +16,10 @@ from scipy.stats import spearmanr
 from sweep.core.arrays import Floats
 from sweep.core.files import write_text
 from sweep.core.recipe import Recipe
+from sweep.core.words import name_of
 from sweep.stats.comparison import Comparison
 from sweep.stats.effects import (
     Effect,
-    Estimate,
     Factor,
     Importance,
     factors_of,
@@ -28,6 +28,7 @@ from sweep.stats.effects import (
     main_effects,
     resampled_configs,
 )
+from sweep.stats.interval import Interval
 from sweep.stats.verdict import Contender
 from sweep.study.ranking import Ranking
 
@@ -69,11 +70,9 @@ def matters_line(effects: Sequence[Effect]) -> list[str]:
     """One line for the terminal: the keys whose levels differ for sure, and the others."""
     keys = list(dict.fromkeys(e.key for e in effects))
     sure = [k for k in keys if any(e.distinguishable for e in effects if e.key == k)]
-    unsure = [short(k) for k in keys if k not in sure]
-    leads = [
-        f"{short(k)} ({next(e.level for e in effects if e.key == k and e.difference == 0)} is best)"
-        for k in sure
-    ]
+    unsure = [name_of(k) for k in keys if k not in sure]
+    best = {e.key: e.level for e in effects if e.difference == 0}
+    leads = [f"{name_of(k)} ({best[k]} is best)" for k in sure]
     parts = [f"matters: {', '.join(leads)}"] if leads else []
     parts += [f"not distinguishable: {', '.join(unsure)}"] if unsure else []
     return ["; ".join(parts)] if parts else []
@@ -87,22 +86,21 @@ def _in_words(effects: Sequence[Effect]) -> list[str]:
         best = next(e for e in levels if e.difference == 0)
         worse = sorted((e for e in levels if e.distinguishable), key=lambda e: e.difference)
         if worse:
-            ahead = [f"{e.level} by {_lead(e).text}" for e in worse[:3]]
-            sentences.append(f"{short(key)}: {best.level} is ahead of {', '.join(ahead)}.")
+            ahead = [f"{e.level} by {_lead(e).as_difference}" for e in worse[:3]]
+            sentences.append(f"{name_of(key)}: {best.level} is ahead of {', '.join(ahead)}.")
             continue
         last = min(levels, key=lambda e: e.difference)
-        known = f", {_lead(last).text}" if last.ci_low is not None else ""
-        sentences.append(
-            f"{short(key)}: not distinguishable; most between {best.level} and {last.level}{known}."
-        )
+        known = f", {_lead(last).as_difference}" if last.ci_low is not None else ""
+        most = f"most between {best.level} and {last.level}{known}"
+        sentences.append(f"{name_of(key)}: not distinguishable; {most}.")
     return sentences
 
 
-def _lead(effect: Effect) -> Estimate:
+def _lead(effect: Effect) -> Interval:
     """The same difference, seen from the best level."""
     assert effect.ci_low is not None
     assert effect.ci_high is not None
-    return Estimate(-effect.difference, -effect.ci_high, -effect.ci_low)
+    return Interval(effect.difference, effect.ci_low, effect.ci_high).turned
 
 
 def _rank_and_alpha(
@@ -115,9 +113,10 @@ def _rank_and_alpha(
     found = interaction(ranks, alphas, factors, comparison)
     if found is None:
         return []
+    size = found.as_difference
     if not found.is_clear:
-        return [f"r x alpha: no interaction to be seen, {found.text} per doubling of both."]
-    return [f"r x alpha: doubling alpha is worth {found.text} more for each doubling of r."]
+        return [f"r x alpha: no interaction to be seen, {size} per doubling of both."]
+    return [f"r x alpha: doubling alpha is worth {size} more for each doubling of r."]
 
 
 def _same_size(
@@ -142,11 +141,11 @@ def _same_size(
         weights[j] += 1 / len(pairs)
     ends = np.quantile(comparison.deviations @ weights, [0.025, 0.975])
     value = float(weights @ comparison.means)
-    found = Estimate(value, value + float(ends[0]), value + float(ends[1]))
+    found = Interval(value, value + float(ends[0]), value + float(ends[1]))
     clear = "" if found.is_clear else ", not distinguishable"
     seeds = "" if comparison.seed_sd is not None else "; one seed each, its luck is not in this"
     return [
-        f"at equal parameter count ({len(pairs)} pairs) all-linear is {found.text} from qv"
+        f"at equal parameter count ({len(pairs)} pairs) all-linear is {found.as_difference} from qv"
         f"{clear}{seeds}."
     ]
 
@@ -183,11 +182,6 @@ def _correlation(knob: Floats, means: Floats) -> float:
     if np.ptp(knob) < 1e-9 or np.ptp(means) < 1e-12:
         return 0.0
     return float(spearmanr(knob, means).statistic)
-
-
-def short(key: str) -> str:
-    """Keys without their part: `r + lora_alpha`."""
-    return " + ".join(part.rpartition(".")[2] for part in key.split(" + "))
 
 
 def _hashable(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sweep.core.words import label_of
 from sweep.loop.trial import Run, RunState
-from sweep.space.space import label_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from sweep.core.files import write_text
 from sweep.loop.trial import RunState
+from sweep.study.files import StudyFiles
+from sweep.study.reading import read_json
 from sweep.study.record import Record
-
-_NAME = "plan.json"
 
 
 @dataclass(frozen=True)
@@ -76,18 +75,12 @@ def write_plan(folder: Path, plan: Plan) -> None:
         **dataclasses.asdict(plan),
         "mean_absolute_error": {"seconds": seconds, "peak_memory_mb": memory},
     }
-    write_text(folder / _NAME, json.dumps(content, indent=2))
+    write_text(StudyFiles(folder).plan, json.dumps(content, indent=2))
 
 
 def read_plan(folder: Path) -> Plan | None:
     """The plan that was made for a study; None where there is none that can be read."""
-    try:
-        content: dict[str, Any] = json.loads((folder / _NAME).read_text(encoding="utf-8"))
-        content.pop("mean_absolute_error", None)
-        configs = tuple(PlannedConfig(**fields) for fields in content.pop("configs"))
-        return Plan(**content, configs=configs)
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
+    return read_json(StudyFiles(folder).plan, Plan, otherwise="the plan is left out")
 
 
 def compare_with_plan(folder: Path, records: Sequence[Record]) -> list[str]:
