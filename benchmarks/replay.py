@@ -34,7 +34,7 @@ from sweep.loop.orchestrator import Sweep
 from sweep.loop.ports import Handle, Pack
 from sweep.loop.rules import Rules
 from sweep.loop.trial import Evaluated, Evaluation, Finished, Outcome, Paused, Run, RunState
-from sweep.search import OptunaSearch
+from sweep.search import OptunaSearch, SearchTask
 from sweep.space.space import Params, parse_space
 from sweep.study.notes import asked_to_stop
 from sweep.study.tables import Results
@@ -119,14 +119,16 @@ def one_sweep(recording: Recording, method: Method, number: int) -> dict[str, fl
         folder = Path(name)
         optuna_search = OptunaSearch(
             folder / "study.db",
-            name="replay",
-            space=SPACE_OF_TABLE,
-            sampler=search.sampler,
-            num_trials=search.n_trials,
-            sampler_seed=number,
-            pruner=search.pruner,
-            reduction=search.reduction,
-            grace=search.grace,
+            SearchTask(
+                name="replay",
+                space=SPACE_OF_TABLE,
+                sampler=search.sampler,
+                num_trials=search.n_trials,
+                sampler_seed=number,
+                pruner=search.pruner,
+                reduction=search.reduction,
+                grace=search.grace,
+            ),
         )
         results = Results(folder, searched_keys=SPACE_OF_TABLE.keys, versions={})
         Sweep(

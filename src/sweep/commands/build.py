@@ -24,7 +24,7 @@ from sweep.loop.orchestrator import Sweep
 from sweep.loop.ports import Executor, Watcher
 from sweep.loop.rules import Rules
 from sweep.lora.packable import pack_key
-from sweep.search import OptunaSearch
+from sweep.search import OptunaSearch, SearchTask
 from sweep.space.space import Params
 from sweep.study.effects_files import write_findings
 from sweep.study.files import StudyFiles
@@ -45,8 +45,7 @@ def search_of(settings: Settings, limit: MemoryLimit | None = None) -> OptunaSea
     def excess_mb(params: Params) -> float:
         return limit.excess_mb(_first_recipe(settings, params)) if limit else 0.0
 
-    return OptunaSearch(
-        StudyFiles(settings.folder).database,
+    task = SearchTask(
         name=settings.name,
         space=settings.space,
         sampler=settings.search.sampler,
@@ -61,6 +60,7 @@ def search_of(settings: Settings, limit: MemoryLimit | None = None) -> OptunaSea
         cost=lambda params: relative_cost(_first_recipe(settings, params)),
         excess=excess_mb,
     )
+    return OptunaSearch(StudyFiles(settings.folder).database, task)
 
 
 def _first_recipe(settings: Settings, params: Params) -> Recipe:
