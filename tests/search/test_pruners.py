@@ -24,13 +24,7 @@ def test_what_falls_behind_is_pruned_counts_as_tried_and_is_not_asked_again(
     def opened() -> OptunaSearch:
         return OptunaSearch(
             tmp_path / "study.db",
-            SearchTask(
-                name="s",
-                space=space,
-                sampler="random",
-                num_trials=16,
-                pruner=pruner,
-            ),
+            SearchTask(name="s", space=space, sampler="random", num_trials=16, pruner=pruner),
         )
 
     cut = 0

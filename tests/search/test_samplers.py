@@ -30,8 +30,7 @@ def test_sampler_goes_on_after_a_restart_without_repeating_itself(
     drawn = []
     for _ in range(3):
         search = OptunaSearch(
-            tmp_path / "study.db",
-            SearchTask(name="s", space=space, sampler=sampler, num_trials=12),
+            tmp_path / "study.db", SearchTask(name="s", space=space, sampler=sampler, num_trials=12)
         )
         for _ in range(4):
             trial = search.ask()
