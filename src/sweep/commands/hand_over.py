@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sweep.budget.workers import num_scorers
+from sweep.commands.build import workers_of
 from sweep.config.schema import Settings
 from sweep.core.commands import command, meant
 from sweep.core.errors import ExportError, VerificationError
@@ -73,7 +73,9 @@ def _verified_beside_scoring(
     """The export is verified in one process while others score: both take a while."""
     trained = Trained.of(best.run, results.folder)
     wanted = [order_scoring(trained), *final.wanted]
-    processes = min(num_scorers(settings), sum(len(scoring.adapters) for scoring in wanted))
+    processes = min(
+        workers_of(settings).num_scorers, sum(len(scoring.adapters) for scoring in wanted)
+    )
     # The verification is one more: thread pools that share their cores wait for one another.
     threads = max(1, len(physical_cores()) // (processes + 1))
     doing = "Verifying the best adapter in a fresh process"

@@ -9,7 +9,15 @@ from rich.console import Console
 from rich.text import Text
 
 from sweep.budget.estimate import MemoryLimit, memory_limit
-from sweep.commands.build import new_results, recorded, search_of, sweep_of, watchers_of
+from sweep.budget.workload import Workload
+from sweep.commands.build import (
+    new_results,
+    recorded,
+    search_of,
+    sweep_of,
+    watchers_of,
+    workers_of,
+)
 from sweep.commands.closing_words import (
     failure_lines,
     folded_lines,
@@ -95,7 +103,7 @@ def _measured_limit(settings: Settings, console: Console) -> MemoryLimit | None:
     if settings.executor.max_memory_gb is None:
         return None
     with console.status("Measuring the memory of a cheap and of an expensive config ..."):
-        return memory_limit(settings)
+        return memory_limit(Workload.of(settings), workers_of(settings))
 
 
 def _limit_facts(settings: Settings, limit: MemoryLimit | None) -> list[str]:
@@ -117,7 +125,7 @@ def _train(
         Interrupted: by a signal; what is done is in its records.
     """
     watchers = watchers_of(
-        settings, results, console, mode=mode, say=lambda line: _say(console, line)
+        results, settings.tracking, console, mode=mode, say=lambda line: _say(console, line)
     )
     halt = Halt(timeout_min=settings.search.timeout_min, say=lambda line: _say(console, line))
     with database_trouble_told(results.files.database), halt:
