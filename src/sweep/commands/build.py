@@ -30,13 +30,14 @@ from sweep.study.effects_files import write_findings
 from sweep.study.files import StudyFiles
 from sweep.study.folder import versions
 from sweep.study.reading import to_json
+from sweep.study.study import Study
 from sweep.study.tables import Results
 from sweep.train.cost import relative_cost
 from sweep.train.runs import train_pack
 from sweep.watch.console import ConsoleWatcher
-from sweep.watch.report import ReportWatcher, study_media
+from sweep.watch.report import ReportWatcher, figures_in_light
 from sweep.watch.wandb_log import WandbWatcher
-from sweep.watch.wandb_values import StudyLog
+from sweep.watch.wandb_values import StudyLog, study_tables
 
 
 def search_of(settings: Settings, limit: MemoryLimit | None = None) -> OptunaSearch:
@@ -196,7 +197,8 @@ def watchers_of(
 def _study_log(settings: Settings, results: Results) -> StudyLog:
     """For the study's own wandb run, once everything is trained."""
     write_findings(results.search_ranking(), settings.folder, keys=settings.space.keys)
-    return StudyLog(results.table(), *study_media(settings.folder))
+    study = Study.open(settings.folder)
+    return StudyLog(results.table(), study_tables(study), figures_in_light(settings.folder))
 
 
 def new_results(settings: Settings, checks: Preflight) -> Results:
