@@ -80,8 +80,7 @@ def compare(
     Args:
         seed: Of the resamples.
         num_rivals: Number of configs that these were chosen from.
-        noise_from: Configs, these or others, for the variance between seeds; the means are of
-            `samples` alone. None takes `samples`.
+        noise_from: Configs for the variance between seeds, beside the means; None: `samples`.
         noise_labels: Of other items, which `noise_from` was scored on; None: on these.
         stream: Of the seeds' luck. Two comparisons whose seeds have nothing to do with one another
             need different ones; the resamples of the items stay the same.
