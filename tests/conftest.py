@@ -24,6 +24,7 @@ import sys
 from contextlib import chdir
 from pathlib import Path
 
+import hypothesis
 import pandas as pd
 import pytest
 
@@ -32,6 +33,10 @@ from shared import folder_of_session, made_once
 from sweep.commands.cli import run_command
 from sweep.core.recipe import Data, Lora, Model, Recipe, Trainer
 from sweep.execute.children import warm_up
+
+# How long an example takes depends on the machine, and no test is about that.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 NOUNS = [
     "고양이",

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from executors import Open, open_in_process, open_processes, outcomes, run_of
-from sweep.core.files import ask_to_stop
 from sweep.loop.trial import Event, Progress
+from sweep.study.notes import ask_to_stop
 from trainings import train_broken_while_one_is_to_stop, train_until_asked_to_stop
 
 

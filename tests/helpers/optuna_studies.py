@@ -10,7 +10,7 @@ import optuna
 
 from sweep.core.recipe import SEARCHABLE_KEYS
 from sweep.loop.trial import Trial
-from sweep.search import OptunaSearch
+from sweep.search import OptunaSearch, SearchTask
 from sweep.space.space import parse_space
 
 GRID = {"lora.r": [4, 8, 16], "lora.target_modules": ["qv", ["query", "key"]]}
@@ -20,7 +20,7 @@ def search(folder: Path, space: dict[str, Any] = GRID, **changes: Any) -> Optuna
     arguments: dict[str, Any] = {"name": "s", "sampler": "grid", "num_trials": 5, **changes}
     folder.mkdir(exist_ok=True)
     parsed = parse_space(space, valid_keys=SEARCHABLE_KEYS)
-    return OptunaSearch(folder / "study.db", space=parsed, **arguments)
+    return OptunaSearch(folder / "study.db", SearchTask(space=parsed, **arguments))
 
 
 def ask_all(opened: OptunaSearch) -> list[Trial]:

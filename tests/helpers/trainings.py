@@ -10,9 +10,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from sweep.core.errors import RunFailed
-from sweep.core.files import asked_to_stop
 from sweep.loop.ports import Handle, Pack
 from sweep.loop.trial import Finished, Outcome, Progress, Run, RunState
+from sweep.study.notes import asked_to_stop
 
 
 def scored(run: Run) -> Finished:

@@ -10,9 +10,9 @@ import pytest
 
 from optuna_studies import GRID, ask_all, points, search, states
 from sweep.core.recipe import SEARCHABLE_KEYS
-from sweep.loop.added import add_point
-from sweep.search import OptunaSearch
+from sweep.search import OptunaSearch, SearchTask
 from sweep.space.space import parse_space
+from sweep.study.notes import add_point
 
 
 def test_grid_asks_every_cell_once_in_order_and_then_nothing(tmp_path: Path) -> None:
@@ -173,11 +173,13 @@ def test_dear_cells_of_a_grid_come_first(tmp_path: Path) -> None:
     space = parse_space({"lora.r": [4, 16, 8]}, valid_keys=SEARCHABLE_KEYS)
     search = OptunaSearch(
         tmp_path / "study.db",
-        name="s",
-        space=space,
-        sampler="grid",
-        num_trials=0,
-        cost=lambda params: float(params["lora.r"]),
+        SearchTask(
+            name="s",
+            space=space,
+            sampler="grid",
+            num_trials=0,
+            cost=lambda params: float(params["lora.r"]),
+        ),
     )
     trials = [search.ask() for _ in range(3)]
     assert [trial.params["lora.r"] for trial in trials if trial] == ["16", "8", "4"]

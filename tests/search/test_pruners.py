@@ -11,7 +11,7 @@ import pytest
 
 from optuna_studies import search
 from sweep.core.recipe import SEARCHABLE_KEYS
-from sweep.search import OptunaSearch
+from sweep.search import OptunaSearch, SearchTask
 from sweep.space.space import parse_space
 
 
@@ -24,11 +24,7 @@ def test_what_falls_behind_is_pruned_counts_as_tried_and_is_not_asked_again(
     def opened() -> OptunaSearch:
         return OptunaSearch(
             tmp_path / "study.db",
-            name="s",
-            space=space,
-            sampler="random",
-            num_trials=16,
-            pruner=pruner,
+            SearchTask(name="s", space=space, sampler="random", num_trials=16, pruner=pruner),
         )
 
     cut = 0

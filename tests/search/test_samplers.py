@@ -11,11 +11,11 @@ import pytest
 
 from optuna_studies import GRID, ask_all, points, search
 from sweep.core.recipe import SEARCHABLE_KEYS, Recipe
-from sweep.loop.added import add_point
 from sweep.loop.objectives import parse_objectives
-from sweep.search import OptunaSearch
+from sweep.search import OptunaSearch, SearchTask
 from sweep.space.points import point_of
 from sweep.space.space import parse_space
+from sweep.study.notes import add_point
 
 
 @pytest.mark.parametrize("sampler", ["random", "qmc", "tpe", "gp", "cmaes", "nsga2"])
@@ -30,7 +30,7 @@ def test_sampler_goes_on_after_a_restart_without_repeating_itself(
     drawn = []
     for _ in range(3):
         search = OptunaSearch(
-            tmp_path / "study.db", name="s", space=space, sampler=sampler, num_trials=12
+            tmp_path / "study.db", SearchTask(name="s", space=space, sampler=sampler, num_trials=12)
         )
         for _ in range(4):
             trial = search.ask()

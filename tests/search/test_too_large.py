@@ -9,8 +9,8 @@ import optuna
 import pytest
 
 from optuna_studies import ask_all, search
-from sweep.loop.added import add_point
-from sweep.search import optuna_search
+from sweep.search import drawing
+from sweep.study.notes import add_point
 
 
 def excess_of(limit: int) -> Any:
@@ -71,7 +71,7 @@ def test_grid_with_less_memory_asks_whatever_fits_and_is_not_done(
 def test_many_queued_cells_that_no_longer_fit_do_not_end_a_grid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(optuna_search, "_MOST_DRAWS", 4)
+    monkeypatch.setattr(drawing, "_MOST_DRAWS", 4)
     arguments: dict[str, Any] = {
         "space": {"lora.r": {"low": 1, "high": 12, "step": 1}},
         "cost": lambda p: float(p["lora.r"]),

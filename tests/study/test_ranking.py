@@ -49,7 +49,7 @@ def test_leaderboard_of_two_objectives_shows_the_front_and_keeps_the_ranking(
     assert list(board["pareto"]) == [True, True, False, False]
     assert list(board["peak_memory_mb"])[:3] == [900.0, 500.0, 600.0]
     table = pareto_table(
-        board[board["pareto"]].to_dict("records"),
+        [row for row in results.configs() if row.pareto],
         objectives=["pearson", "peak_memory_mb"],
         keys=KEYS,
     )

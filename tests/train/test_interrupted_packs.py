@@ -13,7 +13,6 @@ import torch
 
 from companions import companions
 from packs import adapter_of, predictions_of, train, train_together
-from sweep.core.files import ask_to_stop
 from sweep.core.recipe import Recipe
 from sweep.loop.trial import (
     Evaluated,
@@ -24,6 +23,7 @@ from sweep.loop.trial import (
     Run,
     RunState,
 )
+from sweep.study.notes import ask_to_stop
 from sweep.train.checkpoints import random_states, read_checkpoint, restore_random_states
 from sweep.train.runs import train_pack
 

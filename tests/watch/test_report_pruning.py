@@ -112,4 +112,4 @@ def test_share_that_is_not_known_is_not_told(tmp_path: Path) -> None:
     results.handle(Finished(stopped.run.id, Outcome(RunState.PRUNED, reason="by hand", steps=7)))
     results.write_tables()
     assert "2 of 10 runs were ended early." in page(tmp_path / "s").text
-    assert pruning_lines(results.records(), results.leaderboard())[0] == "pruned   2 of 10 runs"
+    assert pruning_lines(results.records(), results.configs())[0] == "pruned   2 of 10 runs"
