@@ -3,14 +3,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo install install-dev test lint format clean
+.PHONY: demo install install-dev test test-fast lint format clean
 
 demo: install
 	$(BIN)/python -m sweep +experiment=lora_grid
 
 # Each process loads torch and starts workers of its own: more than four take more than they save.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
 test: install-dev
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(PYTEST)
+
+# Without the tests that train a model.
+test-fast: install-dev
+	$(PYTEST) -m "not trains"
 
 lint: install-dev
 	$(BIN)/ruff format --check src tests benchmarks
