@@ -30,7 +30,7 @@ from sweep.loop.orchestrator import Sweep
 from sweep.loop.ports import Handle, Pack
 from sweep.loop.rules import Rules
 from sweep.loop.trial import Evaluation, Finished, Outcome, RunState
-from sweep.search import OptunaSearch
+from sweep.search import OptunaSearch, SearchTask
 from sweep.space.space import parse_space
 from sweep.study.tables import Results
 
@@ -110,10 +110,12 @@ def of_trials(count: int) -> dict[str, Any]:
             study="overhead",
             search=OptunaSearch(
                 folder / "study.db",
-                name="overhead",
-                space=space,
-                sampler="random",
-                num_trials=count,
+                SearchTask(
+                    name="overhead",
+                    space=space,
+                    sampler="random",
+                    num_trials=count,
+                ),
             ),
             executor=InProcess(train_nothing, runs_dir=folder / "runs"),
             records=Results(folder, searched_keys=space.keys, versions={}),

@@ -27,7 +27,6 @@ from rich.progress import track
 
 from sweep.config.compose import load_settings
 from sweep.config.schema import Search
-from sweep.core.files import asked_to_stop
 from sweep.core.recipe import SEARCHABLE_KEYS, Recipe
 from sweep.execute.in_process import InProcess
 from sweep.loop.confirm import Confirmation
@@ -35,8 +34,9 @@ from sweep.loop.orchestrator import Sweep
 from sweep.loop.ports import Handle, Pack
 from sweep.loop.rules import Rules
 from sweep.loop.trial import Evaluated, Evaluation, Finished, Outcome, Paused, Run, RunState
-from sweep.search import OptunaSearch
+from sweep.search import OptunaSearch, SearchTask
 from sweep.space.space import Params, parse_space
+from sweep.study.notes import asked_to_stop
 from sweep.study.tables import Results
 
 SPACE_OF_TABLE = parse_space(SPACE, valid_keys=SEARCHABLE_KEYS)
@@ -119,14 +119,16 @@ def one_sweep(recording: Recording, method: Method, number: int) -> dict[str, fl
         folder = Path(name)
         optuna_search = OptunaSearch(
             folder / "study.db",
-            name="replay",
-            space=SPACE_OF_TABLE,
-            sampler=search.sampler,
-            num_trials=search.n_trials,
-            sampler_seed=number,
-            pruner=search.pruner,
-            reduction=search.reduction,
-            grace=search.grace,
+            SearchTask(
+                name="replay",
+                space=SPACE_OF_TABLE,
+                sampler=search.sampler,
+                num_trials=search.n_trials,
+                sampler_seed=number,
+                pruner=search.pruner,
+                reduction=search.reduction,
+                grace=search.grace,
+            ),
         )
         results = Results(folder, searched_keys=SPACE_OF_TABLE.keys, versions={})
         Sweep(

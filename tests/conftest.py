@@ -21,10 +21,15 @@ for _variable in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
 import random
 from pathlib import Path
 
+import hypothesis
 import pandas as pd
 import pytest
 
 from sweep.core.recipe import Data, Lora, Model, Recipe, Trainer
+
+# How long an example takes depends on the machine, and no test is about that.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 NOUNS = [
     "고양이",

@@ -12,7 +12,8 @@ import pytest
 
 from sweep.core.errors import DataError
 from sweep.core.recipe import Data, Recipe
-from sweep.data.guard import Finding, Guard, guard
+from sweep.data.findings import Finding, Guard
+from sweep.data.guard import guard
 from sweep.data.pairs import load_split
 
 LONG = "서울의 오래된 골목에서 고양이 두 마리가 햇볕을 쬐고 있다"

@@ -9,15 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sweep.commands.cli import _parser
+from pages import PAGES, ROOT, blocks
+from sweep.commands.arguments import make_parser
 from sweep.config.compose import compose_config, load_settings
-
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def commands() -> list[str]:
@@ -30,7 +24,7 @@ def test_documented_command_is_understood(command: str) -> None:
     arguments = shlex.split(command, comments=True)[3:]
     verbs = ("export", "predict", "verify", "report", "status", "stop", "add", "compare")
     if arguments[0] in verbs:
-        assert _parser().parse_args(arguments).verb == arguments[0]
+        assert make_parser().parse_args(arguments).verb == arguments[0]
         return
     overrides = [a for a in arguments if a != "--cfg" and "best/config.yaml" not in a]
     content, _ = compose_config(overrides)

@@ -5,48 +5,19 @@ from __future__ import annotations
 import os
 import re
 import signal
-import struct
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from multiprocessing.connection import Connection
+from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
+from executors import die_after, drain, open_in_process, open_processes, outcomes, run_of, scored
 from sweep.core.errors import RunFailed
-from sweep.core.files import ask_to_stop, asked_to_stop
-from sweep.core.recipe import Lora, Recipe
 from sweep.execute.cores import physical_cores
-from sweep.execute.fresh import end_fresh_processes, in_fresh_process, in_fresh_processes
 from sweep.execute.in_process import InProcess
 from sweep.execute.processes import Processes
 from sweep.loop.ports import Executor, Handle, Pack, TrainFn
-from sweep.loop.trial import Event, Finished, Outcome, Progress, Run, RunState, Started
-
-ROOT = Path(__file__).parents[2]
-
-Open = Callable[[TrainFn, Path], Executor]
-
-
-def open_in_process(train: TrainFn, folder: Path) -> Executor:
-    return InProcess(train, runs_dir=folder / "runs")
-
-
-def open_processes(train: TrainFn, folder: Path) -> Executor:
-    return Processes(train, runs_dir=folder / "runs", logs_dir=folder / "logs", workers=2)
-
-
-def run_of(r: int) -> Run:
-    return Run(0, {}, Recipe(lora=Lora(r=r)))
-
-
-def scored(run: Run) -> Finished:
-    return Finished(run.id, Outcome(RunState.COMPLETE, pearson=run.recipe.lora.r / 100))
+from sweep.loop.trial import Event, Finished, Progress, RunState, Started
 
 
 def train_by_rank(pack: Pack, runs_dir: Path, handle: Handle) -> None:
@@ -77,17 +48,6 @@ def train_dying(pack: Pack, runs_dir: Path, handle: Handle) -> None:
         handle(scored(run))
 
 
-def die_after(sent: int) -> None:
-    """Have this process be killed when so many bytes of its next message have been sent."""
-
-    def cut(line: Connection, content: bytes) -> None:
-        message = struct.pack("!i", len(content)) + bytes(content)
-        os.write(line.fileno(), message[:sent])
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    Connection._send_bytes = cut  # type: ignore[attr-defined]
-
-
 def train_dying_in_a_message(pack: Pack, runs_dir: Path, handle: Handle) -> None:
     """As `train_dying`, in the middle of telling the score, or of saying how long that will be."""
     for run in pack:
@@ -111,19 +71,6 @@ def train_two_at_once(pack: Pack, runs_dir: Path, handle: Handle) -> None:
 def train_slowly(pack: Pack, runs_dir: Path, handle: Handle) -> None:
     handle(Progress(pack[0].id, 1, 2))
     time.sleep(60)
-
-
-def drain(executor: Executor) -> list[Event]:
-    events: list[Event] = []
-    while executor.num_open:
-        executor.work(events.append)
-    return events
-
-
-def outcomes(events: list[Event]) -> dict[str, Outcome]:
-    finished = [e for e in events if isinstance(e, Finished)]
-    assert len({e.run_id for e in finished}) == len(finished)
-    return {e.run_id: e.outcome for e in finished}
 
 
 @pytest.fixture(params=[open_in_process, open_processes], ids=["in_process", "processes"])
@@ -169,16 +116,6 @@ def test_runs_have_a_folder_of_their_own_without_leftovers(
     drain(opened)
     assert (tmp_path / "runs" / run.id / "adapter").is_dir()
     assert not leftover.exists()
-
-
-def blocked_signals() -> set[int]:
-    return set(signal.pthread_sigmask(signal.SIG_BLOCK, []))
-
-
-def test_children_hear_no_ctrl_c_of_the_terminal_from_their_first_moment_on() -> None:
-    before = blocked_signals()
-    assert signal.SIGINT in in_fresh_process(blocked_signals)
-    assert blocked_signals() == before
 
 
 def test_closing_twice_and_early_is_fine(opened: Executor) -> None:
@@ -309,170 +246,3 @@ def test_threads_of_one_core_and_the_share_of_a_container_count_once(tmp_path: P
     assert physical_cores(tmp_path / "none", quota) == allowed
     quota.write_text("150000 100000\n")
     assert physical_cores(tmp_path / "none", quota) == allowed[:1]
-
-
-def train_until_asked_to_stop(pack: Pack, runs_dir: Path, handle: Handle) -> None:
-    for run in pack:
-        handle(Progress(run.id, 1, 2))
-        while (reason := asked_to_stop(runs_dir / run.id)) is None:
-            time.sleep(0.02)
-        handle(Finished(run.id, Outcome(RunState.PRUNED, reason=reason)))
-
-
-@pytest.mark.parametrize("open_executor", [open_in_process, open_processes])
-def test_stop_reaches_a_run_and_no_later_attempt(open_executor: Open, tmp_path: Path) -> None:
-    executor = open_executor(train_until_asked_to_stop, tmp_path)
-    run = run_of(8)
-    for reason in ("first", "second"):
-        # A note of before the start is for nobody.
-        ask_to_stop(tmp_path / "runs" / run.id, "stale")
-        executor.submit((run,))
-        events: list[Event] = []
-
-        def handle(event: Event, reason: str = reason, events: list[Event] = events) -> None:
-            events.append(event)
-            if isinstance(event, Progress):
-                executor.stop(run.id, reason)
-
-        while executor.num_open:
-            executor.work(handle)
-        assert outcomes(events)[run.id].reason == reason
-    executor.close()
-
-
-def train_broken_while_one_is_to_stop(pack: Pack, runs_dir: Path, handle: Handle) -> None:
-    first = pack[0]
-    if len(pack) > 1:
-        handle(Progress(first.id, 1, 2))
-        while asked_to_stop(runs_dir / first.id) is None:
-            time.sleep(0.02)
-        raise KeyError("broken before anybody has looked")
-    reason = asked_to_stop(runs_dir / first.id)
-    handle(Finished(first.id, Outcome(RunState.PRUNED, reason=reason)) if reason else scored(first))
-
-
-@pytest.mark.parametrize("open_executor", [open_in_process, open_processes])
-def test_stop_that_comes_while_a_pack_breaks_holds_for_its_retry(
-    open_executor: Open, tmp_path: Path
-) -> None:
-    executor = open_executor(train_broken_while_one_is_to_stop, tmp_path)
-    stopped, other = run_of(8), run_of(16)
-    executor.submit((stopped, other))
-    events: list[Event] = []
-
-    def handle(event: Event) -> None:
-        events.append(event)
-        if isinstance(event, Progress):
-            executor.stop(stopped.id, "pruned at step 1")
-
-    while executor.num_open:
-        executor.work(handle)
-    found = outcomes(events)
-    assert found[stopped.id].reason == "pruned at step 1"
-    assert found[other.id].pearson == 0.16
-    executor.close()
-
-
-def name_or_raise(name: str | None) -> str:
-    if name is None:
-        raise RunFailed("no name")
-    if name == "die":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if name == "die while answering":
-        die_after(10)
-    return f"{name} {os.getpid()}"
-
-
-def test_fresh_process_answers_raises_or_is_missed() -> None:
-    name, process = in_fresh_process(name_or_raise, "이름").split()
-    assert name == "이름"
-    assert int(process) != os.getpid()
-    with pytest.raises(RunFailed, match="no name"):
-        in_fresh_process(name_or_raise, None)
-    for name in ("die", "die while answering"):
-        with pytest.raises(ChildProcessError, match="SIGKILL"):
-            in_fresh_process(name_or_raise, name)
-
-
-def answer_late(name: str | None, seconds: float) -> str:
-    time.sleep(seconds)
-    return name_or_raise(name)
-
-
-def test_fresh_processes_answer_in_the_order_of_their_calls() -> None:
-    answers = in_fresh_processes(answer_late, [("first", 0.5), ("second", 0.0)])
-    assert [answer.split()[0] for answer in answers] == ["first", "second"]
-    assert answers[0].split()[1] != answers[1].split()[1]
-
-
-def sleep_in_a_folder(note: Path) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        note.write_text(folder, encoding="utf-8")
-        time.sleep(60)
-
-
-def fail_after(note: Path) -> None:
-    wait_until(lambda: note.exists() and note.stat().st_size > 0)
-    raise RunFailed("no name")
-
-
-def call(function: Callable[[Path], None], note: Path) -> None:
-    function(note)
-
-
-def test_where_one_fresh_process_fails_the_others_are_ended(tmp_path: Path) -> None:
-    note = tmp_path / "note"
-    began = time.monotonic()
-    with pytest.raises(RunFailed, match="no name"):
-        in_fresh_processes(call, [(fail_after, note), (sleep_in_a_folder, note)])
-    assert time.monotonic() - began < 30
-    # Not killed: it had the time to tidy up.
-    assert not Path(note.read_text(encoding="utf-8")).exists()
-
-
-def note_and_sleep(note: Path) -> None:
-    note.write_text(str(os.getpid()), encoding="utf-8")
-    time.sleep(120)
-
-
-def is_alive(note: Path) -> bool:
-    process = int(note.read_text(encoding="utf-8"))
-    return psutil.pid_exists(process) and psutil.Process(process).status() != "zombie"
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def test_fresh_processes_of_all_threads_can_be_ended_at_once(tmp_path: Path) -> None:
-    notes = [tmp_path / "one", tmp_path / "other"]
-    with ThreadPoolExecutor(2) as pool:
-        waiting = [pool.submit(in_fresh_process, note_and_sleep, note) for note in notes]
-        wait_until(lambda: all(note.exists() and note.stat().st_size for note in notes))
-        end_fresh_processes()
-        for future in waiting:
-            with pytest.raises(ChildProcessError):
-                future.result(timeout=30)
-    assert not any(is_alive(note) for note in notes)
-
-
-def test_fresh_process_ends_with_its_driver_however_that_dies(tmp_path: Path) -> None:
-    note = tmp_path / "child"
-    program = (
-        "import sys; from pathlib import Path\n"
-        "from sweep.execute.fresh import in_fresh_process\n"
-        "from tests.execute.test_executors import note_and_sleep\n"
-        "in_fresh_process(note_and_sleep, Path(sys.argv[1]))"
-    )
-    driver = subprocess.Popen([sys.executable, "-c", program, str(note)], cwd=ROOT)
-    try:
-        wait_until(lambda: note.exists() and note.stat().st_size > 0)
-        assert is_alive(note)
-    finally:
-        driver.kill()
-        driver.wait()
-    wait_until(lambda: not is_alive(note))
-    assert not is_alive(note)

@@ -11,7 +11,7 @@ import pytest
 from packs import MIXED, tiny, train
 from sweep.core.recipe import Lora, Recipe
 from sweep.data.pairs import load_split
-from sweep.export.adapter import load_adapted, predicted
+from sweep.export.exported import load_adapted, predicted
 from sweep.export.scoring import (
     Scoring,
     Trained,

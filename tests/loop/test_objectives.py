@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sweep.core.errors import ConfigError
-from sweep.loop.objectives import PEARSON, pareto_front, parse_objectives, value_of
+from sweep.loop.objectives import PEARSON, parse_objectives, value_of
 from sweep.loop.trial import Outcome, RunState
 
 BOTH = parse_objectives(["pearson:max", "lora_params:min"])
@@ -38,17 +34,3 @@ def test_what_was_not_measured_has_no_value() -> None:
 def test_objectives_without_sense_are_refused(texts: list[str]) -> None:
     with pytest.raises(ConfigError, match=r"search\.objectives"):
         parse_objectives(texts)
-
-
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12))
-def test_front_is_never_empty_and_beats_everything_else(points: list[tuple[int, int]]) -> None:
-    front = pareto_front(points, BOTH)
-    chosen = [p for p, is_on in zip(points, front, strict=True) if is_on]
-    assert chosen
-    for (score, size), is_on in zip(points, front, strict=True):
-        beaten = [o for o in points if o[0] >= score and o[1] <= size and o != (score, size)]
-        assert is_on == (not beaten)
-
-
-def test_unmeasured_point_is_on_no_front_and_beats_none() -> None:
-    assert pareto_front([(0.9, math.nan), (0.5, 10)], BOTH) == [False, True]

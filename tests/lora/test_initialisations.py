@@ -13,7 +13,7 @@ from sweep.commands.cli import run_command
 from sweep.core.recipe import Recipe, check_ranges
 from sweep.data.pairs import load_split
 from sweep.execute.boundary import Boundary
-from sweep.export.adapter import load_adapted, predicted
+from sweep.export.exported import load_adapted, predicted
 from sweep.loop.trial import Event, Finished, Run
 from sweep.lora.model import load_tokenizer
 from sweep.lora.packable import pack_key

@@ -17,7 +17,7 @@ from sweep.commands.cli import run_command
 from sweep.core.errors import ModelError
 from sweep.core.recipe import Lora, Model, Recipe
 from sweep.data.pairs import load_split
-from sweep.export.adapter import load_adapted, predicted
+from sweep.export.exported import load_adapted, predicted
 from sweep.export.scoring import Scoring, Trained
 from sweep.export.scoring import predictions_of as scored_together
 from sweep.loop.trial import Run

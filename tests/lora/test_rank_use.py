@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from sweep.core.recipe import Lora, Recipe
-from sweep.export.rank_table import rank_line, write_rank_use
+from sweep.export.rank_table import rank_line, update_rank_use
 from sweep.loop.trial import Run
 from sweep.lora.rank_use import effective_rank, rank_use
 
@@ -79,16 +79,16 @@ def test_table_holds_every_kept_adapter_and_is_not_made_twice(
         layers = {QUERY: random_factors(run.recipe.lora.r), POOLER: zero}
         write(tmp_path / "runs" / run.id / "adapter", layers)
     gone = Run(2, {}, recipe.with_values({"lora.r": 3}))
-    table = write_rank_use(tmp_path, [*runs, gone])
+    rows = update_rank_use(tmp_path, [*runs, gone])
     text = (tmp_path / "rank_use.csv").read_text(encoding="utf-8")
     assert text.splitlines()[0] == "config_id,run_id,layer,module,rank,effective_rank,norm"
-    assert len(table) == 4
-    assert table["effective_rank"].isna().sum() == 2
+    assert len(rows) == 4
+    assert sum(row.effective_rank is None for row in rows) == 2
     assert f"{runs[0].recipe.config_id},{runs[0].id},,bert.pooler.dense,2,,0.0" in text
-    (line,) = rank_line(table)
+    (line,) = rank_line(rows)
     assert line.startswith("ranks    r=2 used 2.0, r=6 used ")
     for run in runs:
         (tmp_path / "runs" / run.id / "adapter" / "adapter_model.safetensors").unlink()
-    write_rank_use(tmp_path, runs)
+    update_rank_use(tmp_path, runs)
     assert (tmp_path / "rank_use.csv").read_text(encoding="utf-8") == text
-    assert rank_line(write_rank_use(tmp_path / "empty", [])) == []
+    assert rank_line(update_rank_use(tmp_path / "empty", [])) == []

@@ -32,7 +32,7 @@ def test_run_against_itself_is_exactly_no_difference() -> None:
     labels, run = rng.normal(size=50), Sample((0,), rng.normal(size=(1, 50)))
     gap = paired_difference(run, run, labels)
     assert (gap.value, gap.ci_low, gap.ci_high) == (0, 0, 0)
-    assert gap.in_words(signed=True) == "+0.0000 (95 % +0.000 to +0.000)"
+    assert gap.as_difference == "+0.0000 (95 % interval +0.0000 to +0.0000)"
 
 
 @pytest.mark.parametrize("same_seeds", [True, False])

@@ -67,7 +67,7 @@ def test_clear_winner_beats_the_default_by_an_interval_above_zero() -> None:
     assert (verdict.best, verdict.recommended, verdict.tie_set) == ("good", "good", ("good",))
     assert verdict.beats_baseline is True
     assert verdict.versus_baseline is not None
-    assert 0 < verdict.versus_baseline.ci_low < verdict.versus_baseline.difference
+    assert 0 < verdict.versus_baseline.ci_low < verdict.versus_baseline.value
     text = " ".join(verdict.sentences)
     assert "label good is best" in text
     assert "ahead of each of the 2 others" in text

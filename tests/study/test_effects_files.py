@@ -66,12 +66,10 @@ def test_files_and_words_tell_what_matters(tmp_path: Path) -> None:
     qv = table[table["level"] == "qv"].iloc[0]
     assert qv["ci_low"] < qv["difference"] < qv["ci_high"] < 0
     assert pd.read_csv(tmp_path / "importance.csv")["key"].iloc[0] == TARGETS
-    assert "target_modules: all-linear is ahead of qv by +" in sentences(tmp_path)
-    assert "r + lora_alpha: not distinguishable" in sentences(tmp_path)
+    assert "targets: all-linear is ahead of qv by +" in sentences(tmp_path)
+    assert "r + alpha: not distinguishable" in sentences(tmp_path)
     (line,) = matters_line(effects)
-    assert (
-        line == "matters: target_modules (all-linear is best); not distinguishable: r + lora_alpha"
-    )
+    assert line == "matters: targets (all-linear is best); not distinguishable: r + alpha"
 
 
 def test_targets_are_compared_at_equal_parameter_count(tmp_path: Path) -> None:

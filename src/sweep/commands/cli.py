@@ -9,14 +9,13 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from errno import EACCES, EDQUOT, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS
-from pathlib import Path
 from types import FrameType
 
 import yaml
 from rich.console import Console
 from rich.text import Text
 
-from sweep import __version__
+from sweep.commands.arguments import parsed
 from sweep.core.commands import command
 from sweep.core.errors import Interrupted, SweepError, UserMistake
 from sweep.execute.children import warm_up
@@ -27,34 +26,6 @@ EXIT_UNEXPECTED = 1
 EXIT_MISTAKE = 2
 #: What is wrong with a disk or a path, not with this program.
 _OF_THE_DISK = {EACCES, EPERM, EROFS, ENOSPC, EDQUOT, EEXIST, ENOTDIR, EISDIR, ENAMETOOLONG}
-
-_INTRO = """\
-Which LoRA setting is best for a task, how sure that is, and the adapter.
-
-  python -m sweep +experiment=lora_grid        train a sweep (the verb `run` may be left out)
-  python -m sweep export  results/NAME         export the best config and its adapter again
-  python -m sweep predict results/NAME/best pairs.csv
-  python -m sweep verify  results/NAME/best    reload the adapter and score dev again
-  python -m sweep report  results/NAME         rebuild the HTML report; --figures: SVG and PNG
-  python -m sweep status  results/NAME         how far it is, from another terminal
-  python -m sweep compare results/A results/B  two studies of one task, paired on the dev pairs
-  python -m sweep stop    results/NAME --run ID    end a run that is not worth its time
-  python -m sweep add     results/NAME lora.r=32   train one more config of its space
-  python -m sweep VERB --help                  flags of a verb
-"""
-_RUN_HELP = """\
-Arguments are Hydra overrides: +experiment=NAME (or a YAML file), group=option, key=value.
-
-  +experiment=lora_grid                        8 LoRA configs, offline
-  +experiment=klue_lora_grid                   the same on KLUE-STS with klue/roberta-small
-  mode=plan                                    what would be trained and how long; trains nothing
-  data=files data.train=a.csv data.dev=b.csv   your own sentence pairs
-  lora.target_modules=all-linear               any key; all of them: --cfg
-  resume=extend | resume=restart               grow a study | move it aside and begin anew
-
-Exit codes: 0 done, 1 unexpected error, 2 a mistake in config, data or model (nothing trained),
-3 finished with failed runs, 4 no run finished, 130/143 interrupted (same command goes on).
-"""
 
 console = Console(highlight=False)
 err_console = Console(stderr=True, highlight=False)
@@ -77,7 +48,7 @@ def run_command(argv: Sequence[str]) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
     try:
         # Paths are looked up: a disk may have its say already here.
-        args = _parsed(list(argv) if argv and argv[0] in known else ["run", *argv])
+        args = parsed(list(argv) if argv and argv[0] in known else ["run", *argv])
         with _Signals():
             return verbs[args.verb](args)
     except UserMistake as mistake:
@@ -97,77 +68,6 @@ def run_command(argv: Sequence[str]) -> int:
             raise
         _tell("error", _disk_trouble(error))
         return EXIT_UNEXPECTED
-
-
-def _parsed(argv: Sequence[str]) -> argparse.Namespace:
-    """Flags may stand anywhere among overrides, which argparse takes in one piece only."""
-    parser = _parser()
-    args, rest = parser.parse_known_args(argv)
-    if rest and (args.verb != "run" or any(text.startswith("-") for text in rest)):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    if rest:
-        args.overrides += rest
-    return args
-
-
-def _parser() -> argparse.ArgumentParser:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("python -m sweep", description=_INTRO, formatter_class=raw)
-    parser.add_argument("--version", action="version", version=f"sweep {__version__}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-
-    run = verbs.add_parser("run", help="train a sweep", description=_RUN_HELP, formatter_class=raw)
-    run.add_argument("overrides", nargs="*", metavar="OVERRIDE")
-    run.add_argument(
-        "--config-dir", type=_on_disk, help="your own folder of groups and experiments"
-    )
-    run.add_argument("--cfg", action="store_true", help="print the composed configuration and stop")
-
-    export = verbs.add_parser("export", help="export an adapter, verified")
-    export.add_argument("study", type=_on_disk, help="the study's folder, e.g. results/lora_grid")
-    export.add_argument("--run", help="a run id (or its beginning) instead of the best run")
-    export.add_argument("--merge", action="store_true", help="also write base and adapter as one")
-    export.add_argument("--to", type=Path, help="folder to write; default: STUDY/best")
-
-    predict = verbs.add_parser("predict", help="score the sentence pairs of a file")
-    predict.add_argument("folder", type=_on_disk, help="an exported folder, e.g. results/X/best")
-    predict.add_argument("pairs", type=_on_disk, help="CSV, TSV, JSON, JSONL or Parquet")
-    predict.add_argument("--text-a", help="column of the first sentence")
-    predict.add_argument("--text-b", help="column of the second sentence")
-    predict.add_argument("--label", help="column of the score, where there is one")
-    predict.add_argument("--out", type=Path, help="CSV to write; default: standard output")
-
-    verify = verbs.add_parser("verify", help="reload an exported adapter and score dev again")
-    verify.add_argument("folder", type=_on_disk)
-    verify.add_argument("--json", action="store_true", help="print the two scores as JSON")
-
-    status = verbs.add_parser("status", help="runs by state and the ranking so far")
-    status.add_argument("study", type=_on_disk)
-
-    stop = verbs.add_parser("stop", help="end one run of a sweep that is going on")
-    stop.add_argument("study", type=_on_disk)
-    stop.add_argument("--run", required=True, help="a run id, or its beginning")
-
-    add = verbs.add_parser("add", help="train one more config in a study")
-    add.add_argument("study", type=_on_disk)
-    add.add_argument("values", nargs="+", metavar="KEY=VALUE", help="a point of its search space")
-
-    compare = verbs.add_parser("compare", help="compare the chosen configs of two studies")
-    compare.add_argument("studies", type=_on_disk, nargs=2, metavar="STUDY")
-
-    report = verbs.add_parser("report", help="rebuild report.html of a study")
-    report.add_argument("study", type=_on_disk)
-    report.add_argument(
-        "--figures", action="store_true", help="its plots as SVG and PNG too, in STUDY/figures"
-    )
-    return parser
-
-
-def _on_disk(text: str) -> Path:
-    """The path of something that should be there, in whichever Unicode form its names are."""
-    from sweep.core.files import as_on_disk
-
-    return as_on_disk(Path(text))
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -205,7 +105,7 @@ def _begins_anew(override: str) -> bool:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from sweep.commands.run import export_from_study
+    from sweep.commands.hand_over import export_from_study
 
     with console.status("Loading the adapter in a fresh process ..."):
         folder, verified = export_from_study(
@@ -219,7 +119,7 @@ def _export(args: argparse.Namespace) -> int:
 def _predict(args: argparse.Namespace) -> int:
     import pandas as pd
 
-    from sweep.export.adapter import predict
+    from sweep.export.exported import predict
     from sweep.train.keeper import scores
 
     named = {"text_a": args.text_a, "text_b": args.text_b, "label": args.label}

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import pandas as pd
-
-from sweep.config.schema import Settings
+from sweep.config.schema import SearchSettings
 from sweep.core.commands import command
 from sweep.core.recipe import fingerprint
-from sweep.loop.pruning import Ended, pruning_audit, whole_steps
-from sweep.loop.trial import RunState
+from sweep.core.words import counted
+from sweep.loop.pruning import pruning_audit
 from sweep.space.space import Params
-from sweep.study.record import Record
+from sweep.study.record import Record, ended
+from sweep.study.rows import ConfigRow
 from sweep.study.tables import Results
 
 
@@ -25,28 +23,34 @@ def folded_lines(folded: Sequence[int]) -> list[str]:
     return ["", f"folded: {len(folded)} with the training of an earlier trial ({few})"]
 
 
-def used_up_lines(is_used_up: bool, settings: Settings) -> list[str]:
-    """Why a search has ended before `n_trials`."""
-    if not is_used_up:
-        return []
+def used_up_lines(search: SearchSettings, num_points: int | None) -> list[str]:
+    """Why a search has ended before `n_trials`.
+
+    Args:
+        num_points: Of the space, all of which have been tried.
+    """
+    stops = search.when_used_up == "stop"
     return [
         "",
-        f"used up: all {settings.space.num_points} points of the space have been tried, so "
-        f"n_trials={settings.search.n_trials} has no more to draw"
-        + ("." if settings.search.when_used_up == "stop" else ": the rest went to fresh seeds."),
+        f"used up: all {num_points} points of the space have been tried, so "
+        f"n_trials={search.n_trials} has no more to draw"
+        + ("." if stops else ": the rest went to fresh seeds."),
         *(
             ["To spend the rest on fresh seeds: the same command, search.when_used_up=seeds"]
-            if settings.search.when_used_up == "stop"
+            if stops
             else []
         ),
     ]
 
 
-def left_out_lines(left_out: Sequence[tuple[Params, float]], settings: Settings) -> list[str]:
+def left_out_lines(
+    left_out: Sequence[tuple[Params, float]], max_memory_gb: float | None
+) -> list[str]:
     """Configs that were not trained because they would take too much memory.
 
     Args:
         left_out: Points, and the MB that each takes beyond the limit.
+        max_memory_gb: The limit.
     """
     distinct = {fingerprint(point): (point, excess) for point, excess in left_out}
     if not distinct:
@@ -55,11 +59,10 @@ def left_out_lines(left_out: Sequence[tuple[Params, float]], settings: Settings)
         f"{' '.join(map(str, point.values()))} by {excess:,.0f} MB"
         for point, excess in list(distinct.values())[:3]
     ]
-    configs = f"{len(distinct)} config{'s' * (len(distinct) > 1)}"
     return [
         "",
-        f"too large: {configs} left out, for taking more than executor.max_memory_gb="
-        f"{settings.executor.max_memory_gb:g} allows "
+        f"too large: {counted(len(distinct), 'config')} left out, for taking more than "
+        f"executor.max_memory_gb={max_memory_gb:g} allows "
         f"({'; '.join(few)}{'; ...' * (len(distinct) > 3)})",
     ]
 
@@ -93,24 +96,9 @@ def failure_lines(failed: Sequence[Record]) -> list[str]:
     return ["", *lines, "The same command tries them again."] if lines else []
 
 
-def pruning_lines(records: Sequence[Record], board: pd.DataFrame) -> list[str]:
+def pruning_lines(records: Sequence[Record], board: Sequence[ConfigRow]) -> list[str]:
     """What pruning saved, and what the audit says that it cost."""
-    ended = [
-        Ended(
-            record.run.recipe.config_id,
-            outcome.steps or 0,
-            outcome.state is RunState.PRUNED,
-            outcome.audited_step is not None,
-            whole_steps(
-                max_steps=record.run.recipe.trainer.max_steps,
-                epochs=record.run.recipe.trainer.num_train_epochs,
-                rungs=[(e.step, e.epoch) for e in outcome.evaluations],
-            ),
-        )
-        for record in records
-        if (outcome := record.outcome) is not None
-    ]
-    found = pruning_audit(ended, set(board.loc[board["tied_with_best"].fillna(False), "config_id"]))
+    found = pruning_audit(ended(records), {row.config_id for row in board if row.tied_with_best})
     if found is None:
         return []
     saved = "" if found.saved is None else f": {found.saved:.0%} of the steps were saved"
@@ -129,7 +117,7 @@ def verdict_lines(results: Results) -> list[str]:
     return ["", *verdict.sentences] if verdict else []
 
 
-def recommended_lines(results: Results, folder: Path) -> list[str]:
+def recommended_lines(results: Results) -> list[str]:
     """How to get the recommended config where it isn't the best one, which is exported anyway."""
     verdict = results.verdict()
     if verdict is None or verdict.recommended == verdict.best:
@@ -137,4 +125,4 @@ def recommended_lines(results: Results, folder: Path) -> list[str]:
     run = results.best_run(verdict.recommended)
     if run is None:
         return []
-    return ["", "the recommended one:", f"  {command('export', folder, '--run', run.id)}"]
+    return ["", "the recommended one:", f"  {command('export', results.folder, '--run', run.id)}"]

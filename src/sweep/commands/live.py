@@ -1,27 +1,26 @@
-"""Looking at a study, and steering it, from another terminal while its driver runs."""
+"""`status`, `stop`, `add`: looking at a study, and steering it, while its driver runs."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-import pandas as pd
 import yaml
 from rich.console import Console
 from rich.text import Text
 
 from sweep.core.commands import command, meant
 from sweep.core.errors import ConfigError, StudyError
-from sweep.core.files import ask_to_stop
-from sweep.core.recipe import SEARCHABLE_KEYS
-from sweep.loop.added import add_point, added_points
+from sweep.core.words import counted, duration
 from sweep.loop.trial import RunState
 from sweep.space.points import point_of
-from sweep.space.space import parse_space
-from sweep.study.folder import driver_of, is_driven, settings_of
-from sweep.watch.console import duration, ranked_table
+from sweep.study.folder import driver_of, is_driven
+from sweep.study.notes import add_point, added_points, ask_to_stop
+from sweep.study.rows import RunRow
+from sweep.study.study import Study
+from sweep.watch.console import ranked_table
 
 _SHOWN = 10
 
@@ -32,46 +31,45 @@ def show_status(folder: Path, console: Console) -> None:
     Raises:
         StudyError: the folder holds no study.
     """
-    table = _table(folder)
-    counts = table["state"].value_counts()
-    parts = [f"{counts[state.value]} {state.value}" for state in RunState if state.value in counts]
+    study = Study.open(folder)
+    parts = [f"{count} {state.value}" for state, count in study.num_in_state.items() if count]
     driven = is_driven(folder)
     driver = f"driven by {driver_of(folder)}" if driven else "no driver is at work"
     _say(console, f"study  {folder}: {driver}", f"runs   {', '.join(parts) or 'none yet'}")
-    left = _seconds_left(table, settings_of(folder)) if driven else None
+    left = _seconds_left(study) if driven else None
     if left is not None:
         _say(console, f"left   about {duration(left)} of the search")
     waiting = len(added_points(folder))
     if waiting:
-        _say(console, f"added  {waiting} config{'s' * (waiting > 1)} waiting to be taken up")
-    for _, row in table[table["state"] == RunState.RUNNING.value].iterrows():
-        dev = "" if pd.isna(row["pearson_last"]) else f"  dev {row['pearson_last']:.4f}"
-        step = "" if pd.isna(row["steps"]) else f" at step {row['steps']:.0f}"
-        name = f"trial {row['trial']:03d} {row['config_id']}-s{row['seed']}"
-        _say(console, f"going  {name}{dev}{step}")
-    board_file = folder / "leaderboard.csv"
-    board = _csv(board_file) if board_file.is_file() else pd.DataFrame()
-    if board.empty:
-        return
-    keys = [c for c in board.columns if "." in c]
-    console.print()
-    console.print(ranked_table(board.head(_SHOWN).to_dict("records"), keys=keys))
+        _say(console, f"added  {counted(waiting, 'config')} waiting to be taken up")
+    _say(console, *map(_under_way, _going(study)))
+    if study.leaderboard:
+        console.print()
+        console.print(ranked_table(study.leaderboard[:_SHOWN], keys=study.keys))
 
 
-def _seconds_left(table: pd.DataFrame, content: Mapping[str, Any]) -> float | None:
+def _going(study: Study) -> list[RunRow]:
+    return [row for row in study.runs if row.state is RunState.RUNNING]
+
+
+def _under_way(row: RunRow) -> str:
+    dev = "" if row.pearson_last is None else f"  dev {row.pearson_last:.4f}"
+    step = "" if row.steps is None else f" at step {row.steps}"
+    return f"going  trial {row.trial:03d} {row.run_id}{dev}{step}"
+
+
+def _seconds_left(study: Study) -> float | None:
     """At the pace of the runs that are done, with as many at a time as now."""
-    ended = table[table["state"].isin([s.value for s in RunState if s.is_finished()])]
-    going = table[table["state"] == RunState.RUNNING.value]
-    if ended["train_seconds"].dropna().empty or going.empty:
+    ended = [row for row in study.runs if row.state.is_finished()]
+    seconds = [row.train_seconds for row in ended if row.train_seconds is not None]
+    going = _going(study)
+    if not seconds or not going:
         return None
-    search = content["search"]
-    space = parse_space(search["space"], valid_keys=SEARCHABLE_KEYS)
-    most = math.inf if search["sampler"] == "grid" else search["n_trials"]
-    configs = min(most, space.num_points or most)
+    longest = max((row.steps or 0 for row in ended), default=0) or 1
     # Of a run under way, what lies behind its last evaluation is known to be done.
-    under_way = (going["steps"].fillna(0) / max(ended["steps"].max(), 1)).clip(upper=1).sum()
-    left = configs * len(search["seeds"]) - len(ended) - under_way
-    return float(max(0.0, left) * ended["train_seconds"].mean() / len(going))
+    under_way = sum(min((row.steps or 0) / longest, 1) for row in going)
+    runs = study.settings.num_configs * len(study.settings.seeds)
+    return max(0.0, runs - len(ended) - under_way) * fmean(seconds) / len(going)
 
 
 def stop_run(folder: Path, run_id: str) -> str:
@@ -83,9 +81,8 @@ def stop_run(folder: Path, run_id: str) -> str:
     Raises:
         StudyError: no study, no driver, or not exactly one such run under way.
     """
-    table = _table(folder)
-    going = table[table["state"] == RunState.RUNNING.value]
-    ids = [f"{row['config_id']}-s{row['seed']}" for _, row in going.iterrows()]
+    study = Study.open(folder)
+    ids = [row.run_id for row in _going(study)]
     found = meant(run_id, ids)
     if not is_driven(folder) or len(found) != 1:
         raise StudyError(
@@ -93,7 +90,7 @@ def stop_run(folder: Path, run_id: str) -> str:
             value=f"`{run_id}` fits {len(found)} of {len(ids)} runs under way in {folder}",
             way_out=f"`{command('status', folder)}` lists them",
         )
-    ask_to_stop(folder / "runs" / found[0], "stopped by hand")
+    ask_to_stop(study.files.run(found[0]).folder, "stopped by hand")
     return found[0]
 
 
@@ -107,16 +104,11 @@ def add_config(folder: Path, values: Sequence[str]) -> str:
         ConfigError: the study's space does not hold such a config.
         StudyError: no study, or a grid, whose cells are trained anyway.
     """
-    content = settings_of(folder)
-    space = parse_space(content["search"]["space"], valid_keys=SEARCHABLE_KEYS)
+    settings = Study.open(folder).settings
     given = dict(_parsed(value) for value in values)
-
-    def base(key: str) -> Any:
-        part, _, name = key.partition(".")
-        return content[part][name]
-
-    point = point_of(space, base, given, subject="A config that is added")
-    if content["search"]["sampler"] == "grid":
+    subject = "A config that is added"
+    point = point_of(settings.space, settings.base.value_of, given, subject=subject)
+    if settings.sampler == "grid":
         raise StudyError(
             "A grid trains every config of its space.",
             value=", ".join(f"{name}={value}" for name, value in point.items()),
@@ -137,18 +129,6 @@ def _parsed(text: str) -> tuple[str, Any]:
         raise ConfigError(
             "A value must be a number, a word or a list.", value=f"`{text}`"
         ) from None
-
-
-def _table(folder: Path) -> pd.DataFrame:
-    """The runs so far; none where the first is still to be taken up."""
-    settings_of(folder)
-    path = folder / "table.csv"
-    return _csv(path) if path.is_file() else pd.DataFrame(columns=["state"])
-
-
-def _csv(path: Path) -> pd.DataFrame:
-    # An id of digits alone is no number.
-    return pd.read_csv(path, dtype={"config_id": str})
 
 
 def _say(console: Console, *lines: str) -> None:

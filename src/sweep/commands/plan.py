@@ -11,16 +11,17 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.budget.estimate import estimates_of_packs, memory_limit
-from sweep.budget.plan_file import Plan, PlannedConfig, write_plan
 from sweep.budget.workers import memory_of_each, num_workers, usual_pack
 from sweep.commands.build import confirmation_of
 from sweep.config.preflight import preflight, with_settled_precision
 from sweep.config.schema import Settings
 from sweep.core.recipe import Recipe
+from sweep.core.words import compact, duration, name_of, value_text
 from sweep.loop.race import fewest_seeds
 from sweep.lora.model import targets_of
 from sweep.space.space import Params
-from sweep.watch.console import add_columns, compact, duration, setting, short
+from sweep.study.plan import Plan, PlannedConfig, write_plan
+from sweep.watch.console import add_columns
 
 _SHOWN = 24
 #: Adapter and head of the best evaluation in float32, and twice that for Adam in the rung.
@@ -154,11 +155,11 @@ def planned_runs(settings: Settings) -> list[PlannedRun]:
 
 def _table(runs: Sequence[PlannedRun], *, keys: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    add_columns(table, *map(short, keys), folded=True)
+    add_columns(table, *map(name_of, keys), folded=True)
     add_columns(table, "modules", "LoRA", "head", "memory", "a run")
     for run in runs[:_SHOWN]:
         lora, head = run.num_parameters
-        values = [Text(setting(run.recipe.value_of(key))) for key in keys]
+        values = [Text(value_text(run.recipe.value_of(key))) for key in keys]
         layers = len(targets_of(run.recipe.model, run.recipe.lora).layers)
         memory = "" if run.peak_memory_mb is None else f"{run.peak_memory_mb:,.0f} MB"
         counts = str(layers), compact(lora), compact(head)

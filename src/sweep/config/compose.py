@@ -21,8 +21,12 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from sweep.config.combinations import check_settings
+from sweep.config.folders import ConfigFolders
+from sweep.config.grammar import quoted
 from sweep.config.groups import GROUPS, expand_groups
-from sweep.config.overrides import ConfigFolders, Ready, nearest, prepare, quoted, rename_old_keys
+from sweep.config.names import nearest, rename_old_keys
+from sweep.config.old_spellings import refuse_old_spellings
+from sweep.config.overrides import Ready, prepare
 from sweep.config.schema import (
     ConfirmSettings,
     ExecutorSettings,
@@ -94,6 +98,16 @@ def load_settings(
     return settings, ready.notices
 
 
+def refuse_old_command_line(words: Sequence[str]) -> None:
+    """Refuse what other programs take, flags included, with the command that does it here.
+
+    Raises:
+        ConfigError: its way out is that command.
+    """
+    with ConfigFolders.open(assets(), None) as places:
+        refuse_old_spellings(words, places=places, valid_keys=_valid_keys())
+
+
 def compose_config(
     overrides: Sequence[str], *, config_dir: Path | None = None
 ) -> tuple[dict[str, Any], list[str]]:
@@ -105,8 +119,7 @@ def compose_config(
 def _compose(overrides: Sequence[str], *, config_dir: Path | None) -> tuple[dict[str, Any], Ready]:
     _register_default_settings()
     with ConfigFolders.open(assets(), config_dir) as places:
-        valid = [*_dotted(default_settings()), *_SCALARS]
-        ready = prepare(overrides, places=places, valid_keys=valid)
+        ready = prepare(overrides, places=places, valid_keys=_valid_keys())
         plain, notices = _composed(ready.overrides, places)
         _join_dotted_keys(plain["search"].setdefault("space", {}))
 
@@ -167,6 +180,10 @@ def default_settings() -> dict[str, Any]:
 
 def _register_default_settings() -> None:
     ConfigStore.instance().store(name="schema", node=default_settings())
+
+
+def _valid_keys() -> list[str]:
+    return [*_dotted(default_settings()), *_SCALARS]
 
 
 def _dotted(content: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from sweep.config.overrides import nearest
+from sweep.config.names import nearest
 from sweep.core.errors import ConfigError
 
 #: Groups that make up a recipe.

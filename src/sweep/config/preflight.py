@@ -10,13 +10,14 @@ from sweep.config.schema import Settings
 from sweep.core.arrays import Floats
 from sweep.core.errors import ConfigError
 from sweep.core.recipe import Data, Model, Recipe
-from sweep.data.guard import Guard, guard
+from sweep.core.words import label_of
+from sweep.data.findings import Guard
+from sweep.data.guard import guard
 from sweep.data.pairs import Pairs, load_split
 from sweep.data.tokens import cached_tokens
 from sweep.lora.model import load_tokenizer, targets_of, weights_digest
 from sweep.lora.packable import why_alone
 from sweep.lora.targets import check_rank
-from sweep.space.space import label_of
 from sweep.train.optimizer_check import check_optimizer
 from sweep.train.precision import resolve_precision
 

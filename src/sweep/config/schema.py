@@ -151,10 +151,8 @@ class Settings:
     def num_configs(self) -> int:
         """Configs of the search: all cells of a grid; what a sampler draws, and no more than the
         space has."""
-        points = self.space.num_points
-        if self.search.sampler == "grid":
-            return points or 0
-        return min(self.search.n_trials, points or self.search.n_trials)
+        is_grid = self.search.sampler == "grid"
+        return self.space.num_configs(None if is_grid else self.search.n_trials)
 
     @property
     def num_spare_runs(self) -> int:

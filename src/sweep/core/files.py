@@ -1,4 +1,4 @@
-"""Files: found however 한글 is spelt, never half written, and notes that ask for something."""
+"""Files: found however 한글 is spelt, never half written."""
 
 from __future__ import annotations
 
@@ -13,11 +13,6 @@ import numpy as np
 
 from sweep.core.arrays import Floats
 from sweep.core.errors import StudyError
-
-#: Where an unfinished run was at its last evaluation; the name is older than the word.
-CHECKPOINT = "rung.pt"
-_STOP = "stop"
-_PAUSE = ".pause"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -78,43 +73,6 @@ def _names_alike(folder: Path, name: str) -> list[str]:
 def lost_or_damaged(path: Path) -> str:
     """Which of both a file is that could not be read."""
     return f"{path} is {'damaged' if path.exists() else 'missing'}"
-
-
-def ask_to_stop(run_dir: Path, reason: str) -> None:
-    """Leave a note in a run's folder; whoever trains the run finds it."""
-    write_text(run_dir / _STOP, reason)
-
-
-def asked_to_stop(run_dir: Path) -> str | None:
-    """The reason, where somebody has asked."""
-    try:
-        return (run_dir / _STOP).read_text(encoding="utf-8")
-    except OSError:
-        return None
-
-
-def remove_checkpoint(run_dir: Path) -> None:
-    """A finished run needs no checkpoint."""
-    (run_dir / CHECKPOINT).unlink(missing_ok=True)
-
-
-def forget_to_stop(run_dir: Path) -> None:
-    """A new attempt does not obey a note for an earlier one."""
-    (run_dir / _STOP).unlink(missing_ok=True)
-
-
-def ask_to_pause(runs_dir: Path) -> None:
-    """Leave a note beside the runs' folders; every run under way makes way at its next rung."""
-    write_text(runs_dir / _PAUSE, "")
-
-
-def asked_to_pause(runs_dir: Path) -> bool:
-    return (runs_dir / _PAUSE).exists()
-
-
-def forget_to_pause(runs_dir: Path) -> None:
-    """A new start does not obey a note for an earlier one."""
-    (runs_dir / _PAUSE).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """The recipe: everything that decides one training's result, as frozen values with an identity.
 
 The dataclasses are also the configuration's schema: their fields are the valid keys under
-`model`, `data`, `lora` and `trainer`, and their types and ranges are checked at the door
-(`sweep.config`). Keys under `lora` are `peft.LoraConfig`'s own names, keys under `trainer` are
-`transformers.TrainingArguments`' own names.
+`model`, `data`, `lora` and `trainer`, their defaults are the program's and stand nowhere else, and
+their types and ranges are checked at the door (`sweep.config`). Keys under `lora` are
+`peft.LoraConfig`'s own names, keys under `trainer` are `transformers.TrainingArguments`' own names.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class Trainer:
     """Training settings, named as in `transformers.TrainingArguments`; `precision` is our own."""
 
     learning_rate: float = 1e-3
-    num_train_epochs: float = 3.0
+    num_train_epochs: float = 3
     #: Optimizer steps; -1 trains `num_train_epochs`.
     max_steps: int = -1
     per_device_train_batch_size: int = 16

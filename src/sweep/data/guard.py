@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from scipy.stats import ks_2samp
@@ -14,8 +13,10 @@ from scipy.stats import ks_2samp
 from sweep.core.arrays import Floats
 from sweep.core.errors import DataError
 from sweep.core.recipe import Data
+from sweep.core.words import counted
+from sweep.data.findings import Finding, Guard, Split
 from sweep.data.likeness import near_pairs, unordered
-from sweep.data.pairs import Pairs, Split, judged_by, leaking, load_split
+from sweep.data.pairs import Pairs, judged_by, leaking, load_split
 
 #: Jaccard similarity of letter n-grams from which two pairs count as nearly the same. Without white
 #: space, which is alike in most pairs, it finds what 0.8 found with it (docs/decisions.md).
@@ -33,43 +34,6 @@ _WORDS: dict[Kind, str] = {
     "swapped": "the same with the sentences exchanged",
     "near": f"nearly the same (at least {NEAR:.0%} of the letter triples)",
 }
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was found. `count` is in rows of the last of `splits`."""
-
-    kind: str
-    level: Literal["info", "warn", "error"]
-    splits: tuple[Split, ...]
-    sentence: str
-    count: int
-    examples: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True)
-class Guard:
-    """All findings; `leaking` train rows are also in dev or test, `dropped` of them taken out."""
-
-    on_leak: str
-    leaking: int
-    dropped: int
-    findings: tuple[Finding, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    @property
-    def lines(self) -> list[str]:
-        """For the head of a sweep: one or two lines, details are in `guard.json`."""
-        done = "taken out" if self.dropped else "data.on_leak=drop takes them out"
-        leak = f"{_some(self.leaking, 'train pair')} also in dev or test"
-        known = [f"{leak} ({done})" if self.leaking else "no train pair is also in dev or test"]
-        near = sum(f.count for f in self.findings if f.kind == "near" and _across_train(f))
-        known += [f"{near:,} nearly"] if near else []
-        lines = [f"guard  {', '.join(known)}"]
-        shifts = [f.sentence for f in self.findings if f.kind == "labels" and f.level == "warn"]
-        return lines + [f"       {sentence}" for sentence in shifts]
 
 
 def guard(data: Data) -> Guard:
@@ -93,16 +57,12 @@ def guard(data: Data) -> Guard:
 
 
 def _refusal(findings: Sequence[Finding], leaks: int) -> DataError:
-    across = [f for f in findings if _across_train(f) and f.kind != "near"]
+    across = [f for f in findings if f.crosses_train and f.kind != "near"]
     return DataError(
         "No train pair may be in dev or test as well (`data.on_leak=error`).",
-        value=f"{_some(leaks, 'train pair')}, e.g. {' and '.join(across[0].examples[0])}",
+        value=f"{counted(leaks, 'train pair')}, e.g. {' and '.join(across[0].examples[0])}",
         way_out="`data.on_leak=drop` takes them out of train, `warn` only says so",
     )
-
-
-def _across_train(finding: Finding) -> bool:
-    return finding.splits[0] == "train" and len(finding.splits) == 2
 
 
 # -- duplicates ----------------------------------------------------------------------------------
@@ -174,7 +134,7 @@ def _finding(
     single = count == 1
     also = f"of {other} {'is' if single else 'are'} also in {one}"
     where = also if across else f"in {one} {'occurs' if single else 'occur'} again"
-    sentence = f"{_some(count, 'pair')} {where}: {_WORDS[kind]}"
+    sentence = f"{counted(count, 'pair')} {where}: {_WORDS[kind]}"
     sentence += _disagreement(couples, splits) if {one, other} <= {"train", "dev"} else ""
     sentence += "; taken out of train" if taken else ""
     return Finding(
@@ -214,7 +174,7 @@ def _one_sentence(splits: Mapping[Split, Pairs]) -> list[Finding]:
         rows = [row for row, (a, b) in enumerate(pairs.keys) if a == b]
         if rows:
             shown = tuple([pairs.text_a[i], pairs.text_b[i]] for i in rows[:_NUM_EXAMPLES])
-            sentence = f"{_some(len(rows), 'pair')} of {split} with one sentence twice"
+            sentence = f"{counted(len(rows), 'pair')} of {split} with one sentence twice"
             found.append(Finding("one_sentence", "info", (split,), sentence, len(rows), shown))
     return found
 
@@ -251,7 +211,3 @@ def _ends(split: Split, labels: Floats) -> Finding:
     )
     count = int(((labels == low) | (labels == high)).sum())
     return Finding("ends", "warn" if max(shares) > 0.5 else "info", (split,), sentence, count)
-
-
-def _some(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' * (count != 1)}"

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import datasets
 import numpy as np
@@ -22,12 +22,12 @@ from sweep.core.errors import DataError
 from sweep.core.recipe import Data
 from sweep.data.columns import has_column, labels, texts
 from sweep.data.demo.sts_demo import generate
+from sweep.data.findings import Split
 from sweep.data.holdout import held_out
 from sweep.data.likeness import Key, pair_keys, unordered
 from sweep.data.tables import UTF8, encoding_of, read_table
 
 #: `holdout` is the part of the train rows that `data.holdout` sets aside.
-Split = Literal["train", "dev", "test", "holdout"]
 Selection = NDArray[np.int64] | NDArray[np.bool_]
 
 

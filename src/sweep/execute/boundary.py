@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from sweep.core.errors import RunFailed, UserMistake
-from sweep.core.files import forget_to_stop
 from sweep.loop.ports import Handle, Pack, TrainFn
 from sweep.loop.trial import Event, Finished, Outcome, Paused, RunState, Started
+from sweep.study.notes import forget_to_stop
 
 
 class Boundary:

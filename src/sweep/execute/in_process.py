@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from pathlib import Path
 
-from sweep.core.files import ask_to_pause, ask_to_stop, forget_to_pause
 from sweep.execute.boundary import Boundary
 from sweep.loop.ports import Handle, Pack, TrainFn
+from sweep.study.notes import ask_to_pause, ask_to_stop, forget_to_pause
 
 
 class InProcess:

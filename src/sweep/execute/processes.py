@@ -11,11 +11,11 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from sweep.core.files import ask_to_pause, ask_to_stop, forget_to_pause
 from sweep.execute.children import cause_of_death, start_child, tell_to_leave, wait_for_end
 from sweep.execute.worker import serve
 from sweep.loop.ports import Handle, Pack, TrainFn
 from sweep.loop.trial import Event, Finished, Outcome, Paused, Run, RunState
+from sweep.study.notes import ask_to_pause, ask_to_stop, forget_to_pause
 
 #: Longest wait for an event, so that a signal to the driver is seen soon.
 _WAIT_SECONDS = 0.25

@@ -1,4 +1,4 @@
-"""The adapter to take home: written, verified in a fresh process, used for predictions."""
+"""The adapter to take home: written, and verified in a fresh process."""
 
 from __future__ import annotations
 
@@ -6,39 +6,29 @@ import dataclasses
 import json
 import math
 import shutil
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
-from peft import PeftModel
-from safetensors import SafetensorError
-from transformers import (
-    AutoModelForSequenceClassification,
-    DataCollatorWithPadding,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoModelForSequenceClassification
 
-from sweep.core.arrays import Floats
 from sweep.core.errors import ExportError, VerificationError
 from sweep.core.files import lost_or_damaged, replacing_folder, write_text
-from sweep.core.recipe import Data, Recipe
-from sweep.data.pairs import Pairs, in_label_units, load_split, load_unscored, tokenized
+from sweep.core.recipe import Recipe
+from sweep.data.pairs import load_split
+from sweep.export.exported import AGAIN, load_adapted, predicted, read_recipe
 from sweep.export.model_card import model_card
 from sweep.loop.trial import Outcome, Run
-from sweep.lora.model import load_base, load_tokenizer
-from sweep.study.yaml_file import read_mapping
+from sweep.lora.model import load_tokenizer
+from sweep.study.files import ExportedFiles, RunFiles
+from sweep.study.final_scores import FinalScores
 from sweep.train.keeper import scores
 
 #: Largest difference between the dev Pearson of a sweep in float32 and of the exported adapter.
 TOLERANCE = 1e-4
-#: What an exported folder holds; only such a folder is ever replaced.
-_CONTENT = {"config.yaml", "adapter", "tokenizer", "metrics.json", "README.md", "merged"}
-_AGAIN = "`python -m sweep export STUDY` writes it again"
 
 
 @dataclass(frozen=True)
@@ -64,11 +54,13 @@ class Asymmetry:
 class CardFacts:
     """What is told of an exported adapter beside its verification.
 
-    `final_scores` are on test or held-out pairs, where there are any; their `sentences` are shown.
+    `final_scores` are on test or held-out pairs, where there are any; `effects` are sentences on
+    what each setting did in the study.
     """
 
     asymmetry: Asymmetry
-    final_scores: Mapping[str, Any] | None
+    final_scores: FinalScores | None
+    effects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,19 +71,26 @@ class Verified:
     reloaded: float
 
 
+@dataclass(frozen=True)
+class Export:
+    """What is to be exported: a complete run of a study, and where to."""
+
+    run: Run
+    outcome: Outcome
+    study: str
+    kept: RunFiles
+    to: Path
+    merge: bool
+    versions: Mapping[str, str]
+
+
 def export_run(
-    run: Run,
-    outcome: Outcome,
+    export: Export,
     *,
-    study: str,
-    run_dir: Path,
-    to: Path,
-    merge: bool,
-    versions: Mapping[str, str],
     verifier: Callable[[Path], Verified],
     findings: Callable[[], CardFacts],
 ) -> Verified:
-    """Write config, adapter, tokenizer, metrics and card to `to`, after verifying them.
+    """Write config, adapter, tokenizer, metrics and card, after verifying them.
 
     Args:
         verifier: Calls `verify` where nothing of this process can help.
@@ -99,45 +98,66 @@ def export_run(
             be made.
 
     Raises:
-        ExportError: the run kept no adapter, or `to` holds something else.
-        VerificationError: the reloaded adapter scores differently; `to` stays as it was.
+        ExportError: the run kept no adapter, or the folder holds something else.
+        VerificationError: the reloaded adapter scores differently; the folder stays as it was.
     """
-    if not (run_dir / "adapter").is_dir():
-        raise ExportError("Only a run with an adapter can be exported.", value=f"none in {run_dir}")
-    others = {p.name for p in to.iterdir()} - _CONTENT if to.is_dir() else set()
+    _refuse_to_overwrite(export)
+    with replacing_folder(export.to) as folder:
+        files = ExportedFiles(folder)
+        _write_model(export, files)
+        metrics = _metrics(export)
+        _write_json(files.metrics, metrics)
+        verified, found = verifier(folder), findings()
+        write_text(files.card, _card(export, found))
+        final = found.final_scores
+        metrics["order_asymmetry"] = dataclasses.asdict(found.asymmetry)
+        metrics["final_scores"] = final.to_json() if final else None
+        _write_json(files.metrics, metrics)
+        return verified
+
+
+def _refuse_to_overwrite(export: Export) -> None:
+    if not export.kept.adapter.is_dir():
+        raise ExportError(
+            "Only a run with an adapter can be exported.", value=f"none in {export.kept.folder}"
+        )
+    to = ExportedFiles(export.to)
+    others = {p.name for p in to.folder.iterdir()} - to.names if to.folder.is_dir() else set()
     if others:
         raise ExportError(
             "An export never writes into a folder that holds other things.",
-            value=f"{to} holds {', '.join(sorted(others)[:5])}",
+            value=f"{to.folder} holds {', '.join(sorted(others)[:5])}",
             way_out="name a new folder with `--to DIR`",
         )
-    with replacing_folder(to) as folder:
-        shutil.copytree(run_dir / "adapter", folder / "adapter")
-        tokenizer = load_tokenizer(run.recipe.model)
-        tokenizer.save_pretrained(str(folder / "tokenizer"))
-        write_text(folder / "config.yaml", experiment_file(run.recipe, name=f"{study}_best"))
-        metrics = _metrics(run, outcome, study=study, versions=versions)
-        write_text(folder / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False))
-        if merge:
-            merged = load_adapted(folder, run.recipe, tokenizer).merge_and_unload()
-            merged.save_pretrained(str(folder / "merged"))
-            tokenizer.save_pretrained(str(folder / "merged"))
-        verified, found = verifier(folder), findings()
-        final = found.final_scores
-        lines = [found.asymmetry.in_words(), *(final or {}).get("sentences", [])]
-        card = model_card(
-            run,
-            outcome,
-            study=study,
-            versions=versions,
-            notes=lines,
-            is_tested=final is not None,
-        )
-        write_text(folder / "README.md", card)
-        metrics["order_asymmetry"] = dataclasses.asdict(found.asymmetry)
-        metrics["final_scores"] = final
-        write_text(folder / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False))
-        return verified
+
+
+def _write_model(export: Export, files: ExportedFiles) -> None:
+    recipe = export.run.recipe
+    shutil.copytree(export.kept.adapter, files.adapter)
+    tokenizer = load_tokenizer(recipe.model)
+    tokenizer.save_pretrained(str(files.tokenizer))
+    write_text(files.settings, experiment_file(recipe, name=f"{export.study}_best"))
+    if export.merge:
+        merged = load_adapted(files.folder, recipe, tokenizer).merge_and_unload()
+        merged.save_pretrained(str(files.merged))
+        tokenizer.save_pretrained(str(files.merged))
+
+
+def _card(export: Export, found: CardFacts) -> str:
+    final = found.final_scores
+    return model_card(
+        export.run,
+        export.outcome,
+        study=export.study,
+        versions=export.versions,
+        notes=[found.asymmetry.in_words(), *(final.lines if final else [])],
+        effects=found.effects,
+        is_tested=final is not None,
+    )
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False))
 
 
 def experiment_file(recipe: Recipe, *, name: str) -> str:
@@ -162,8 +182,9 @@ def verify(folder: Path) -> Verified:
     dev = load_split(recipe.data, "dev")
     assert dev.labels is not None
     models: list[torch.nn.Module] = [load_adapted(folder, recipe, tokenizer)]
-    if (folder / "merged").is_dir():
-        merged = AutoModelForSequenceClassification.from_pretrained(str(folder / "merged"))
+    merged_folder = ExportedFiles(folder).merged
+    if merged_folder.is_dir():
+        merged = AutoModelForSequenceClassification.from_pretrained(str(merged_folder))
         models.append(merged)
     tolerance = _tolerance(recipe, measured, rows=len(dev))
     for model in models:
@@ -193,117 +214,23 @@ def _tolerance(recipe: Recipe, pearson: float, *, rows: int) -> float:
     return max(TOLERANCE, (1 - pearson**2) / math.sqrt(rows - 1))
 
 
-def predict(
-    folder: Path, pairs_file: Path, columns: Mapping[str, Any], *, tell: Callable[[str], None]
-) -> tuple[Pairs, Floats]:
-    """Predicted scores `[N]` of the pairs of a file; its labels are optional.
-
-    Args:
-        columns: `text_a`, `text_b`, `label` where they differ from the training files'. A label
-            that is named must be of use; another one is left out if it is not.
-        tell: Hears that labels are left out, and why.
-
-    Raises:
-        ExportError: the folder is not an exported one.
-        DataError: the file can't be read or lacks a column that is named.
-    """
-    recipe = read_recipe(folder)
-    data = dataclasses.replace(recipe.data, source="files", **columns)
-    pairs = load_unscored(pairs_file, data, tell=tell, needs_labels="label" in columns)
-    tokenizer = load_tokenizer(recipe.model)
-    model = load_adapted(folder, recipe, tokenizer)
-    return pairs, predicted(model, pairs, tokenizer, data)
-
-
-def read_recipe(folder: Path) -> Recipe:
-    """The recipe of an exported folder.
-
-    Raises:
-        ExportError: it is none, or its settings lack some.
-    """
-    path = folder / "config.yaml"
-    if not path.is_file() or not (folder / "adapter").is_dir():
-        raise ExportError(
-            "An exported folder holds `config.yaml` and `adapter/`.",
-            value=f"{folder} does not",
-            way_out="name the `best` folder of a study, e.g. results/lora_grid/best",
-        )
-    content = read_mapping(path)
-    try:
-        return Recipe.from_dict({**content, "seed": content["search"]["seeds"][0]})
-    except (KeyError, TypeError, IndexError):
-        raise ExportError(
-            "`config.yaml` must name every setting of the run.",
-            value=lost_or_damaged(path),
-            way_out=_AGAIN,
-        ) from None
-
-
-def load_adapted(folder: Path, recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> PeftModel:
-    """The adapter in `folder/adapter` on a freshly loaded base, in float32.
-
-    Raises:
-        ExportError: it is not whole, or of another base.
-    """
-    base, _ = load_base(recipe.model, tokenizer)
-    path = folder / "adapter"
-    try:
-        with warnings.catch_warnings():
-            # PEFT asks transformers by an old name, which is not the user's concern.
-            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-            model = PeftModel.from_pretrained(base, str(path))
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise ExportError(
-            "The adapter must be whole, and of the base that `config.yaml` names.",
-            value=f"{path}: {str(error).splitlines()[0][:200]}",
-            way_out=_AGAIN,
-        ) from None
-    assert isinstance(model, PeftModel)
-    return model
-
-
 def _measured(folder: Path) -> float:
     """Dev Pearson, as the sweep has measured it."""
-    path = folder / "metrics.json"
+    path = ExportedFiles(folder).metrics
     try:
         return float(json.loads(path.read_text(encoding="utf-8"))["pearson"])
     except (OSError, ValueError, KeyError, TypeError):
         raise ExportError(
-            "`metrics.json` says what the sweep has measured.",
+            f"`{path.name}` says what the sweep has measured.",
             value=lost_or_damaged(path),
-            way_out=_AGAIN,
+            way_out=AGAIN,
         ) from None
 
 
-@torch.inference_mode()
-def predicted(
-    model: torch.nn.Module,
-    pairs: Pairs,
-    tokenizer: PreTrainedTokenizerBase,
-    data: Data,
-    *,
-    batch_size: int = 64,
-) -> Floats:
-    """Scores `[N]` in the units of the labels."""
-    model.eval()
-    rows = tokenized(pairs, tokenizer, data)
-    rows = rows.remove_columns([c for c in rows.column_names if c == "labels"])
-    collate = DataCollatorWithPadding(tokenizer)
-    # Pairs of like length share a batch: of shuffled ones, half can be padding.
-    order = np.argsort([len(row) for row in rows["input_ids"]], kind="stable")
-    logits = np.empty(len(rows), dtype=np.float64)
-    for start in range(0, len(order), batch_size):
-        places = order[start : start + batch_size]
-        found = model(**collate([rows[int(place)] for place in places])).logits
-        logits[places] = found.reshape(-1).double().numpy()
-    return in_label_units(logits, data)
-
-
-def _metrics(
-    run: Run, outcome: Outcome, *, study: str, versions: Mapping[str, str]
-) -> dict[str, Any]:
+def _metrics(export: Export) -> dict[str, Any]:
+    run, outcome = export.run, export.outcome
     return {
-        "study": study,
+        "study": export.study,
         "run_id": run.id,
         "trial": run.trial,
         "seed": run.recipe.seed,
@@ -314,7 +241,7 @@ def _metrics(
         "head_params": outcome.head_params,
         "train_seconds": outcome.train_seconds,
         "evaluations": [dataclasses.asdict(e) for e in outcome.evaluations],
-        "versions": dict(versions),
+        "versions": dict(export.versions),
     }
 
 

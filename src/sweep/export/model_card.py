@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from sweep.core.recipe import Recipe
 from sweep.loop.trial import Outcome, Run
+from sweep.study.files import ExportedFiles
 
 _CARD = """\
 ---
@@ -25,7 +27,7 @@ Scores the similarity of two sentences from {low:g} to {high:g}. Base: `{base}`;
 The dev score is that of the best evaluation of the best config of a search on the same dev
 pairs: it flatters. {advice}
 {notes}
-
+{effects}
 | setting | value |
 |---|---|
 {settings}
@@ -47,8 +49,8 @@ score = {low:g} + {width:g} * model(**pair).logits.item()  # trained on labels s
 
 or, without code: `python -m sweep predict THIS_FOLDER pairs.csv`.
 
-Trained with {versions}. `config.yaml` trains it again:
-`python -m sweep +experiment=THIS_FOLDER/config.yaml`.
+Trained with {versions}. `{experiment}` trains it again:
+`python -m sweep +experiment=THIS_FOLDER/{experiment}`.
 """
 
 
@@ -63,12 +65,14 @@ def model_card(
     study: str,
     versions: Mapping[str, str],
     notes: Sequence[str] = (),
+    effects: Sequence[str] = (),
     is_tested: bool = False,
 ) -> str:
     """Markdown with scores, settings and a way to load the adapter.
 
     Args:
         notes: Sentences below the scores.
+        effects: Sentences on what each setting did in the study.
         is_tested: Whether these hold a score on pairs that the search has not read.
     """
     recipe = run.recipe
@@ -88,9 +92,18 @@ def model_card(
         head_params=outcome.head_params,
         advice=_TESTED if is_tested else _UNTESTED,
         notes="".join(f"\n- {note.strip()}" for note in notes),
+        effects=_listed("What each setting did, in this study", effects),
         settings=_settings(recipe),
+        experiment=ExportedFiles(Path()).settings,
         versions=", ".join(f"{name} {version}" for name, version in versions.items()),
     )
+
+
+def _listed(title: str, sentences: Sequence[str]) -> str:
+    """A heading and a list; nothing where there is nothing to say."""
+    if not sentences:
+        return ""
+    return f"\n## {title}\n\n" + "".join(f"- {sentence}\n" for sentence in sentences)
 
 
 def _data(recipe: Recipe) -> str:

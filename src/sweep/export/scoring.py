@@ -16,12 +16,14 @@ from sweep.core.errors import VerificationError
 from sweep.core.files import read_floats
 from sweep.data.pairs import Pairs, in_label_units, load_split, tokenized
 from sweep.execute.fresh import in_fresh_processes
-from sweep.export.adapter import Asymmetry, load_adapted, predicted
+from sweep.export.adapter import Asymmetry
+from sweep.export.exported import load_adapted, predicted
 from sweep.loop.trial import Run
 from sweep.lora.batches import Collator, TokenisedPairs
 from sweep.lora.model import load_tokenizer
 from sweep.lora.pack import PackedModel
 from sweep.lora.packable import why_alone, why_plain
+from sweep.study.files import RunFiles, StudyFiles
 from sweep.train.keeper import scores
 from sweep.train.runs import base_of
 from sweep.train.splits import ScoredSet
@@ -44,7 +46,7 @@ class Trained:
     @classmethod
     def of(cls, run: Run, study: Path) -> Trained:
         """A complete run of the study in this folder."""
-        return cls(run, (study / "runs" / run.id).resolve())
+        return cls(run, StudyFiles(study).run(run.id).folder.resolve())
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def order_asymmetry(trained: Trained, predictions: Predictions) -> Asymmetry:
     """What `order_scoring` has changed in the scores of dev that the sweep has kept."""
     labels = load_split(trained.run.recipe.data, "dev").labels
     assert labels is not None
-    forth = read_floats(trained.folder / "predictions.npy")
+    forth = read_floats(RunFiles(trained.folder).predictions)
     back = predictions[_BACK][trained.run.id]
     change = scores(back, labels)[0] - scores(forth, labels)[0]
     return Asymmetry(float(np.abs(forth - back).mean()), change)
@@ -141,7 +143,7 @@ def _packed(trained: Sequence[Trained], pairs: Pairs) -> dict[str, Floats]:
     batches = ScoredSet(rows, Collator(tokenizer), recipe.trainer.per_device_eval_batch_size)
     with PackedModel(base, [one.run for one in trained]) as pack:
         for one in trained:
-            pack.load(one.run.id, one.folder / "adapter")
+            pack.load(one.run.id, RunFiles(one.folder).adapter)
         outputs = batches.predictions(pack, base.device)
         return {
             run.id: in_label_units(row, recipe.data)

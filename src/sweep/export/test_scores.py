@@ -1,113 +1,43 @@
 """The final score: `data.test` and held-out rows, scored once, after the search.
 
-Nothing before the export reads their labels. `test.json` keeps what was found; the next start
+Nothing before the export reads their labels. The study keeps what was found; the next start
 shows it again as long as the same adapter is exported, and compared by the same runs.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from sweep.core.arrays import Floats
 from sweep.core.errors import StudyError
-from sweep.core.files import read_floats, write_text
+from sweep.core.files import read_floats
 from sweep.core.recipe import Data
-from sweep.data.pairs import Pairs, Split, load_split
+from sweep.data.findings import Split
+from sweep.data.pairs import Pairs, load_split
 from sweep.export.scoring import Predictions, Scoring, Trained
 from sweep.loop.trial import Run
-from sweep.stats.paired import Interval, SeedLuck, mean_pearson, paired_difference
+from sweep.stats.paired import SeedLuck, mean_pearson, paired_difference
 from sweep.stats.statistics import Sample
-from sweep.study.ranking import seed_luck
+from sweep.study.files import StudyFiles
+from sweep.study.final_scores import (
+    SPLIT_NAMES,
+    FinalScores,
+    SplitScore,
+    read_final_scores,
+    write_final_scores,
+)
+from sweep.study.samples import seed_luck
 from sweep.train.keeper import scores
-
-_FILE = "test.json"
-_NAMES: dict[Split, str] = {"test": "test", "holdout": "held out"}
-
-
-@dataclass(frozen=True)
-class SplitScore:
-    """One split. `adapter` is the exported one, `config` the mean over the runs of its config.
-
-    `baseline` is the mean over the runs of the study's base settings, where they were trained, and
-    `difference` is `config` minus `baseline`, paired on the items, with the luck of the seeds;
-    None, too, where the exported config is the base settings.
-    """
-
-    split: Split
-    digest: str
-    rows: int
-    adapter: Interval
-    spearman: float
-    config: Interval
-    num_runs: int
-    baseline: Interval | None
-    difference: Interval | None
-
-    def in_words(self) -> str:
-        """One line."""
-        line = f"{_NAMES[self.split]:8} Pearson {self.adapter.in_words()} on {self.rows:,} pairs"
-        if self.num_runs > 1:
-            line += f"; mean of {self.num_runs} seeds {self.config.value:.4f}"
-        if self.baseline is not None and self.difference is not None:
-            line += f"; base settings {self.baseline.value:.4f}, "
-            line += f"difference {self.difference.in_words(signed=True)}"
-        return line
-
-
-@dataclass(frozen=True)
-class FinalScores:
-    """What `test.json` holds. `looks` counts the adapters that were exported and scored so.
-
-    `config_runs` and `baseline_runs` are the ids of the runs that the means are of.
-    """
-
-    config_id: str
-    run_id: str
-    baseline_id: str | None
-    looks: int
-    splits: tuple[SplitScore, ...]
-    config_runs: tuple[str, ...]
-    baseline_runs: tuple[str, ...]
-
-    @property
-    def lines(self) -> list[str]:
-        lines = [scored.in_words() for scored in self.splits]
-        if self.looks > 1:
-            lines.append(
-                f"         {self.looks} adapters of this study were scored on these pairs so far: "
-                "to choose among them by that would flatter"
-            )
-        return lines
-
-    def to_json(self) -> dict[str, Any]:
-        """With the sentences, and a row for each model and split, as the report shows them."""
-        rows: dict[str, Any] = {}
-        for scored in self.splits:
-            # Of several seeds the mean: one adapter beside a mean would compare unlike things.
-            models = {
-                "exported": (self.config_id, scored.config),
-                "baseline": (self.baseline_id, scored.baseline),
-            }
-            rows |= {
-                f"{name}_{scored.split}": _row(config_id, interval, pairs=scored.rows)
-                for name, (config_id, interval) in models.items()
-                if interval is not None
-            }
-        return {**dataclasses.asdict(self), **rows, "sentences": self.lines}
 
 
 class FinalScoring:
     """What is to be scored on test and held-out pairs, and what comes of it.
 
     Args:
-        folder: The study's; its `test.json` keeps what was found.
+        folder: The study's, which keeps what was found.
         exported: The run whose adapter is exported.
         complete: All runs with an adapter.
         baseline_id: The config of the study's base settings.
@@ -121,7 +51,7 @@ class FinalScoring:
             split: load_split(exported.recipe.data, split)
             for split in splits_set_aside(exported.recipe.data)
         }
-        self._earlier = stored_scores(folder)
+        self._earlier = read_final_scores(StudyFiles(folder))
         self._config, self._baseline = (
             [run for run in complete if run.recipe.config_id == config_id]
             for config_id in (exported.recipe.config_id, baseline_id)
@@ -138,7 +68,8 @@ class FinalScoring:
         runs = {run.id: run for run in (self._exported, *self._config, *self._baseline)}
         adapters = [Trained.of(run, self._folder) for run in runs.values()]
         return [
-            Scoring(_NAMES[split], pairs, tuple(adapters)) for split, pairs in self._pairs.items()
+            Scoring(SPLIT_NAMES[split], pairs, tuple(adapters))
+            for split, pairs in self._pairs.items()
         ]
 
     def scores(self, predictions: Predictions) -> FinalScores | None:
@@ -158,7 +89,7 @@ class FinalScoring:
                 _scored(
                     split,
                     pairs,
-                    predictions[_NAMES[split]],
+                    predictions[SPLIT_NAMES[split]],
                     self._exported,
                     config=self._config,
                     baseline=self._baseline,
@@ -169,8 +100,7 @@ class FinalScoring:
             _ids(self._config),
             _ids(self._baseline),
         )
-        text = json.dumps(found.to_json(), indent=2, ensure_ascii=False)
-        write_text(self._folder / _FILE, text)
+        write_final_scores(StudyFiles(self._folder), found)
         return found
 
     def _has_been_scored(self) -> bool:
@@ -191,19 +121,6 @@ class FinalScoring:
         if self._earlier is None:
             return 1
         return self._earlier.looks + (self._earlier.run_id != self._exported.id)
-
-
-def stored_scores(folder: Path) -> FinalScores | None:
-    """What an earlier start has found; a file that can't be read counts as none."""
-    try:
-        content = json.loads((folder / _FILE).read_text(encoding="utf-8"))
-        splits = tuple(_scored_from(entry) for entry in content["splits"])
-        named = {name: content[name] for name in ("config_id", "run_id", "baseline_id", "looks")}
-        # Earlier versions did not name the runs, so theirs count as others.
-        one, other = (tuple(content.get(name, ())) for name in ("config_runs", "baseline_runs"))
-        return FinalScores(**named, splits=splits, config_runs=one, baseline_runs=other)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def splits_set_aside(data: Data) -> list[Split]:
@@ -260,7 +177,7 @@ def _seed_luck(complete: Sequence[Run], folder: Path, *, fewest: int) -> SeedLuc
     for run in complete:
         seeds.setdefault(run.recipe.config_id, []).append(run.recipe.seed)
     try:
-        labels = read_floats(folder / "dev_labels.npy")
+        labels = read_floats(StudyFiles(folder).dev_labels)
     except StudyError:
         return None
     samples = seed_luck({i: s for i, s in seeds.items() if len(s) >= fewest}, folder)
@@ -269,16 +186,3 @@ def _seed_luck(complete: Sequence[Run], folder: Path, *, fewest: int) -> SeedLuc
 
 def _sample(runs: Sequence[Run], predictions: Sequence[Floats]) -> Sample:
     return Sample(tuple(run.recipe.seed for run in runs), np.stack(predictions))
-
-
-def _row(config_id: str | None, interval: Interval, *, pairs: int) -> dict[str, Any]:
-    score = {"pearson": interval.value, "ci_low": interval.ci_low, "ci_high": interval.ci_high}
-    return {"config_id": config_id, **score, "pairs": pairs}
-
-
-def _scored_from(entry: dict[str, Any]) -> SplitScore:
-    intervals = {
-        name: Interval(**entry[name]) if entry[name] else None
-        for name in ("adapter", "config", "baseline", "difference")
-    }
-    return SplitScore(**{**entry, **intervals})

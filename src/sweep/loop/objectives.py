@@ -67,25 +67,6 @@ def value_of(outcomes: Sequence[Outcome], objectives: Sequence[Objective]) -> Va
     return cast(float, values[0]) if len(values) == 1 else tuple(cast(list[float], values))
 
 
-def pareto_front(points: Sequence[Sequence[float]], objectives: Sequence[Objective]) -> list[bool]:
-    """Whether no other point is at least as good everywhere and better somewhere.
-
-    Args:
-        points: Values in the order of the objectives; one with NaN is on no front.
-    """
-    signs = [1.0 if objective.direction == "max" else -1.0 for objective in objectives]
-    gains = [[s * v for s, v in zip(signs, point, strict=True)] for point in points]
-    known = [all(g == g for g in gain) for gain in gains]
-    return [
-        is_known
-        and not any(
-            other_known and all(o >= g for o, g in zip(other, gain, strict=True)) and other != gain
-            for other, other_known in zip(gains, known, strict=True)
-        )
-        for gain, is_known in zip(gains, known, strict=True)
-    ]
-
-
 def _parse(text: str) -> Objective:
     name, _, direction = text.partition(":")
     if MEASURES.get(name) != direction:

@@ -24,8 +24,9 @@ class OpenTrial:
     audited: bool = False
 
     @property
-    def is_waiting(self) -> bool:
-        return any(outcome is None for outcome in self.outcomes.values())
+    def under_way(self) -> list[str]:
+        """Ids of the runs that it waits for."""
+        return [run_id for run_id, outcome in self.outcomes.items() if outcome is None]
 
     @property
     def value(self) -> Value | None:

@@ -37,3 +37,8 @@ class Rules:
     audit: float = 0.0
     objectives: tuple[Objective, ...] = (PEARSON,)
     confirmation: Confirmation = NO_CONFIRMATION
+
+    @property
+    def first_seed(self) -> int:
+        """The seed that every config is trained with, and that pruners look at."""
+        return self.seeds[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
@@ -20,9 +20,9 @@ class Total:
     def runs(self) -> int:
         return self.planned - len(self._spared)
 
-    def spare(self, run_ids: Iterable[str], *, trained: Collection[str] = ()) -> None:
-        """These runs will not be trained, except those that are."""
-        self._spared |= set(run_ids) - set(trained)
+    def spare(self, run_ids: Iterable[str]) -> None:
+        """These runs will not be trained."""
+        self._spared |= set(run_ids)
 
     def train(self, run_id: str) -> None:
         """This one will, after all."""

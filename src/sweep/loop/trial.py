@@ -94,6 +94,12 @@ class Outcome:
     #: Stack trace of a failure, for the log; never shown alone.
     error: str | None = None
 
+    @property
+    def in_competition(self) -> list[Evaluation]:
+        """Evaluations that others are compared with: beyond its cut, an audited run is out."""
+        cut_at = self.audited_step
+        return [e for e in self.evaluations if cut_at is None or e.step <= cut_at]
+
 
 @dataclass(frozen=True)
 class Started:

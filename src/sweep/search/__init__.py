@@ -1,5 +1,6 @@
 """The Optuna study behind the `Search` port."""
 
 from sweep.search.optuna_search import OptunaSearch
+from sweep.search.task import SearchTask
 
-__all__ = ["OptunaSearch"]
+__all__ = ["OptunaSearch", "SearchTask"]

@@ -5,107 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import optuna
 import sqlalchemy
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.core.errors import StudyError
 from sweep.loop.objectives import PEARSON, Objective
-from sweep.loop.trial import Trial
-from sweep.space.dimensions import Choices, Dimension, Params, Place, is_active, snapped
+from sweep.search.trials import ADDED, distribution, point_of
 from sweep.space.space import Space
-
-#: Optuna's constraint on trials that are left out: MB beyond the limit.
-EXCESS = "excess_memory_mb"
-#: Marks a trial that was added by hand and comes on top of `num_trials`.
-ADDED = "added"
-#: The evaluation at which the pruner wanted to end a trial.
-CUT_AT = "cut_at_evaluation"
-
-
-def suggest(trial: optuna.trial.Trial, space: Space) -> Trial:
-    """Draw what is still missing of a trial's point, dimension by dimension."""
-    params: Params = {}
-    for dimension in space.dimensions:
-        if is_active(dimension, params):
-            params[dimension.name] = _suggest(trial, dimension)
-    return Trial(trial.number, params)
-
-
-def point_of(trial: FrozenTrial) -> Params:
-    """The trial's parameters; those of a queued trial are still to be suggested."""
-    queued: dict[str, Any] = trial.system_attrs.get("fixed_params", {})
-    drawn = {
-        name: _on_grid(value, trial.distributions[name]) for name, value in trial.params.items()
-    }
-    return drawn or dict(queued)
-
-
-def _suggest(trial: optuna.trial.Trial, dimension: Dimension) -> Place:
-    d = distribution(dimension)
-    if isinstance(d, CategoricalDistribution):
-        return cast(str, trial.suggest_categorical(dimension.name, d.choices))
-    if isinstance(d, IntDistribution):
-        return trial.suggest_int(dimension.name, d.low, d.high, step=d.step, log=d.log)
-    number = trial.suggest_float(dimension.name, d.low, d.high, step=d.step, log=d.log)
-    return _on_grid(number, d)
-
-
-def _on_grid(place: Place, d: BaseDistribution) -> Place:
-    """The place as a grid has it: Optuna keeps the rounding error of its own arithmetic."""
-    if isinstance(d, FloatDistribution) and d.step is not None:
-        return snapped(float(place), low=d.low, high=d.high, step=d.step)
-    return place
-
-
-def distribution(
-    dimension: Dimension,
-) -> CategoricalDistribution | IntDistribution | FloatDistribution:
-    """Optuna's word for a dimension."""
-    if isinstance(dimension, Choices):
-        return CategoricalDistribution(dimension.labels)
-    if dimension.integer:
-        low, high, step = int(dimension.low), int(dimension.high), int(dimension.step or 1)
-        return IntDistribution(low, high, log=dimension.log, step=step)
-    return FloatDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step)
-
-
-def _commit_without_waiting(connection: Any, _: Any) -> None:
-    """A commit survives the death of the driver; only a power cut may take the last ones along.
-
-    Optuna commits nine times a trial, and the disk takes 2 ms to confirm each. What is done is
-    decided by the records, not here.
-    """
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-
-
-def left_out(point: Params, space: Space, excess: float) -> FrozenTrial:
-    """A trial that is not trained, because it takes so many MB more than there are."""
-    return optuna.trial.create_trial(
-        state=TrialState.PRUNED,
-        params=point,
-        distributions={d.name: distribution(d) for d in space.dimensions if d.name in point},
-        constraints={EXCESS: excess},
-        user_attrs={"reason": too_large(excess)},
-    )
-
-
-def is_left_out(trial: FrozenTrial) -> bool:
-    return trial.constraints.get(EXCESS, 0.0) > 0
-
-
-def too_large(excess: float) -> str:
-    """Why a trial is left out."""
-    return f"too large by {excess:,.0f} MB"
 
 
 def open_study(
@@ -125,21 +35,14 @@ def open_study(
     Args:
         rungs_last: Whether a rung that the pruner has noted means the same in a successor.
     """
-    storage = optuna.storages.RDBStorage(
-        f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}}
-    )
-    sqlalchemy.event.listen(storage.engine, "connect", _commit_without_waiting)
-    # Optuna has connected already: that connection would stay in the pool as it is.
-    storage.engine.dispose()
+    storage = _connected(path)
     layout = _layout(space, seeds, objectives)
-    summaries = optuna.get_all_study_summaries(storage)
-    known = {g: s for s in summaries if (g := _generation(s.study_name, name)) is not None}
+    known = _generations(storage, name)
     # The layout is written last, so one without was not copied in full and does not count.
-    whole = [g for g, s in known.items() if "layout" in s.user_attrs]
+    whole = [number for number, found in known.items() if "layout" in found.user_attrs]
     newest = known[max(whole)] if whole else None
     if newest is not None and newest.user_attrs["layout"] == layout:
         return optuna.load_study(study_name=newest.study_name, storage=storage)
-
     generation = 1 + max(known, default=0)
     study = optuna.create_study(
         study_name=name if generation == 1 else f"{name}~{generation}",
@@ -168,12 +71,40 @@ def database_trouble_told(path: Path) -> Iterator[None]:
     except (sqlalchemy.exc.DatabaseError, optuna.exceptions.StorageInternalError) as error:
         cause = getattr(error.__cause__ or error, "orig", error)
         raise StudyError(
-            "`study.db` must be a database that Optuna can read and write.",
+            f"`{path.name}` must be a database that Optuna can read and write.",
             value=f"{path}: {str(cause).splitlines()[0]}",
-            way_out="where the disk is full, free space; else rename it, and `study.db-*` beside "
-            "it: the same command then begins its search anew, and trains nothing again that is "
-            "in `runs/`",
+            way_out=f"where the disk is full, free space; else rename it, and `{path.name}-*` "
+            "beside it: the same command then begins its search anew, and trains nothing again "
+            "that is in `runs/`",
         ) from None
+
+
+def _connected(path: Path) -> optuna.storages.RDBStorage:
+    storage = optuna.storages.RDBStorage(
+        f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}}
+    )
+    sqlalchemy.event.listen(storage.engine, "connect", _commit_without_waiting)
+    # Optuna has connected already: that connection would stay in the pool as it is.
+    storage.engine.dispose()
+    return storage
+
+
+def _commit_without_waiting(connection: Any, _: Any) -> None:
+    """A commit survives the death of the driver; only a power cut may take the last ones along.
+
+    Optuna commits nine times a trial, and the disk takes 2 ms to confirm each. What is done is
+    decided by the records, not here.
+    """
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _generations(
+    storage: optuna.storages.BaseStorage, name: str
+) -> dict[int, optuna.study.StudySummary]:
+    """The studies of a name, the first and its successors, by number."""
+    found = {_generation(s.study_name, name): s for s in optuna.get_all_study_summaries(storage)}
+    return {number: summary for number, summary in found.items() if number is not None}
 
 
 def _generation(study_name: str, name: str) -> int | None:

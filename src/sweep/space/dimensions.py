@@ -144,14 +144,5 @@ def snapped(number: float, *, low: float, high: float, step: float) -> float:
     return float(min(max(nearest, low), high))
 
 
-def label_of(value: object) -> str:
-    """Short text of a value for Optuna and tables: `0.1`, `true`, `query+value`."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (list, tuple)):
-        return "+".join(label_of(inner) for inner in value)
-    return "none" if value is None else str(value)
-
-
 def _num_steps(width: float, step: float) -> int:
     return math.floor(width / step + 1e-9)

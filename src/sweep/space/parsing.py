@@ -7,7 +7,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from sweep.core.errors import ConfigError
-from sweep.space.dimensions import Choices, Condition, Dimension, Range, label_of
+from sweep.core.words import label_of
+from sweep.space.dimensions import Choices, Condition, Dimension, Range
 
 _WHEN = "when"
 _ENDS = ("low", "high")

@@ -8,7 +8,8 @@ from typing import Any
 
 from sweep.core.errors import ConfigError
 from sweep.core.recipe import SEARCHABLE_KEYS
-from sweep.space.dimensions import Choices, Dimension, Params, Place, Range, is_active, label_of
+from sweep.core.words import label_of
+from sweep.space.dimensions import Choices, Dimension, Params, Place, Range, is_active
 from sweep.space.space import Space
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from sweep.core.errors import ConfigError
 from sweep.space.conditions import requirements, sorted_by_conditions
-from sweep.space.dimensions import Choices, Dimension, Params, Place, Range, is_active, label_of
+from sweep.space.dimensions import Choices, Dimension, Params, Place, Range, is_active
 from sweep.space.parsing import check_key, is_constant, parse_dimension
 
-__all__ = ["Choices", "Dimension", "Params", "Range", "Space", "label_of", "parse_space"]
+__all__ = ["Choices", "Dimension", "Params", "Range", "Space", "parse_space"]
 
 #: Keys that follow from `model.path`.
 _FOLLOWING = ("model.sha256", "model.hub_name")
@@ -50,6 +50,13 @@ class Space:
             return None
         free = [d.num_points or 1 for d in self.dimensions if d.name not in entangled]
         return math.prod(free) * self._num_entangled(entangled)
+
+    def num_configs(self, most: int | None) -> int:
+        """Configs of a search that draws so many at most; None trains every cell of a grid."""
+        points = self.num_points
+        if most is None:
+            return points or 0
+        return min(most, points or most)
 
     def values(self, params: Params) -> dict[str, Any]:
         """The dotted keys and values that a point sets."""

@@ -9,20 +9,8 @@ import numpy as np
 
 from sweep.core.arrays import Floats
 from sweep.stats.comparison import ERROR
+from sweep.stats.interval import Interval
 from sweep.stats.statistics import Sample, compare, resampled_pearson, resampling_weights
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A value with its 95 % percentile interval."""
-
-    value: float
-    ci_low: float
-    ci_high: float
-
-    def in_words(self, *, signed: bool = False) -> str:
-        sign = "+" if signed else ""
-        return f"{self.value:{sign}.4f} (95 % {self.ci_low:{sign}.3f} to {self.ci_high:{sign}.3f})"
 
 
 def mean_pearson(predictions: Sequence[Floats], labels: Floats) -> Interval:

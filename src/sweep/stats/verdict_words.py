@@ -82,9 +82,7 @@ def _baseline(verdict: Verdict, by_id: Mapping[str, Contender]) -> str:
     default = f"the default ({by_id[verdict.baseline].label})"
     if versus is None:
         return f"Nothing beats {default}." if verdict.beats_baseline is False else ""
-    ahead = (
-        f"{versus.difference:+.4f} (95 % interval {versus.ci_low:+.4f} to {versus.ci_high:+.4f})"
-    )
+    ahead = versus.as_difference
     if verdict.beats_baseline is None:
         return (
             f"Whether anything beats {default} is not known with one seed each: the best is "

@@ -1,4 +1,4 @@
-"""The study's folder: one driver at a time, and the settings it was begun with."""
+"""A study's folder, opened to drive it: one driver at a time, and the settings it began with."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from filelock import FileLock, Timeout
 
 from sweep.core.errors import StudyError
 from sweep.core.files import write_text
+from sweep.study.files import FORMAT, StudyFiles
+from sweep.study.settings import refuse_newer
 from sweep.study.yaml_file import read_mapping
 
 Resume = Literal["continue", "extend", "restart"]
@@ -35,6 +37,8 @@ _FREE = (
     "search.baseline",
     "search.start_with",
 )
+#: Of the file, not of the sweep.
+_NO_SETTINGS = ("format", "versions")
 #: Settings that `resume=extend` may change.
 _EXTENDABLE = ("search.space", "search.seeds", "search.n_trials", "search.race")
 
@@ -56,19 +60,20 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         StudyError: another driver holds it, or nothing can be written there.
     """
+    files = StudyFiles(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".lock").touch()
+        files.lock.touch()
     except OSError as error:
         raise StudyError(
             "A study needs a folder that can be written to.",
             value=f"{error.filename}: {error.strerror}",
             way_out="name another with `results_dir=` or `name=`",
         ) from None
-    lock = FileLock(folder / ".lock", timeout=0)
+    lock = FileLock(files.lock, timeout=0)
     try:
         with lock:
-            write_text(folder / ".driver", f"process {os.getpid()} on {platform.node()}\n")
+            write_text(files.driver, f"process {os.getpid()} on {platform.node()}\n")
             yield
     except Timeout:
         raise StudyError(
@@ -81,30 +86,14 @@ def locked(folder: Path) -> Iterator[None]:
 def driver_of(folder: Path) -> str:
     """Which process holds, or held, the study, and where."""
     try:
-        return (folder / ".driver").read_text(encoding="utf-8").strip()
+        return StudyFiles(folder).driver.read_text(encoding="utf-8").strip()
     except OSError:
         return "unknown"
 
 
-def settings_of(folder: Path) -> dict[str, Any]:
-    """The settings that a study was begun with.
-
-    Raises:
-        StudyError: the folder holds no study, or its settings can't be read.
-    """
-    path = folder / "config.yaml"
-    if not path.is_file():
-        raise StudyError(
-            "A study's folder holds `config.yaml`.",
-            value=f"{folder} does not",
-            way_out="name a folder below `results/`",
-        )
-    return read_mapping(path)
-
-
 def is_driven(folder: Path) -> bool:
     """Whether a driver holds the study."""
-    lock = FileLock(folder / ".lock", timeout=0)
+    lock = FileLock(StudyFiles(folder).lock, timeout=0)
     try:
         with lock:
             return False
@@ -122,27 +111,29 @@ def open_folder(
     """Make the folder ready for these settings, or refuse.
 
     `settings` are the resolved configuration with the fingerprints of data and model. They
-    are compared with those that the study was begun with and written to `config.yaml`.
+    are compared with those that the study was begun with, and written down.
 
     Args:
         defaults: Of every key: what a study had that was begun before there was such a key.
 
     Raises:
-        StudyError: a setting differs that decides results; names key, old and new value.
+        StudyError: a newer program wrote it, or a setting differs that decides results; names key,
+            old and new value.
     """
     if resume == "restart":
         _move_aside(folder)
-    path = folder / "config.yaml"
-    if path.exists():
-        old = read_mapping(path)
+    files = StudyFiles(folder)
+    if files.settings.exists():
+        old = read_mapping(files.settings)
+        refuse_newer(files, old)
         _refuse_changes(folder, old, _plain(settings), resume=resume, defaults=defaults or {})
-    content = {**_plain(settings), "versions": versions()}
-    write_text(path, yaml.safe_dump(content, allow_unicode=True, sort_keys=False))
+    content = {"format": FORMAT, **_plain(settings), "versions": versions()}
+    write_text(files.settings, yaml.safe_dump(content, allow_unicode=True, sort_keys=False))
 
 
 def _move_aside(folder: Path) -> None:
     """Rename what is there. The lock file stays: it is held by this process."""
-    entries = [e for e in folder.iterdir() if e.name not in (".lock", ".driver")]
+    entries = [e for e in folder.iterdir() if e.name not in StudyFiles(folder).of_the_driver]
     if not entries:
         return
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
@@ -170,7 +161,7 @@ def _refuse_changes(
         key
         for key in sorted(before.keys() | after.keys())
         if before.get(key) != after.get(key)
-        and not any(key == a or key.startswith(f"{a}.") for a in (*allowed, "versions"))
+        and not any(key == a or key.startswith(f"{a}.") for a in (*allowed, *_NO_SETTINGS))
         # A grown space may bring models and data along.
         and not (resume == "extend" and key.startswith("fingerprints.") and key not in before)
         # The commit of a model from the Hub was not found out before.

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
-import numpy as np
-
-from sweep.core.arrays import Floats
-from sweep.core.errors import StudyError
-from sweep.core.files import read_floats
 from sweep.core.recipe import Recipe
+from sweep.core.words import settings_text
 from sweep.loop.confirm import Confirming
-from sweep.loop.trial import Outcome, Run
-from sweep.space.space import label_of
+from sweep.loop.trial import Outcome, Run, RunState
 from sweep.stats.comparison import Comparison
-from sweep.stats.statistics import Sample, compare
+from sweep.stats.statistics import Sample
 from sweep.stats.verdict import Contender, Verdict, judge, judged, ranked
 from sweep.stats.verdict_words import in_words
-
-logger = logging.getLogger(__name__)
+from sweep.study.record import Record
+from sweep.study.rows import ConfigRow, searched
+from sweep.study.samples import comparison_of, predictions_of, seed_luck
 
 #: A complete run with its score.
 ScoredRun = tuple[Run, Outcome]
-
-_SHORT = {"lora.lora_alpha": "alpha", "lora.lora_dropout": "dropout", "trainer.learning_rate": "lr"}
 
 
 @dataclass(frozen=True)
@@ -72,60 +63,110 @@ class Ranking:
         fresh = [pair for pair in runs if last is not None and _seed(pair) > last]
         planned = confirming.after(last) if confirming and last is not None else None
         unconfirmed = _unconfirmed(fresh, planned, ended)
-        found: dict[str, list[ScoredRun]] = {}
-        for pair in runs:
-            is_counted = search_seeds is None or _seed(pair) in search_seeds
-            if is_counted or (unconfirmed is None and pair in fresh):
-                found.setdefault(pair[0].recipe.config_id, []).append(pair)
+        counted = [
+            pair
+            for pair in runs
+            if (search_seeds is None or _seed(pair) in search_seeds)
+            or (unconfirmed is None and pair in fresh)
+        ]
+        found = _by_config(counted)
         contenders = [_contender(group, keys, last) for group in found.values()]
-        return cls(
-            tuple(ranked(contenders)),
-            {name: group[0][0].recipe for name, group in found.items()},
-            {name: group[0][0].trial for name, group in found.items()},
+        recipes = {name: group[0][0].recipe for name, group in found.items()}
+        trials = {name: group[0][0].trial for name, group in found.items()}
+        return cls(tuple(ranked(contenders)), recipes, trials, folder, unconfirmed)
+
+    @classmethod
+    def of_records(
+        cls,
+        records: Iterable[Record],
+        folder: Path,
+        *,
+        keys: Sequence[str],
+        search_seeds: Collection[int] | None,
+        confirming: Confirming | None = None,
+    ) -> Ranking:
+        """Rank what the records of a study hold; arguments as for `of`."""
+        known = list(records)
+        return cls.of(
+            scored_runs(known),
             folder,
-            unconfirmed,
+            keys=keys,
+            search_seeds=search_seeds,
+            confirming=confirming,
+            ended=[r.run for r in known if r.state in (RunState.FAILED, RunState.PRUNED)],
         )
+
+    @classmethod
+    def of_the_search(
+        cls,
+        records: Iterable[Record],
+        folder: Path,
+        *,
+        keys: Sequence[str],
+        search_seeds: Collection[int] | None,
+    ) -> Ranking:
+        """By the search's runs alone, also where others confirm the leaders."""
+        kept = [
+            pair
+            for pair in scored_runs(records)
+            if search_seeds is None or _seed(pair) in search_seeds
+        ]
+        return cls.of(kept, folder, keys=keys, search_seeds=None)
 
     @cached_property
     def leaders(self) -> Comparison | None:
         """The configs that the verdict is about: the first ones."""
-        return _comparison(judged(self.contenders), self.folder, num_rivals=len(self.contenders))
+        return comparison_of(judged(self.contenders), self.folder, num_rivals=len(self.contenders))
 
     @cached_property
     def others(self) -> Comparison | None:
         """Those that were not confirmed, where some were."""
         rest = self.contenders[len(judged(self.contenders)) :]
-        return _comparison(rest, self.folder, num_rivals=len(self.contenders))
+        return comparison_of(rest, self.folder, num_rivals=len(self.contenders))
 
-    def rows(self, keys: Sequence[str]) -> list[dict[str, Any]]:
-        """Rows of `leaderboard.csv`; missing is None."""
+    def rows(self, keys: Sequence[str]) -> list[ConfigRow]:
+        """Rows of the leaderboard."""
         leading = len(judged(self.contenders))
         tied: list[bool | None] = [None] * len(self.contenders)
         if self.leaders is not None:
             tied[:leading] = self.leaders.tied.tolist()
         ends = [*_intervals(self.leaders, leading)]
         ends += _intervals(self.others, len(self.contenders) - leading)
+        placed = zip(self.contenders, tied, ends, strict=True)
         return [
-            {
-                "rank": rank,
-                "config_id": config.config_id,
-                "trial": self.trials[config.config_id],
-                "n_seeds": len(config.seeds),
-                "mean": config.mean,
-                "std": stdev(config.scores) if len(config.scores) > 1 else None,
-                "ci_low": low,
-                "ci_high": high,
-                "tied_with_best": is_tied,
-                **searched(self.recipes[config.config_id], keys),
-                "lora_params": config.lora_params,
-                "train_seconds": config.train_seconds,
-                "confirmed": config.confirmed,
-                "search_mean": config.search_mean,
-            }
-            for rank, (config, is_tied, (low, high)) in enumerate(
-                zip(self.contenders, tied, ends, strict=True), 1
+            ConfigRow(
+                rank=rank,
+                config_id=config.config_id,
+                trial=self.trials[config.config_id],
+                n_seeds=len(config.seeds),
+                mean=config.mean,
+                values=searched(self.recipes[config.config_id], keys),
+                std=stdev(config.scores) if len(config.scores) > 1 else None,
+                ci_low=low,
+                ci_high=high,
+                tied_with_best=is_tied,
+                lora_params=config.lora_params,
+                train_seconds=config.train_seconds,
+                confirmed=config.confirmed,
+                search_mean=config.search_mean,
             )
+            for rank, (config, is_tied, (low, high)) in enumerate(placed, 1)
         ]
+
+    def sample(self, config: Contender) -> Sample:
+        """Dev predictions of the runs that a config's place rests on.
+
+        Raises:
+            StudyError: some are gone or damaged.
+        """
+        return Sample(config.seeds, predictions_of(config.config_id, self.folder, config.seeds))
+
+    @property
+    def several_seeds(self) -> list[Sample]:
+        """Dev predictions of the judged configs that have several seeds, all of those: by them
+        the luck of the seed is known."""
+        seeds = {c.config_id: c.all_seeds or c.seeds for c in judged(self.contenders)}
+        return seed_luck(seeds, self.folder)
 
     def verdict(self, *, baseline: str | None) -> Verdict | None:
         """The verdict in numbers and words; None before the first score."""
@@ -137,39 +178,25 @@ class Ranking:
         return in_words(found, self.contenders, interval=interval, unconfirmed=self.unconfirmed)
 
 
-def seed_luck(seeds: Mapping[str, Collection[int]], folder: Path) -> list[Sample]:
-    """Dev predictions of the configs of a study that have several seeds.
-
-    Args:
-        seeds: With a complete run, by `config_id`.
-        folder: The study's; a config whose predictions are not at hand is left out.
-    """
-    found = []
-    for config_id, known in seeds.items():
-        if len(known) > 1:
-            with suppress(StudyError):
-                ordered = tuple(sorted(known))
-                found.append(Sample(ordered, _predictions(config_id, folder, ordered)))
-    return found
-
-
-def searched(recipe: Recipe, keys: Sequence[str]) -> dict[str, Any]:
-    """The searched keys and their values, lists as text."""
-    values = {key: recipe.value_of(key) for key in keys}
-    return {k: label_of(v) if isinstance(v, tuple) else v for k, v in values.items()}
-
-
 def words(recipe: Recipe, keys: Sequence[str]) -> str:
     """A config for people: `r=8 alpha=16 on qv`."""
-    values = searched(recipe, keys)
-    targets = values.pop("lora.target_modules", None)
-    parts = [
-        f"{_SHORT.get(key, key.rpartition('.')[2])}="
-        + (f"{value:.3g}" if isinstance(value, float) else label_of(value))
-        for key, value in values.items()
+    return settings_text({key: recipe.value_of(key) for key in keys}, none="the config")
+
+
+def scored_runs(records: Iterable[Record]) -> list[ScoredRun]:
+    """The complete runs, each with what it left."""
+    return [
+        (r.run, r.outcome)
+        for r in records
+        if r.state is RunState.COMPLETE and r.outcome is not None
     ]
-    parts += [f"on {targets}"] if targets else []
-    return " ".join(parts) or "the config"
+
+
+def _by_config(runs: Sequence[ScoredRun]) -> dict[str, list[ScoredRun]]:
+    found: dict[str, list[ScoredRun]] = {}
+    for pair in runs:
+        found.setdefault(pair[0].recipe.config_id, []).append(pair)
+    return found
 
 
 def _unconfirmed(
@@ -208,37 +235,6 @@ def _contender(group: Sequence[ScoredRun], keys: Sequence[str], last: int | None
         confirmed=bool(fresh),
         all_seeds=tuple(_seed(pair) for pair in group),
     )
-
-
-def _comparison(group: Sequence[Contender], folder: Path, *, num_rivals: int) -> Comparison | None:
-    """None where predictions are not at hand."""
-    path = folder / "dev_labels.npy"
-    if not group or not path.exists():
-        return None
-    try:
-        labels = read_floats(path)
-        samples = [Sample(c.seeds, _predictions(c.config_id, folder, c.seeds)) for c in group]
-        noise_from = _with_all_seeds(group, folder)
-    except StudyError as error:
-        logger.warning("No intervals in the leaderboard: %s", error.value)
-        return None
-    return compare(samples, labels, num_rivals=num_rivals, noise_from=noise_from)
-
-
-def _with_all_seeds(group: Sequence[Contender], folder: Path) -> list[Sample] | None:
-    """Confirmed configs with the runs of the search as well; None where there is nothing to add."""
-    seeds = [c.all_seeds or c.seeds for c in group]
-    if seeds == [c.seeds for c in group]:
-        return None
-    return [
-        Sample(known, _predictions(config.config_id, folder, known))
-        for config, known in zip(group, seeds, strict=True)
-    ]
-
-
-def _predictions(config_id: str, folder: Path, seeds: Sequence[int]) -> Floats:
-    runs = [folder / "runs" / f"{config_id}-s{seed}" for seed in seeds]
-    return np.stack([read_floats(run / "predictions.npy") for run in runs])
 
 
 def _intervals(

@@ -1,25 +1,24 @@
 """The study's records, and the tables derived from them.
 
-`runs/<run_id>/run.json` (`record.py`) is the truth. `table.csv` (a row per run) and
-`leaderboard.csv` (a row per config) are derived from it and may be deleted. Everything is
-written to a temporary name and moved into place, so that a reader never meets half a file.
+The record of each run is the truth. The table (a row per run) and the leaderboard (a row per
+config) are derived from it and may be deleted. Everything is written to a temporary name and moved
+into place, so that a reader never meets half a file.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from sweep.core.files import remove_checkpoint, write_text
+from sweep.core.files import write_text
 from sweep.loop.confirm import Confirming
-from sweep.loop.objectives import PEARSON, Objective, pareto_front
+from sweep.loop.objectives import PEARSON, Objective
 from sweep.loop.trial import (
     Evaluated,
     Event,
@@ -30,28 +29,37 @@ from sweep.loop.trial import (
     RunState,
     Started,
 )
+from sweep.stats.pareto import pareto_front
 from sweep.stats.verdict import Verdict
-from sweep.study.ranking import Ranking, searched
+from sweep.study.files import StudyFiles
+from sweep.study.ranking import Ranking
+from sweep.study.reading import read_json, to_json
 from sweep.study.record import Record, read_record, write_record
-
-RUN_COLUMNS = ("trial", "config_id", "seed", "state", "reason")
-SCORE_COLUMNS = ("pearson", "pearson_last", "best_step", "spearman")
-COST_COLUMNS = (
-    "adapted_modules",
-    "lora_params",
-    "head_params",
-    "train_seconds",
-    "steps",
-    "tokens_per_second",
-    "peak_memory_mb",
-    "pack_size",
-    "worker",
+from sweep.study.rows import (
+    MEASURED,
+    ConfigRow,
+    RunRow,
+    searched,
+    table_of_configs,
+    table_of_runs,
 )
+from sweep.study.verdict_file import write_verdict
 
-#: What a sweep has begun to confirm.
-CONFIRMING = "confirmation.json"
-#: Whole numbers that may be missing: kept whole in the table instead of turning into floats.
-_INTEGERS = ("best_step", "adapted_modules", "lora_params", "head_params", "steps", "pack_size")
+
+def read_records(files: StudyFiles) -> list[Record]:
+    """Of all runs that have ended, in the order of the trials."""
+    found = (read_record(files.run(path.parent.name)) for path in files.runs.glob("*/run.json"))
+    return in_order(record for record in found if record is not None)
+
+
+def in_order(records: Iterable[Record]) -> list[Record]:
+    """Of the trials."""
+    return sorted(records, key=lambda r: (r.run.trial, r.run.recipe.seed))
+
+
+def read_confirming(files: StudyFiles) -> Confirming | None:
+    """What a sweep has begun to confirm; what can't be read is told by the runs themselves."""
+    return read_json(files.confirmation, Confirming, otherwise="the runs tell what is confirmed")
 
 
 class Results:
@@ -77,18 +85,15 @@ class Results:
         baseline: str | None = None,
     ) -> None:
         self.folder = folder
+        self.files = StudyFiles(folder)
         self._search_seeds = search_seeds
         self._baseline = baseline
         self.keys = tuple(searched_keys)
         self._versions = dict(versions)
         self._objectives = tuple(objectives)
-        self._records: dict[str, Record] = {}
         self._next_write = 0.0
-        self._confirming = _read_confirming(folder / CONFIRMING)
-        for path in sorted((folder / "runs").glob("*/run.json")):
-            record = read_record(path)
-            if record is not None:
-                self._records[record.run.id] = record
+        self._confirming = read_confirming(self.files)
+        self._records = {record.run.id: record for record in read_records(self.files)}
 
     def done(self, run_id: str) -> Outcome | None:
         record = self._records.get(run_id)
@@ -97,7 +102,7 @@ class Results:
 
     def finished(self) -> list[tuple[Run, Outcome]]:
         ended = (RunState.COMPLETE, RunState.PRUNED)
-        done = [(r.run, r.outcome) for r in self._sorted() if r.state in ended]
+        done = [(r.run, r.outcome) for r in self.records() if r.state in ended]
         return [(run, outcome) for run, outcome in done if outcome is not None]
 
     def add(self, run: Run) -> None:
@@ -118,15 +123,15 @@ class Results:
             self._change(event.run_id, state=RunState.QUEUED)
         elif isinstance(event, Finished):
             self._change(event.run_id, state=event.outcome.state, outcome=event.outcome)
-            write_record(self.folder, self._records[event.run_id], self._versions)
+            files = self.files.run(event.run_id)
+            write_record(files, self._records[event.run_id], self._versions)
             # One that was cut while it was paused has left it.
-            remove_checkpoint(self.folder / "runs" / event.run_id)
+            files.remove_checkpoint()
         self._write_tables_now_and_then()
 
     def confirms(self, confirming: Confirming) -> None:
         self._confirming = confirming
-        text = json.dumps(dataclasses.asdict(confirming), indent=2)
-        write_text(self.folder / CONFIRMING, text)
+        write_text(self.files.confirmation, to_json(confirming))
 
     def close(self) -> None:
         """Put unfinished runs back in the queue and write the tables."""
@@ -136,30 +141,34 @@ class Results:
         self.write_tables()
 
     def write_tables(self) -> None:
-        """Write `table.csv`, `leaderboard.csv` and `verdict.json`."""
-        board = self._board()
-        write_text(self.folder / "table.csv", self.table().to_csv(index=False))
-        write_text(self.folder / "leaderboard.csv", self._ranking(board).to_csv(index=False))
-        verdict = board.verdict(baseline=self._baseline)
+        """Write table, leaderboard and verdict."""
+        ranking = self.ranking()
+        write_text(self.files.table, self.table().to_csv(index=False))
+        leaderboard = table_of_configs(self._configs(ranking), self.keys)
+        write_text(self.files.leaderboard, leaderboard.to_csv(index=False))
+        verdict = ranking.verdict(baseline=self._baseline)
         if verdict is not None:
-            text = json.dumps(dataclasses.asdict(verdict), indent=2, ensure_ascii=False)
-            write_text(self.folder / "verdict.json", text)
+            write_verdict(self.files, verdict)
 
     def table(self) -> pd.DataFrame:
         """A row per run, in the order of the trials; missing values are empty."""
-        columns = [*RUN_COLUMNS, *SCORE_COLUMNS, *self.keys, "scaling", "precision"]
-        columns += [*COST_COLUMNS, "wandb_url"]
-        rows = [_row(record, self.keys) for record in self._sorted()]
-        table = pd.DataFrame(rows, columns=columns)
-        return table.astype(dict.fromkeys(_INTEGERS, "Int64"))
+        return table_of_runs([_row(record, self.keys) for record in self.records()], self.keys)
 
     def leaderboard(self) -> pd.DataFrame:
-        """A row per config with at least one score, best first: confirmed configs, then those
-        with enough seeds, then by mean."""
-        return self._ranking(self._board())
+        """A row per config with at least one score, best first."""
+        return table_of_configs(self.configs(), self.keys)
 
-    def _with_front(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The leaderboard with what is sought, where it lacks it, and who is on the front.
+    def configs(self) -> list[ConfigRow]:
+        """Configs with at least one score, best first: confirmed configs, then those with enough
+        seeds, then by mean."""
+        return self._configs(self.ranking())
+
+    def _configs(self, ranking: Ranking) -> list[ConfigRow]:
+        rows = ranking.rows(self.keys)
+        return self._with_front(rows) if len(self._objectives) > 1 else rows
+
+    def _with_front(self, rows: Sequence[ConfigRow]) -> list[ConfigRow]:
+        """The rows with what is sought, where they lack it, and who is on the front.
 
         Pearson is the mean that is shown: after a confirmation, that of the fresh seeds.
         """
@@ -168,69 +177,55 @@ class Results:
             if record.outcome is not None:
                 found.setdefault(record.run.recipe.config_id, []).append(record.outcome)
         values = [
-            [
-                mean if objective == PEARSON else objective.of(found[config_id])
-                for objective in self._objectives
-            ]
-            for config_id, mean in zip(table["config_id"], table["mean"], strict=True)
+            {
+                o.name: row.mean if o == PEARSON else o.of(found[row.config_id])
+                for o in self._objectives
+            }
+            for row in rows
         ]
-        points = [[math.nan if v is None else v for v in value] for value in values]
-        for place, objective in enumerate(self._objectives):
-            if objective != PEARSON and objective.name not in table:
-                table[objective.name] = [value[place] for value in values]
-        return table.assign(pareto=pareto_front(points, self._objectives))
+        front = pareto_front(
+            [[math.nan if v is None else v for v in value.values()] for value in values],
+            larger_is_better=[objective.direction == "max" for objective in self._objectives],
+        )
+        return [
+            dataclasses.replace(row, measures=_beside(row, value), pareto=is_on_it)
+            for row, value, is_on_it in zip(rows, values, front, strict=True)
+        ]
 
     def verdict(self) -> Verdict | None:
         """Best, ties, recommendation, in numbers and words; None before the first score."""
-        return self._board().verdict(baseline=self._baseline)
+        return self.ranking().verdict(baseline=self._baseline)
 
-    def search_board(self) -> Ranking:
-        """The ranking by the search's runs alone, also where others confirm the leaders."""
-        kept = [
-            (r.run, r.outcome)
-            for r in self._scored()
-            if r.outcome is not None
-            and (self._search_seeds is None or r.run.recipe.seed in self._search_seeds)
-        ]
-        return Ranking.of(kept, self.folder, keys=self.keys, search_seeds=None)
+    def ranking(self) -> Ranking:
+        return Ranking.of_records(
+            self.records(),
+            self.folder,
+            keys=self.keys,
+            search_seeds=self._search_seeds,
+            confirming=self._confirming,
+        )
+
+    def search_ranking(self) -> Ranking:
+        """By the search's runs alone, also where others confirm the leaders."""
+        return Ranking.of_the_search(
+            self.records(), self.folder, keys=self.keys, search_seeds=self._search_seeds
+        )
 
     def best_run(self, config_id: str | None = None) -> Run | None:
         """The best run of a config; of the one on top of the leaderboard, if none is named."""
-        board = self._board()
-        if not board.contenders:
+        contenders = self.ranking().contenders
+        if not contenders:
             return None
-        wanted = config_id or board.contenders[0].config_id
+        wanted = config_id or contenders[0].config_id
         runs = [r for r in self._scored() if r.run.recipe.config_id == wanted]
         return max(runs, key=_score).run if runs else None
 
     def records(self) -> list[Record]:
         """All records in the order of the trials."""
-        return self._sorted()
-
-    def _board(self) -> Ranking:
-        scored = [(r.run, r.outcome) for r in self._scored() if r.outcome is not None]
-        return Ranking.of(
-            scored,
-            self.folder,
-            keys=self.keys,
-            search_seeds=self._search_seeds,
-            confirming=self._confirming,
-            ended=[r.run for r in self._sorted() if r.state in (RunState.FAILED, RunState.PRUNED)],
-        )
-
-    def _ranking(self, board: Ranking) -> pd.DataFrame:
-        head = ["rank", "config_id", "trial", "n_seeds", "mean", "std", "ci_low", "ci_high"]
-        columns = [*head, "tied_with_best", *self.keys, "lora_params", "train_seconds"]
-        columns += ["confirmed", "search_mean"]
-        table = pd.DataFrame(board.rows(self.keys), columns=columns)
-        table = table.astype({"lora_params": "Int64", "tied_with_best": "boolean"})
-        return self._with_front(table) if len(self._objectives) > 1 else table
+        return in_order(self._records.values())
 
     def _scored(self) -> list[Record]:
-        return [r for r in self._sorted() if r.state is RunState.COMPLETE and r.outcome]
-
-    def _sorted(self) -> list[Record]:
-        return sorted(self._records.values(), key=lambda r: (r.run.trial, r.run.recipe.seed))
+        return [r for r in self.records() if r.state is RunState.COMPLETE and r.outcome]
 
     def _change(self, run_id: str, **changes: Any) -> None:
         self._records[run_id] = dataclasses.replace(self._records[run_id], **changes)
@@ -245,34 +240,31 @@ class Results:
         self._next_write = end + max(1.0, 20 * (end - start))
 
 
-def _read_confirming(path: Path) -> Confirming | None:
-    """None before there is one; what can't be read is told by the runs themselves."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return Confirming(tuple(content["config_ids"]), tuple(content["seeds"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def _row(record: Record, keys: Sequence[str]) -> RunRow:
+    recipe, outcome = record.run.recipe, record.outcome
+    row = RunRow(
+        record.run.trial,
+        recipe.config_id,
+        recipe.seed,
+        record.state,
+        searched(recipe, keys),
+        scaling=recipe.lora.scaling,
+        precision=recipe.trainer.precision,
+        wandb_url=record.wandb_url,
+        worker=record.worker,
+    )
+    if outcome is not None:
+        return dataclasses.replace(row, **{name: getattr(outcome, name) for name in MEASURED})
+    if not record.evaluations:
+        return row
+    last = record.evaluations[-1]
+    return dataclasses.replace(row, pearson_last=last.pearson, steps=last.step)
 
 
-def _row(record: Record, keys: Sequence[str]) -> dict[str, Any]:
-    recipe = record.run.recipe
-    outcome = record.outcome
-    row: dict[str, Any] = {
-        "trial": record.run.trial,
-        "config_id": recipe.config_id,
-        "seed": recipe.seed,
-        "state": record.state.value,
-        "scaling": recipe.lora.scaling,
-        "precision": recipe.trainer.precision,
-        "wandb_url": record.wandb_url,
-        **searched(recipe, keys),
-    }
-    if outcome is None:
-        rungs = record.evaluations
-        live = {"pearson_last": rungs[-1].pearson, "steps": rungs[-1].step} if rungs else {}
-        return {**row, **live, "worker": record.worker}
-    measured = ("reason", *SCORE_COLUMNS, *COST_COLUMNS)
-    return {**row, **{column: getattr(outcome, column) for column in measured}}
+def _beside(row: ConfigRow, values: Mapping[str, float | None]) -> dict[str, float | None]:
+    """What is sought and has no column of its own."""
+    own = {PEARSON.name, *(field.name for field in dataclasses.fields(row))}
+    return {name: value for name, value in values.items() if name not in own}
 
 
 def _score(record: Record) -> float:

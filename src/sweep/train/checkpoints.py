@@ -18,8 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sweep.core.files import CHECKPOINT, replacing_file
+from sweep.core.files import replacing_file
 from sweep.loop.trial import Evaluation
+from sweep.study.files import RunFiles
 
 logger = logging.getLogger(__name__)
 
@@ -58,13 +59,13 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         field.name: getattr(checkpoint, field.name) for field in dataclasses.fields(checkpoint)
     }
     content["evaluations"] = [dataclasses.asdict(e) for e in checkpoint.evaluations]
-    with replacing_file(folder / CHECKPOINT) as path:
+    with replacing_file(RunFiles(folder).checkpoint) as path:
         torch.save({"made_by": _made_by(), **content}, path)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint | None:
     """The checkpoint of a run's folder; None where there is none that can be gone on from."""
-    path = folder / CHECKPOINT
+    path = RunFiles(folder).checkpoint
     if not path.is_file():
         return None
     try:

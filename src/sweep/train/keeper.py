@@ -16,6 +16,7 @@ from sweep.data.pairs import in_label_units
 from sweep.loop.trial import Evaluation, Outcome, Run, RunState
 from sweep.lora.model import targets_of
 from sweep.lora.pack import PackedModel
+from sweep.study.files import RunFiles
 from sweep.train.checkpoints import Checkpoint
 
 
@@ -103,9 +104,10 @@ class Keeper:
         )
 
     def _keep(self, predictions: Floats, pack: PackedModel) -> None:
-        with replacing_folder(self.folder / "adapter") as adapter:
+        files = RunFiles(self.folder)
+        with replacing_folder(files.adapter) as adapter:
             pack.save(self.run.id, adapter)
-        with replacing_file(self.folder / "predictions.npy") as path:
+        with replacing_file(files.predictions) as path:
             np.save(path, in_label_units(predictions, self.run.recipe.data))
 
 

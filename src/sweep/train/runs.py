@@ -10,13 +10,13 @@ from pathlib import Path
 
 import torch
 
-from sweep.core.files import remove_checkpoint
 from sweep.core.recipe import Model, Recipe
 from sweep.loop.ports import Handle
 from sweep.loop.trial import Evaluated, Finished, Run
 from sweep.lora.model import load_tokenizer
 from sweep.lora.pack import Base, PackedModel
 from sweep.lora.packable import pack_key
+from sweep.study.files import RunFiles
 from sweep.train.checkpoints import read_checkpoint
 from sweep.train.keeper import Keeper
 from sweep.train.memory import PeakMemory, give_back_free_memory
@@ -117,4 +117,4 @@ def _train_together(runs: Sequence[Keeper], lent: Base, handle: Handle, *, scrat
                 peak_mb=memory.peak_mb,
             )
             handle(Finished(run.id, outcome))
-            remove_checkpoint(keepers[run.id].folder)
+            RunFiles(keepers[run.id].folder).remove_checkpoint()

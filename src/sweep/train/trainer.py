@@ -24,12 +24,13 @@ from transformers import Trainer as HfTrainer
 from transformers.trainer import TRAINER_STATE_NAME
 
 from sweep.core.errors import RunFailed
-from sweep.core.files import asked_to_pause, asked_to_stop, remove_checkpoint
 from sweep.core.recipe import Trainer
 from sweep.loop.ports import Handle
 from sweep.loop.trial import Evaluated, Finished, Paused, Progress, Run, RunState
 from sweep.lora.batches import Batch, Collator, GroupedByLength, on_device
 from sweep.lora.pack import PackedModel
+from sweep.study.files import RunFiles
+from sweep.study.notes import asked_to_pause, asked_to_stop
 from sweep.train.checkpoints import (
     Checkpoint,
     random_states,
@@ -330,7 +331,7 @@ class PackTrainer(HfTrainer):
         outcome = self._keepers[run.id].cut_short(self._pack, state, reason, steps=steps)
         self._let_go(run)
         self._handle(Finished(run.id, outcome))
-        remove_checkpoint(self._keepers[run.id].folder)
+        RunFiles(self._keepers[run.id].folder).remove_checkpoint()
 
     def _pause_due(self) -> None:
         """Runs that have come to where they are to wait leave their checkpoint behind."""

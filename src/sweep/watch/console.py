@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,19 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from sweep.core.words import compact, duration, name_of, value_text
 from sweep.loop.ports import Totals
 from sweep.loop.trial import Evaluated, Event, Finished, Outcome, Paused, Run, RunState, Started
 from sweep.loop.trial import Progress as StepProgress
-from sweep.space.dimensions import label_of
-
-#: Heads of columns, where the key's last word is too long for one.
-_SHORT = {
-    "target_modules": "targets",
-    "learning_rate": "lr",
-    "train_batch_size": "batch",
-    "gradient_accumulation_steps": "accumulation",
-    "num_train_epochs": "epochs",
-}
+from sweep.study.rows import ConfigRow
 
 
 @dataclass
@@ -154,14 +144,12 @@ class ConsoleWatcher:
         return ", ".join(parts)
 
 
-def ranked_table(
-    rows: Sequence[Mapping[Any, Any]], *, keys: Sequence[str], limit: int = 20
-) -> Table:
-    """The leaderboard for the terminal; `rows` are those of `leaderboard.csv`."""
+def ranked_table(rows: Sequence[ConfigRow], *, keys: Sequence[str], limit: int = 20) -> Table:
+    """The leaderboard for the terminal."""
     # Narrow on purpose: with five searched keys it fits 80 columns.
     table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
     add_columns(table, "#", "Pearson", "95 % interval", "tied")
-    add_columns(table, *map(short, keys), folded=True)
+    add_columns(table, *map(name_of, keys), folded=True)
     add_columns(table, "LoRA", "s")
     for row in rows[:limit]:
         table.add_row(*map(Text, _cells(row, keys)))
@@ -174,49 +162,16 @@ def add_columns(table: Table, *names: str, folded: bool = False) -> None:
         table.add_column(name, justify="right", no_wrap=not folded, overflow="fold")
 
 
-def short(key: str) -> str:
-    """`lora.target_modules` is `targets`, `trainer.learning_rate` is `lr`."""
-    name = key.rpartition(".")[2].removeprefix("lora_").removeprefix("per_device_")
-    return _SHORT.get(name, name)
-
-
-def setting(value: Any) -> str:
-    """The value of a searched key: of a model's or file's place the end, which tells them apart."""
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    place = Path(str(value).removeprefix("package:"))
-    is_place = str(value).startswith("package:") or place.is_absolute()
-    return "/".join(place.parts[-2:]) if is_place else label_of(value)
-
-
-def compact(number: float) -> str:
-    """`73.7k`, `1.2M`."""
-    if number < 1e4:
-        return f"{number:.0f}"
-    return f"{number / 1e3:.1f}k" if number < 1e6 else f"{number / 1e6:.1f}M"
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `3 min 20 s`, `2 h 5 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def _cells(row: Mapping[Any, Any], keys: Sequence[str]) -> list[str]:
-    low, high = row.get("ci_low"), row.get("ci_high")
-    known = isinstance(low, float) and isinstance(high, float) and low == low
+def _cells(row: ConfigRow, keys: Sequence[str]) -> list[str]:
+    is_known = row.ci_low is not None and row.ci_high is not None
     return [
-        str(row["rank"]),
-        f"{row['mean']:.4f}",
-        f"{low:.3f} {high:.3f}" if known else "",
-        "yes" if row.get("tied_with_best") is True else "",
-        *(setting(row[key]) for key in keys),
-        compact(row["lora_params"]),
-        f"{row['train_seconds']:.0f}",
+        str(row.rank),
+        f"{row.mean:.4f}",
+        f"{row.ci_low:.3f} {row.ci_high:.3f}" if is_known else "",
+        "yes" if row.tied_with_best else "",
+        *(value_text(row.values[key]) for key in keys),
+        "" if row.lora_params is None else compact(row.lora_params),
+        "" if row.train_seconds is None else f"{row.train_seconds:.0f}",
     ]
 
 

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rich.table import Table
+from rich.text import Text
 
-from sweep.watch.console import compact, duration, short
+from sweep.core.words import compact, duration, name_of, value_text
+from sweep.study.rows import ConfigRow
 
 
 def pareto_table(
-    rows: Sequence[Mapping[Any, Any]], *, objectives: Sequence[str], keys: Sequence[str]
+    rows: Sequence[ConfigRow], *, objectives: Sequence[str], keys: Sequence[str]
 ) -> Table:
-    """Rows of `leaderboard.csv` on the Pareto front, best Pearson first.
+    """Configs on the Pareto front, best Pearson first.
 
     Args:
         objectives: Measurements that are sought, in order.
         keys: Searched keys.
     """
     table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
-    for name in (*map(_title, objectives), *map(short, keys)):
+    for name in (*map(_title, objectives), *map(name_of, keys)):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
-        values = [_value(name, row) for name in objectives]
-        table.add_row(*values, *(_setting(row[key]) for key in keys))
+        values = [_value(name, row.measure(name)) for name in objectives]
+        table.add_row(*values, *(Text(value_text(row.values[key])) for key in keys))
     return table
 
 
@@ -33,14 +34,11 @@ def _title(objective: str) -> str:
     return titles.get(objective, "time")
 
 
-def _value(objective: str, row: Mapping[Any, Any]) -> str:
+def _value(objective: str, value: float | None) -> str:
+    if value is None:
+        return ""
     if objective == "pearson":
-        return f"{row['mean']:.4f}"
-    number = float(row[objective])
+        return f"{value:.4f}"
     if objective == "train_seconds":
-        return duration(number)
-    return compact(number) if objective == "lora_params" else f"{number:,.0f}"
-
-
-def _setting(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+        return duration(value)
+    return compact(value) if objective == "lora_params" else f"{value:,.0f}"

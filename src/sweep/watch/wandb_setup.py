@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Mode = Literal["auto", "online", "offline", "disabled"]
 LiveMode = Literal["online", "offline"]
+#: What a mode comes to on a machine.
+Tracking = LiveMode | Literal["disabled"]
 FLUSH_SECONDS = 1.0
 #: What a `.wandb` file holds before any record; a killed process leaves it at that.
 _HEADER_BYTES = 7
@@ -28,7 +30,7 @@ _HEADER_BYTES = 7
 UNSENT = "unsent"
 
 
-def resolve_mode(mode: Mode) -> tuple[LiveMode | Literal["disabled"], str | None]:
+def resolve_mode(mode: Mode) -> tuple[Tracking, str | None]:
     """What `tracking.mode` comes to on this machine, and a line for the user if there is news.
 
     `auto` follows `WANDB_MODE` where it is set; else it is online when wandb finds a key (its

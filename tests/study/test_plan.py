@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sweep.budget.plan_file import Plan, PlannedConfig, compare_with_plan, read_plan, write_plan
 from sweep.core.recipe import Recipe
 from sweep.loop.trial import Outcome, Run, RunState
+from sweep.study.plan import Plan, PlannedConfig, compare_with_plan, read_plan, write_plan
 from sweep.study.record import Record
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sweep.loop.added import add_point, added_points
+from sweep.study.notes import add_point, added_points
 
 
 def test_notes_are_read_once_each_and_a_second_one_is_the_same(tmp_path: Path) -> None:

@@ -1,0 +1,178 @@
+"""`export`, and a sweep's end: the best adapter, verified, and scored on what was set aside."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+from rich.console import Console
+
+from sweep.budget.workers import num_scorers
+from sweep.config.schema import Settings
+from sweep.core.commands import command, meant
+from sweep.core.errors import ExportError, VerificationError
+from sweep.execute.cores import physical_cores
+from sweep.execute.fresh import in_fresh_process
+from sweep.export.adapter import CardFacts, Export, Verified, export_run, verify_on
+from sweep.export.rank_table import rank_line, update_rank_use
+from sweep.export.scoring import Predictions, Trained, order_asymmetry, order_scoring, scored
+from sweep.export.test_scores import FinalScoring
+from sweep.loop.trial import Run, RunState
+from sweep.study.effects_files import read_effects
+from sweep.study.final_scores import FinalScores, read_final_scores
+from sweep.study.folder import versions
+from sweep.study.record import Record
+from sweep.study.study import Study
+from sweep.study.tables import Results
+from sweep.watch.report import build_report
+
+
+def export_from_study(
+    folder: Path, *, run_id: str | None, to: Path | None, merge: bool
+) -> tuple[Path, Verified]:
+    """Export the best run of a study, or the one named.
+
+    Raises:
+        StudyError: the folder holds no study.
+        ExportError: there is no such run, or none with a score.
+    """
+    results = Study.open(folder).results()
+    record = _named(results, run_id) if run_id is not None else _best(results)
+    usual = results.files.best if run_id is None else results.files.export(record.run.id)
+    target = to or usual
+    threads = len(physical_cores())
+    earlier = _EarlierFindings(results, record.run, threads)
+    return target, _export(results, record, earlier, to=target, merge=merge, threads=threads)
+
+
+def hand_over(settings: Settings, results: Results, console: Console) -> list[str]:
+    """Score what was set aside, export and verify the best adapter, and say where all that lies."""
+    files, best = results.files, _best(results)
+    complete = [r.run for r in results.records() if r.state is RunState.COMPLETE]
+    ranks = rank_line(update_rank_use(results.folder, complete))
+    baseline = settings.recipe(best.run.recipe.seed).config_id
+    final = FinalScoring(results.folder, best.run, complete, baseline_id=baseline)
+    verified, scores = _verified_beside_scoring(results, best, final, settings, console)
+    # With what was found out since the last run had finished.
+    build_report(results.folder)
+    return [
+        *ranks,
+        "",
+        f"table    {files.table} ({len(complete)} complete runs)",
+        f"report   {files.report}",
+        f"best     {files.best}: dev Pearson {verified.reloaded:.4f}, reloaded and verified",
+        *(scores.lines if scores else []),
+        f"next     {command('predict', files.best, 'pairs.csv')}",
+    ]
+
+
+def _verified_beside_scoring(
+    results: Results, best: Record, final: FinalScoring, settings: Settings, console: Console
+) -> tuple[Verified, FinalScores | None]:
+    """The export is verified in one process while others score: both take a while."""
+    trained = Trained.of(best.run, results.folder)
+    wanted = [order_scoring(trained), *final.wanted]
+    processes = min(num_scorers(settings), sum(len(scoring.adapters) for scoring in wanted))
+    # The verification is one more: thread pools that share their cores wait for one another.
+    threads = max(1, len(physical_cores()) // (processes + 1))
+    doing = "Verifying the best adapter in a fresh process"
+    if final.wanted:
+        doing += ", and scoring what was set aside"
+    with console.status(f"{doing} ..."), ThreadPoolExecutor(1) as pool:
+        scoring = pool.submit(scored, wanted, processes=processes, threads=threads)
+        found = _Findings(trained, final, scoring, read_effects(results.files).sentences)
+        to = results.files.best
+        verified = _export(results, best, found, to=to, merge=False, threads=threads)
+        return verified, found.final_scores
+
+
+@dataclass(frozen=True)
+class _Findings:
+    """What is scored at the end of a sweep, once its predictions are there."""
+
+    trained: Trained
+    final: FinalScoring
+    scoring: Future[Predictions]
+    #: Sentences on what the settings did.
+    effects: tuple[str, ...]
+
+    @cached_property
+    def final_scores(self) -> FinalScores | None:
+        return self.final.scores(self.scoring.result())
+
+    def for_card(self) -> CardFacts:
+        asymmetry = order_asymmetry(self.trained, self.scoring.result())
+        return CardFacts(asymmetry, self.final_scores, self.effects)
+
+
+@dataclass(frozen=True)
+class _EarlierFindings:
+    """The same for an export on its own: test pairs are not scored for it once more."""
+
+    results: Results
+    run: Run
+    threads: int
+
+    def for_card(self) -> CardFacts:
+        trained = Trained.of(self.run, self.results.folder)
+        predictions = scored([order_scoring(trained)], processes=1, threads=self.threads)
+        final = read_final_scores(self.results.files)
+        known = final if final and final.run_id == self.run.id else None
+        effects = read_effects(self.results.files).sentences
+        return CardFacts(order_asymmetry(trained, predictions), known, effects)
+
+
+def _export(
+    results: Results,
+    record: Record,
+    findings: _Findings | _EarlierFindings,
+    *,
+    to: Path,
+    merge: bool,
+    threads: int,
+) -> Verified:
+    assert record.outcome is not None
+    export = Export(
+        record.run,
+        record.outcome,
+        study=results.folder.name,
+        kept=results.files.run(record.run.id),
+        to=to,
+        merge=merge,
+        versions=versions(),
+    )
+    verifier = partial(_verify_in_fresh_process, threads=threads)
+    return export_run(export, verifier=verifier, findings=findings.for_card)
+
+
+def _verify_in_fresh_process(folder: Path, *, threads: int) -> Verified:
+    """Reload as a user would: nothing of this process may help."""
+    try:
+        return in_fresh_process(verify_on, folder.resolve(), threads)
+    except ChildProcessError as death:
+        raise VerificationError(f"The process that verifies the export died: {death}") from None
+
+
+def _best(results: Results) -> Record:
+    best = results.best_run()
+    if best is None:
+        raise ExportError("A study needs a finished run to export.", value=str(results.folder))
+    return next(record for record in results.records() if record.run.id == best.id)
+
+
+def _named(results: Results, run_id: str) -> Record:
+    """The complete run with this id, or with one that begins so."""
+    records = {record.run.id: record for record in results.records()}
+    found = [records[name] for name in meant(run_id, records)]
+    if len(found) != 1:
+        examples = ", ".join(list(records)[:3])
+        raise ExportError(
+            "`--run` must be the id of one run, or the beginning of one.",
+            value=f"`{run_id}` fits {len(found)} runs",
+            way_out=f"for example {examples}; all are in {results.files.table.name}",
+        )
+    if found[0].outcome is None or found[0].state is not RunState.COMPLETE:
+        raise ExportError("Only a complete run can be exported.", value=f"{found[0].run.id}")
+    return found[0]

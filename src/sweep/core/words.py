@@ -1,0 +1,100 @@
+"""What people read: names of keys, values, settings, counts, durations, intervals. One way each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+#: Keys whose last part is too long, or too much like that of another.
+_NAMES = {
+    "lora.lora_alpha": "alpha",
+    "lora.lora_dropout": "dropout",
+    "lora.target_modules": "targets",
+    "trainer.learning_rate": "lr",
+    "trainer.num_train_epochs": "epochs",
+    "trainer.per_device_train_batch_size": "batch",
+    "trainer.gradient_accumulation_steps": "accumulation",
+    "trainer.lr_scheduler_type": "schedule",
+}
+_TARGETS = "lora.target_modules"
+#: Joins the names of keys that changed together, as in `effects.csv`.
+TOGETHER = " + "
+
+
+def name_of(key: str) -> str:
+    """`lora.lora_alpha` is `alpha`; keys that changed together are named one by one."""
+    return TOGETHER.join(
+        _NAMES.get(one, one.rpartition(".")[2]) for one in key.split(TOGETHER) if one
+    )
+
+
+def label_of(value: object) -> str:
+    """Short text of a value for Optuna and tables: `0.1`, `true`, `query+value`."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return "+".join(label_of(inner) for inner in value)
+    return "none" if value is None else str(value)
+
+
+def value_text(value: object) -> str:
+    """A value for people: numbers with three digits; of a model's or file's place the end, which
+    tells them apart."""
+    if isinstance(value, float):
+        return "none" if math.isnan(value) else f"{value:.3g}"
+    text = label_of(value)
+    place = Path(text.removeprefix("package:"))
+    is_place = text.startswith("package:") or place.is_absolute()
+    return "/".join(place.parts[-2:]) if is_place else text
+
+
+def setting(key: str, value: object) -> str:
+    """`r=8`; targets speak for themselves: `on qv`."""
+    text = value_text(value)
+    return f"on {text}" if key == _TARGETS else f"{name_of(key)}={text}"
+
+
+def settings_text(values: Mapping[str, object], *, none: str = "base settings") -> str:
+    """A config: `r=8 alpha=16 on qv`, its targets last; `none` where nothing is searched."""
+    ordered = sorted(values, key=lambda key: key == _TARGETS)
+    return " ".join(setting(key, values[key]) for key in ordered) or none
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """`1 run`, `1,200 runs`."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def compact(number: float) -> str:
+    """`420`, `73.7k`, `1.2M`."""
+    if number < 1e4:
+        return f"{number:.0f}"
+    return f"{number / 1e3:.1f}k" if number < 1e6 else f"{number / 1e6:.1f}M"
+
+
+def duration(seconds: float) -> str:
+    """`4.2 s`, `45 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def score_range(low: float, high: float) -> str:
+    """The interval of a score: `0.819 to 0.875`."""
+    return f"{low:.3f} to {high:.3f}"
+
+
+def score_with_interval(value: float, low: float, high: float) -> str:
+    """`0.8490 (95 % interval 0.819 to 0.875)`."""
+    return f"{value:.4f} (95 % interval {score_range(low, high)})"
+
+
+def difference_with_interval(value: float, low: float, high: float) -> str:
+    """`+0.0663 (95 % interval +0.0388 to +0.0933)`: of two scores, always with its sign."""
+    return f"{value:+.4f} (95 % interval {low:+.4f} to {high:+.4f})"

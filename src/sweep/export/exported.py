@@ -1,0 +1,120 @@
+"""An exported folder, used: its recipe, its model, the scores that it gives."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from peft import PeftModel
+from safetensors import SafetensorError
+from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
+
+from sweep.core.arrays import Floats
+from sweep.core.errors import ExportError
+from sweep.core.files import lost_or_damaged
+from sweep.core.recipe import Data, Recipe
+from sweep.data.pairs import Pairs, in_label_units, load_unscored, tokenized
+from sweep.lora.model import load_base, load_tokenizer
+from sweep.study.files import ExportedFiles
+from sweep.study.yaml_file import read_mapping
+
+AGAIN = "`python -m sweep export STUDY` writes it again"
+
+
+def predict(
+    folder: Path, pairs_file: Path, columns: Mapping[str, Any], *, tell: Callable[[str], None]
+) -> tuple[Pairs, Floats]:
+    """Predicted scores `[N]` of the pairs of a file; its labels are optional.
+
+    Args:
+        columns: `text_a`, `text_b`, `label` where they differ from the training files'. A label
+            that is named must be of use; another one is left out if it is not.
+        tell: Hears that labels are left out, and why.
+
+    Raises:
+        ExportError: the folder is not an exported one.
+        DataError: the file can't be read or lacks a column that is named.
+    """
+    recipe = read_recipe(folder)
+    data = dataclasses.replace(recipe.data, source="files", **columns)
+    pairs = load_unscored(pairs_file, data, tell=tell, needs_labels="label" in columns)
+    tokenizer = load_tokenizer(recipe.model)
+    model = load_adapted(folder, recipe, tokenizer)
+    return pairs, predicted(model, pairs, tokenizer, data)
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """The recipe of an exported folder.
+
+    Raises:
+        ExportError: it is none, or its settings lack some.
+    """
+    files = ExportedFiles(folder)
+    path = files.settings
+    if not path.is_file() or not files.adapter.is_dir():
+        raise ExportError(
+            f"An exported folder holds `{path.name}` and `{files.adapter.name}/`.",
+            value=f"{folder} does not",
+            way_out="name the `best` folder of a study, e.g. results/lora_grid/best",
+        )
+    content = read_mapping(path)
+    try:
+        return Recipe.from_dict({**content, "seed": content["search"]["seeds"][0]})
+    except (KeyError, TypeError, IndexError):
+        raise ExportError(
+            f"`{path.name}` must name every setting of the run.",
+            value=lost_or_damaged(path),
+            way_out=AGAIN,
+        ) from None
+
+
+def load_adapted(folder: Path, recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> PeftModel:
+    """The adapter of an exported folder on a freshly loaded base, in float32.
+
+    Raises:
+        ExportError: it is not whole, or of another base.
+    """
+    base, _ = load_base(recipe.model, tokenizer)
+    path = ExportedFiles(folder).adapter
+    try:
+        with warnings.catch_warnings():
+            # PEFT asks transformers by an old name, which is not the user's concern.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            model = PeftModel.from_pretrained(base, str(path))
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise ExportError(
+            "The adapter must be whole, and of the base that its settings name.",
+            value=f"{path}: {str(error).splitlines()[0][:200]}",
+            way_out=AGAIN,
+        ) from None
+    assert isinstance(model, PeftModel)
+    return model
+
+
+@torch.inference_mode()
+def predicted(
+    model: torch.nn.Module,
+    pairs: Pairs,
+    tokenizer: PreTrainedTokenizerBase,
+    data: Data,
+    *,
+    batch_size: int = 64,
+) -> Floats:
+    """Scores `[N]` in the units of the labels."""
+    model.eval()
+    rows = tokenized(pairs, tokenizer, data)
+    rows = rows.remove_columns([c for c in rows.column_names if c == "labels"])
+    collate = DataCollatorWithPadding(tokenizer)
+    # Pairs of like length share a batch: of shuffled ones, half can be padding.
+    order = np.argsort([len(row) for row in rows["input_ids"]], kind="stable")
+    logits = np.empty(len(rows), dtype=np.float64)
+    for start in range(0, len(order), batch_size):
+        places = order[start : start + batch_size]
+        found = model(**collate([rows[int(place)] for place in places])).logits
+        logits[places] = found.reshape(-1).double().numpy()
+    return in_label_units(logits, data)

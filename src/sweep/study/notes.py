@@ -1,0 +1,58 @@
+"""Notes that somebody leaves in a study's folder: end this run, make way, train this config too.
+
+Whoever trains a run finds its note, whatever process, or machine that shares the disk, left it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from sweep.core.files import write_text
+from sweep.core.recipe import fingerprint
+from sweep.space.space import Params
+from sweep.study.files import RunFiles, StudyFiles, pause_note
+
+
+def ask_to_stop(run_dir: Path, reason: str) -> None:
+    """Whoever trains the run ends it at its next step, as pruned."""
+    write_text(RunFiles(run_dir).stop, reason)
+
+
+def asked_to_stop(run_dir: Path) -> str | None:
+    """The reason, where somebody has asked."""
+    try:
+        return RunFiles(run_dir).stop.read_text(encoding="utf-8")
+    except OSError:
+        return None
+
+
+def forget_to_stop(run_dir: Path) -> None:
+    """A new attempt does not obey a note for an earlier one."""
+    RunFiles(run_dir).stop.unlink(missing_ok=True)
+
+
+def ask_to_pause(runs_dir: Path) -> None:
+    """Every run under way makes way at its next rung."""
+    write_text(pause_note(runs_dir), "")
+
+
+def asked_to_pause(runs_dir: Path) -> bool:
+    return pause_note(runs_dir).exists()
+
+
+def forget_to_pause(runs_dir: Path) -> None:
+    """A new start does not obey a note for an earlier one."""
+    pause_note(runs_dir).unlink(missing_ok=True)
+
+
+def add_point(study: Path, point: Params) -> None:
+    """The driver takes it up, now or at its next start."""
+    note = StudyFiles(study).added / f"{fingerprint(point)}.json"
+    write_text(note, json.dumps(point, ensure_ascii=False))
+
+
+def added_points(study: Path) -> list[tuple[Path, Params]]:
+    """The notes that are there, which whoever has taken them up removes."""
+    notes = sorted(StudyFiles(study).added.glob("*.json"))
+    return [(note, json.loads(note.read_text(encoding="utf-8"))) for note in notes]

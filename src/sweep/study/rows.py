@@ -1,0 +1,200 @@
+"""Rows of `table.csv` and of `leaderboard.csv`, as values. Missing is None."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from sweep.core.recipe import Recipe
+from sweep.core.words import label_of, settings_text
+from sweep.loop.objectives import MEASURES, PEARSON
+from sweep.loop.trial import RunState
+from sweep.stats.pareto import pareto_front
+from sweep.study.files import StudyFiles
+from sweep.study.reading import missing_is_none, read_csv
+
+#: Whole numbers that may be missing: kept whole in a table instead of turning into floats.
+_INTEGERS = ("best_step", "adapted_modules", "lora_params", "head_params", "steps", "pack_size")
+_RUN_HEAD = ("trial", "config_id", "seed", "state", "reason")
+_SCORES = ("pearson", "pearson_last", "best_step", "spearman")
+_COSTS = (
+    "adapted_modules",
+    "lora_params",
+    "head_params",
+    "train_seconds",
+    "steps",
+    "tokens_per_second",
+    "peak_memory_mb",
+    "pack_size",
+    "worker",
+)
+_CONFIG_HEAD = ("rank", "config_id", "trial", "n_seeds", "mean", "std", "ci_low", "ci_high")
+_CONFIG_TAIL = ("lora_params", "train_seconds", "confirmed", "search_mean")
+#: What a run leaves, by the name of its column.
+MEASURED = ("reason", *_SCORES, *_COSTS)
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run: its config, its state, what it scored and what it cost.
+
+    `values` are the searched keys and their values, lists as text.
+    """
+
+    trial: int
+    config_id: str
+    seed: int
+    state: RunState
+    values: Mapping[str, Any]
+    reason: str | None = None
+    pearson: float | None = None
+    pearson_last: float | None = None
+    best_step: int | None = None
+    spearman: float | None = None
+    scaling: float | None = None
+    precision: str | None = None
+    adapted_modules: int | None = None
+    lora_params: int | None = None
+    head_params: int | None = None
+    train_seconds: float | None = None
+    steps: int | None = None
+    tokens_per_second: float | None = None
+    peak_memory_mb: float | None = None
+    pack_size: int | None = None
+    worker: str | None = None
+    wandb_url: str | None = None
+
+    @property
+    def run_id(self) -> str:
+        return f"{self.config_id}-s{self.seed}"
+
+    @property
+    def words(self) -> str:
+        """`r=8 alpha=16 on qv`."""
+        return settings_text(self.values)
+
+
+@dataclass(frozen=True)
+class ConfigRow:
+    """A config in the order of the ranking, with what its place rests on.
+
+    `measures` are what is sought beside Pearson, `pareto` says whether it is on their front; None
+    where Pearson is sought alone.
+    """
+
+    rank: int
+    config_id: str
+    trial: int
+    n_seeds: int
+    mean: float
+    values: Mapping[str, Any]
+    std: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    tied_with_best: bool | None = None
+    lora_params: int | None = None
+    train_seconds: float | None = None
+    confirmed: bool = False
+    search_mean: float | None = None
+    measures: Mapping[str, float | None] = field(default_factory=dict)
+    pareto: bool | None = None
+
+    @property
+    def words(self) -> str:
+        """`r=8 alpha=16 on qv`."""
+        return settings_text(self.values)
+
+    def measure(self, name: str) -> float | None:
+        """What is sought under this name."""
+        if name == PEARSON.name:
+            return self.mean
+        found: float | None = self.measures.get(name, getattr(self, name, None))
+        return found
+
+
+Row = TypeVar("Row", RunRow, ConfigRow)
+
+
+def searched(recipe: Recipe, keys: Sequence[str]) -> dict[str, Any]:
+    """The searched keys and their values, lists as text."""
+    values = {key: recipe.value_of(key) for key in keys}
+    return {k: label_of(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
+def cost_front(rows: Sequence[ConfigRow], cost: str) -> list[ConfigRow]:
+    """Configs that no other beats in score at the same or a lower cost, the cheapest first.
+
+    Args:
+        cost: A field with numbers; configs of which it is not known are on no front.
+    """
+    priced = [(row, row.measure(cost)) for row in rows]
+    known = [(row, price) for row, price in priced if price is not None]
+    points = [(row.mean, price) for row, price in known]
+    flags = pareto_front(points, larger_is_better=[True, False])
+    front = [pair for pair, is_on_it in zip(known, flags, strict=True) if is_on_it]
+    return [row for row, _ in sorted(front, key=lambda pair: pair[1])]
+
+
+def table_of_runs(rows: Sequence[RunRow], keys: Sequence[str]) -> pd.DataFrame:
+    """`table.csv`."""
+    columns = [*_RUN_HEAD, *_SCORES, *keys, "scaling", "precision", *_COSTS, "wandb_url"]
+    table = pd.DataFrame([_flat(row) for row in rows], columns=columns)
+    return table.astype(dict.fromkeys(_INTEGERS, "Int64"))
+
+
+def table_of_configs(rows: Sequence[ConfigRow], keys: Sequence[str]) -> pd.DataFrame:
+    """`leaderboard.csv`; what is sought and who is on its front come last."""
+    measures = dict.fromkeys(name for row in rows for name in row.measures)
+    columns = [*_CONFIG_HEAD, "tied_with_best", *keys, *_CONFIG_TAIL, *measures]
+    if any(row.pareto is not None for row in rows):
+        columns.append("pareto")
+    table = pd.DataFrame([_flat(row) for row in rows], columns=columns)
+    return table.astype({"lora_params": "Int64", "tied_with_best": "boolean"})
+
+
+def read_runs(files: StudyFiles, keys: Sequence[str]) -> tuple[RunRow, ...]:
+    """The runs as the driver last wrote them, also those that are under way."""
+    rows = missing_is_none(read_csv(files.table))
+    return tuple(_typed(RunRow, row, keys, state=RunState(row["state"])) for row in rows)
+
+
+def read_configs(files: StudyFiles, keys: Sequence[str]) -> tuple[ConfigRow, ...]:
+    """The ranking as the driver last wrote it."""
+    own = {field.name for field in dataclasses.fields(ConfigRow)}
+    return tuple(
+        _typed(
+            ConfigRow,
+            row,
+            keys,
+            measures={name: row[name] for name in MEASURES if name in row and name not in own},
+            confirmed=bool(row.get("confirmed")),
+        )
+        for row in missing_is_none(read_csv(files.leaderboard))
+    )
+
+
+def _flat(row: RunRow | ConfigRow) -> dict[str, Any]:
+    """By column."""
+    fields = {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
+    measures = fields.pop("measures", {})
+    return {**fields, **fields.pop("values"), **measures}
+
+
+def _typed(kind: type[Row], row: Mapping[str, Any], keys: Sequence[str], **given: Any) -> Row:
+    """A row of a CSV file; columns that an older program did not write are missing."""
+    values = {key: row.get(key) for key in keys}
+    fields = {
+        field.name: _whole(row[field.name], str(field.type))
+        for field in dataclasses.fields(kind)
+        if field.name in row and field.name not in given
+    }
+    return kind(**{**fields, **given, "values": values})
+
+
+def _whole(value: Any, annotation: str) -> Any:
+    """Pandas reads whole numbers beside missing ones as floats."""
+    return int(value) if annotation.startswith("int") and isinstance(value, float) else value

@@ -1,0 +1,61 @@
+"""`verdict.json`: which config to use and how sure that is, in numbers and sentences."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+
+from sweep.core.files import write_text
+from sweep.stats.interval import Interval
+from sweep.stats.verdict import Verdict
+from sweep.study.files import StudyFiles
+from sweep.study.reading import read_json
+
+
+@dataclass(frozen=True)
+class _Lead:
+    """An interval, by the name that the file has always had for its value."""
+
+    difference: float
+    ci_low: float
+    ci_high: float
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """The fields of a verdict as the file has them; those of older programs lack some."""
+
+    best: str
+    recommended: str
+    baseline: str | None = None
+    tie_set: tuple[str, ...] = ()
+    beats_baseline: bool | None = None
+    versus_baseline: _Lead | None = None
+    seed_sd: float | None = None
+    dev_sd: float | None = None
+    confirmed: bool = False
+    shrinkage: float | None = None
+    expected_score: float | None = None
+    sentences: tuple[str, ...] = ()
+
+
+def write_verdict(files: StudyFiles, verdict: Verdict) -> None:
+    content = dataclasses.asdict(verdict)
+    if verdict.versus_baseline is not None:
+        lead = verdict.versus_baseline
+        content["versus_baseline"] = dataclasses.asdict(
+            _Lead(lead.value, lead.ci_low, lead.ci_high)
+        )
+    write_text(files.verdict, json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def read_verdict(files: StudyFiles) -> Verdict | None:
+    """The verdict as the driver last wrote it; None before the first score."""
+    kept = read_json(files.verdict, _Kept, otherwise="there is no verdict")
+    if kept is None:
+        return None
+    fields = {field.name: getattr(kept, field.name) for field in dataclasses.fields(kept)}
+    if kept.versus_baseline is not None:
+        fields["versus_baseline"] = Interval(*dataclasses.astuple(kept.versus_baseline))
+    return Verdict(**fields)

@@ -1,0 +1,141 @@
+"""The exported adapter: exported again, verified, merged, used, trained again."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from peft import PeftModel
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from command_line import run, table
+
+
+def test_best_trains_again_to_the_same_score(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    # Company in a pack changes the last digits.
+    run(*arguments, "executor.pack_size=1", capfd=capfd)
+    best = Path("results/작은_실험/best")
+    again = ["executor=in_process", "tracking=disabled"]
+    code, _, _ = run(f"+experiment={best / 'config.yaml'}", *again, capfd=capfd)
+    assert code == 0
+    rows = table(home / "results" / "작은_실험_best")
+    assert rows["pearson"].tolist() == [
+        pytest.approx(table(home / "results" / "작은_실험")["pearson"].max(), abs=1e-6)
+    ]
+
+
+def test_export_names_a_run_merges_and_never_overwrites_what_is_not_its_own(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    run(*arguments, capfd=capfd)
+    study = Path("results/작은_실험")
+    worst = table(study).sort_values("pearson").iloc[0]
+    target = home / "내 어댑터"
+    named = ["--run", worst["config_id"], "--merge", "--to", str(target)]
+    code, out, _ = run("export", str(study), *named, capfd=capfd)
+    assert code == 0
+    shown = float(out.split("dev Pearson ")[1].split(",")[0])
+    assert shown == pytest.approx(worst["pearson"], abs=1e-4)
+    model = AutoModelForSequenceClassification.from_pretrained(target / "merged").eval()
+    tokenizer = AutoTokenizer.from_pretrained(target / "merged")
+    base = AutoModelForSequenceClassification.from_pretrained(
+        yaml.safe_load((target / "config.yaml").read_text(encoding="utf-8"))["model"]["path"],
+        num_labels=1,
+        problem_type="regression",
+    )
+    adapted = PeftModel.from_pretrained(base, str(target / "adapter")).eval()
+    batch = tokenizer(["고양이 먹는다"], ["강아지 먹는다"], return_tensors="pt")
+    with torch.no_grad():
+        assert torch.allclose(model(**batch).logits, adapted(**batch).logits, atol=1e-5)
+    mine = home / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("precious")
+    code, _, err = run("export", str(study), "--to", str(mine), capfd=capfd)
+    assert code == 2
+    assert "thesis.txt" in err
+    assert (mine / "thesis.txt").read_text() == "precious"
+    for wrong in ("zzz", ""):  # no run, and every run
+        assert run("export", str(study), "--run", wrong, capfd=capfd)[0] == 2
+    assert run("export", "results", capfd=capfd)[0] == 2
+
+
+def test_predict_scores_pairs_with_and_without_labels(
+    home: Path, arguments: list[str], pair_files: dict[str, Path],
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    run(*arguments, "search.space={lora.r:[2]}", capfd=capfd)
+    best = "results/작은_실험/best"
+    with warnings.catch_warnings():
+        # What libraries say to each other would stand on the user's screen.
+        warnings.simplefilter("error", FutureWarning)
+        code, out, err = run("predict", best, str(pair_files["dev"]), capfd=capfd)
+    assert code == 0
+    assert f"Pearson {table(home / 'results' / '작은_실험')['pearson'][0]:.4f}" in err
+    assert out.splitlines()[0] == "text_a,text_b,label,prediction"
+    plain = home / "새 문장.tsv"
+    plain.write_text("a\tb\n고양이\t강아지\n", encoding="utf-8")
+    columns = ["--text-a", "a", "--text-b", "b", "--out", "점수.csv"]
+    code, out, err = run("predict", best, str(plain), *columns, capfd=capfd)
+    assert (code, out) == (0, "")
+    scored = pd.read_csv("점수.csv")
+    assert scored.columns.tolist() == ["text_a", "text_b", "prediction"]
+    code, _, err = run("predict", best, str(plain), capfd=capfd)
+    assert code == 2
+    assert "columns: a, b" in err
+    hidden = home / "hidden.csv"
+    hidden.write_text("sentence1,sentence2,score\n고양이,강아지,-1\n책,책,-1\n", encoding="utf-8")
+    code, out, err = run("predict", best, str(hidden), capfd=capfd)
+    assert code == 0
+    assert out.splitlines()[0] == "text_a,text_b,prediction"
+    assert "labels left out" in err
+    assert "hidden test split" in err
+    code, _, err = run("predict", best, str(hidden), "--label", "score", capfd=capfd)
+    assert code == 2
+    assert "hidden test split" in err
+    assert run("predict", str(home), str(plain), capfd=capfd)[0] == 2
+
+
+def test_tampered_adapter_does_not_verify(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    run(*arguments, capfd=capfd)
+    best = Path("results/작은_실험/best")
+    assert run("verify", str(best), capfd=capfd)[0] == 0
+    metrics = json.loads((best / "metrics.json").read_text(encoding="utf-8"))
+    metrics["pearson"] += 2e-4
+    (best / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    code, _, err = run("verify", str(best), capfd=capfd)
+    assert code == 1
+    assert "must agree within 0.0001" in err
+
+
+@pytest.mark.parametrize("left", [None, 0, 100])
+def test_lost_or_cut_file_of_an_export_is_a_mistake_that_names_it(
+    home: Path, arguments: list[str], pair_files: dict[str, Path], left: int | None,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    run(*arguments, "search.space={lora.r:[2]}", capfd=capfd)
+    best = Path("results/작은_실험/best")
+    for name in ("adapter/adapter_model.safetensors", "adapter/adapter_config.json",
+                 "metrics.json", "config.yaml"):  # fmt: skip
+        content = (best / name).read_bytes()
+        (best / name).unlink()
+        if left is not None:
+            (best / name).write_bytes(content[:left])
+        for verb in ("verify", "predict"):
+            if (verb, name) == ("predict", "metrics.json"):
+                continue
+            pairs = [str(pair_files["dev"])] if verb == "predict" else []
+            code, _, err = run(verb, str(best), *pairs, capfd=capfd)
+            assert code == 2, (verb, name)
+            assert "Traceback" not in err
+            assert Path(name).parts[0] in err
+        (best / name).write_bytes(content)
+    assert run("verify", str(best), capfd=capfd)[0] == 0

@@ -1,0 +1,63 @@
+"""What `mode=plan` says before anything is trained, and what became of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from command_line import SPACE, run, table
+
+
+def test_plan_shows_every_config_with_time_and_memory_and_is_compared_in_the_end(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(*arguments, "mode=plan", "executor.workers=2", capfd=capfd)
+    assert (code, err) == (0, "")
+    words = " ".join(out.split())
+    assert "4 configs (grid), 1 seed each" in words
+    assert words.count("all-linear") == 2
+    assert "plan 4 runs on 1 workers, about" in words
+    assert "cells 0 folded into another, 0 too large" in words
+    study = home / "results" / "작은_실험"
+    assert [path.name for path in study.iterdir()] == ["plan.json"]
+    plan = json.loads((study / "plan.json").read_text(encoding="utf-8"))
+    assert (plan["workers"], plan["runs"], len(plan["configs"])) == (1, 4, 4)
+    assert all(config["seconds"] > 0 for config in plan["configs"])
+    assert all(config["measured_seconds"] is None for config in plan["configs"])
+    # It is no setting of the study: the same command without it goes ahead, and again.
+    code, out, _ = run(*arguments, capfd=capfd)
+    assert code == 0
+    assert "planned  the time of a run was off by" in out
+    plan = json.loads((study / "plan.json").read_text(encoding="utf-8"))
+    rows = table(study).set_index("config_id")
+    for config in plan["configs"]:
+        assert config["measured_seconds"] == rows.loc[config["config_id"], "train_seconds"]
+        assert config["lora_params"] == rows.loc[config["config_id"], "lora_params"]
+        assert config["head_params"] == rows.loc[config["config_id"], "head_params"]
+    assert plan["mean_absolute_error"]["seconds"] > 0
+    for asked, runs in (3, 3), (9, 4):
+        drawn = [*arguments, "mode=plan", "search=random", f"search.n_trials={asked}"]
+        code, out, _ = run(*drawn, capfd=capfd)
+        assert code == 0
+        assert f"plan {runs} runs" in " ".join(out.split())
+
+
+def test_plan_says_what_trains_alone_and_a_sweep_never_mixes_precisions(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments.remove(SPACE)
+    both = "search.space={lora.use_dora:[true,false]}"
+    code, out, _ = run(*arguments, both, "executor.pack_size=2", capfd=capfd)
+    assert code == 0
+    assert "1 of 2 alone (DoRA)" in " ".join(out.split())
+    assert table(home / "results" / "작은_실험")["pack_size"].tolist() == [1, 1]
+    arguments.remove("trainer.precision=fp32")
+    mixed = "search.space={trainer.precision:[fp32,bf16]}"
+    assert run(*arguments, mixed, "name=b", capfd=capfd)[0] == 2
+    biased = ["trainer.precision=bf16", "lora.bias=all", "name=c"]
+    code, _, err = run(*arguments, *biased, capfd=capfd)
+    assert code == 2
+    assert "lora.bias=none" in err
+    assert not (home / "results" / "c").exists()

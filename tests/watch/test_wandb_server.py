@@ -1,0 +1,271 @@
+"""Servers that are gone, slow, or not to be asked; what is sent later. Servers are made up."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+
+from sweep.loop.ports import Totals
+from sweep.loop.trial import (
+    Progress,
+    Started,
+)
+from wandb_files import all_logged, records_of
+from wandb_watching import STUDY, Listener, evaluated, finished, make_run, make_watcher, play
+
+pytestmark = pytest.mark.usefixtures("wandb_at_home_nowhere")
+
+
+KEY = "0123456789" * 4
+
+#: Port of the discard service: connections to it are refused.
+NO_SERVER = "http://127.0.0.1:9"
+
+
+# Sending later.
+
+
+def test_sync_script_sends_exactly_the_unsent_runs(study: Path) -> None:
+    run = make_run(0)
+    listener = Listener()
+    killed = study / "wandb" / "offline-run-20200101_000000-killed" / "run-killed.wandb"
+    sent = study / "wandb" / "offline-run-20200101_000001-sent" / "run-sent.wandb"
+    for path, content in ((killed, b":W&B\xe1\xbe\x00"), (sent, b"x" * 100)):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+    sent.with_name("run-sent.wandb.synced").touch()
+    play(make_watcher(study, listener), (run, Started(run.id, "w0")), (run, finished(run)))
+
+    script = study / "wandb" / "sync.sh"
+    assert script.stat().st_mode & stat.S_IXUSR
+    assert listener.lines == [f"wandb has yet to get some runs: sh {shlex.quote(str(script))}"]
+    dry_run = subprocess.run(
+        ["sh", str(script), "--dry-run"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+    )
+    listed = [line.split()[-1] for line in dry_run.stderr.splitlines() if ".wandb" in line]
+    expected = [f"{found.folder.name}/run-{found.run.run_id}.wandb" for found in all_logged(study)]
+    assert sorted(listed) == sorted(expected)
+    assert len(listed) == 2
+    assert "-sent" not in script.read_text()
+
+
+# Servers that are gone, slow, or not to be asked.
+
+
+def test_lost_server_is_said_once_and_runs_go_offline(
+    study: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setenv("WANDB_BASE_URL", NO_SERVER)
+    a, b = make_run(0), make_run(1, r=16)
+    listener = Listener()
+    watcher = make_watcher(study, listener, mode="online", timeout_s=2.0)
+    start = time.monotonic()
+    watcher.opened(Totals(STUDY, 2))
+    for run in (a, b):
+        watcher.run_event(run, Started(run.id, "w0"))
+        watcher.run_event(run, finished(run))
+    assert time.monotonic() - start < 1.5  # the loop doesn't wait
+    watcher.closed()
+    assert time.monotonic() - start < 10
+    assert capfd.readouterr() == ("", "")  # what is said goes through `say`
+
+    offline = [found for found in all_logged(study) if found.folder.name.startswith("offline-")]
+    assert [found.run.display_name for found in offline] == [a.name, b.name, STUDY]
+    assert sum("server is lost" in line for line in listener.lines) == 1
+    script = (study / "wandb" / "sync.sh").read_text()
+    assert all(found.folder.name in script for found in offline)
+    assert script.count("run-") == len(offline)
+
+
+class _RunsOnly(BaseHTTPRequestHandler):
+    """As much of a wandb server as it takes to start a run; all else is not found."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        name = asked.get("variables", {}).get("name")
+        entity = {"id": "e", "name": "team"}
+        project = {"id": "p", "name": "lora", "entity": entity}
+        bucket = {"id": "b", "name": name, "config": "{}", "project": project}
+        answer = json.dumps({"data": {"upsertBucket": {"bucket": bucket, "inserted": True}}})
+        found = "upsertBucket" in asked.get("query", "")
+        self.send_response(200 if found else 404)
+        self.end_headers()
+        self.wfile.write(answer.encode() if found else b"")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def test_server_lost_on_the_way_leaves_the_run_on_disk(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _RunsOnly)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
+    a, b = make_run(0), make_run(1, r=16)
+    listener = Listener()
+    watcher = make_watcher(study, listener, mode="online", timeout_s=2.0)
+    watcher.opened(Totals(STUDY, 2))
+    for run in (a, b):
+        watcher.run_event(run, Started(run.id, "w0"))
+    deadline = time.monotonic() + 20
+    while len(listener.urls) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+        watcher.run_event(a, Progress(a.id, 1, 10))
+    server.shutdown()
+    server.server_close()
+    for run in (a, b):
+        watcher.run_event(run, evaluated(run, 10, 0.8))
+        watcher.run_event(run, finished(run))
+    start = time.monotonic()
+    watcher.closed()
+    seconds = time.monotonic() - start
+
+    assert [run_id for run_id, _ in listener.urls] == [a.id, b.id]
+    assert all("/team/lora/runs/" in url for _, url in listener.urls)
+    assert seconds < 10
+    assert sum("server is lost" in line for line in listener.lines) == 1
+    first, second, *tables = all_logged(study)
+    assert [found.run.display_name for found in (first, second)] == [a.name, b.name]
+    assert [found.history[0]["dev/pearson"] for found in (first, second)] == [0.8, 0.8]
+    # The table was tried online, in vain, and then logged offline: only that one is to be sent.
+    (table,) = [found for found in tables if found.folder.name.startswith("offline-")]
+    script = (study / "wandb" / "sync.sh").read_text()
+    assert all(found.folder.name in script for found in (first, second, table))
+    assert script.count("run-") == 3
+    assert script.index(first.folder.name) < script.index(table.folder.name)  # oldest first
+
+
+def run_python(code: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    source = str(Path(__file__).parents[2] / "src")
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": source, **variables},
+    )
+
+
+_SWEEP = """
+import os, sys, time
+from pathlib import Path
+import pandas as pd
+from sweep.loop.ports import Handle, Pack, Totals
+from sweep.core.recipe import Recipe
+from sweep.loop.trial import Evaluated, Evaluation, Run, Started
+from sweep.watch.wandb_log import WandbWatcher
+from sweep.watch.wandb_setup import resolve_mode
+from sweep.watch.wandb_values import StudyLog
+folder = Path(sys.argv[1])
+mode, _ = resolve_mode("auto")
+table = pd.DataFrame({"state": ["complete"], "pearson": [0.5]})
+watcher = WandbWatcher(
+    folder, mode=mode, project="p", entity=None, timeout_s=2.0, searched_keys=(),
+    read_study=lambda: StudyLog(table), on_url=print, say=print,
+)
+watcher.opened(Totals("스터디", 1))
+"""
+
+_KILLED = """
+run = Run(0, {}, Recipe())
+watcher.run_event(run, Started(run.id, "w0"))
+watcher.run_event(run, Evaluated(run.id, Evaluation(5, 0.5, 0.7, 0.6, 0.1)))
+deadline = time.monotonic() + 10  # left to itself, wandb writes every 15 s
+while time.monotonic() < deadline:
+    if any(b"dev/pearson" in p.read_bytes() for p in folder.glob("wandb/offline-*/*.wandb")):
+        os.kill(os.getpid(), 9)
+    print("a live view", flush=True)
+    time.sleep(0.05)
+"""
+
+
+def test_process_ends_soon_when_the_server_never_answers(study: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        start = time.monotonic()
+        process = run_python(
+            _SWEEP + "watcher.closed()", str(study), WANDB_API_KEY=KEY, WANDB_BASE_URL=url
+        )
+        seconds = time.monotonic() - start
+    assert process.returncode == 0
+    assert process.stderr == ""
+    assert "server is lost" in process.stdout
+    assert seconds < 15
+    (found,) = [f for f in all_logged(study) if f.folder.name.startswith("offline-")]
+    assert found.summary["best_pearson"] == 0.5
+
+
+def test_killed_sweep_leaves_its_history_and_nothing_else_on_disk(study: Path) -> None:
+    process = run_python(_SWEEP + _KILLED, str(study))
+    assert process.returncode == -9
+    (found,) = all_logged(study)
+    assert [row["dev/pearson"] for row in found.history] == [0.7]
+    assert found.exit_code is None
+    (path,) = found.folder.glob("*.wandb")
+    kinds = {record.WhichOneof("record_type") for record in records_of(path)}
+    assert not kinds & {"output", "output_raw", "stats"}  # neither the terminal nor the machine
+
+    watcher = make_watcher(study, Listener())  # the next start lists it
+    play(watcher)
+    assert found.folder.name in (study / "wandb" / "sync.sh").read_text()
+
+
+def test_hanging_init_costs_no_more_than_the_timeout(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+    monkeypatch.setattr(wandb, "init", lambda **_: release.wait(60))
+    run = make_run(0)
+    listener = Listener()
+    watcher = make_watcher(study, listener, timeout_s=0.5)
+    start = time.monotonic()
+    play(watcher, (run, Started(run.id, "w0")), (run, finished(run)))
+    seconds = time.monotonic() - start
+    release.set()
+
+    assert seconds < 10
+    assert listener.lines == ["wandb stopped (no answer in time); the sweep goes on without it."]
+
+
+def test_crash_inside_wandb_is_said_once_and_ends_only_wandb(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(**_: Any) -> None:
+        raise RuntimeError("service process died\nmore lines")
+
+    monkeypatch.setattr(wandb, "init", crash)
+    a, b = make_run(0), make_run(1, r=16)
+    listener = Listener()
+    play(
+        make_watcher(study, listener),
+        (a, Started(a.id, "w0")),
+        (b, Started(b.id, "w1")),
+        (a, finished(a)),
+        (b, finished(b)),
+    )
+    assert listener.lines == ["wandb stopped (service process died); the sweep goes on without it."]
+
+
+def test_module_does_not_import_wandb() -> None:
+    code = "import sys, sweep.watch.wandb_log; sys.exit('wandb' in sys.modules)"
+    assert run_python(code).returncode == 0
