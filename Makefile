@@ -2,25 +2,37 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+FLOOR := .venv-floor
+FLOOR_TESTS := tests/core/test_hooks.py tests/lora/test_parity.py tests/commands/test_run.py
 
-.PHONY: demo install install-dev test lint format clean
+.PHONY: demo install install-dev test test-fast test-floor lint format clean
 
 demo: install
 	$(BIN)/python -m sweep +experiment=lora_grid
 
 # Each process loads torch and starts workers of its own: more than four take more than they save.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
 test: install-dev
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(PYTEST)
+
+# Without the tests that train a model.
+test-fast: install-dev
+	$(PYTEST) -m "not trains"
+
+# With the lowest versions that pyproject.toml promises.
+test-floor: $(FLOOR)/installed
+	$(PYTEST:$(BIN)%=$(FLOOR)/bin%) $(FLOOR_TESTS)
 
 lint: install-dev
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks tools
+	$(BIN)/ruff check src tests benchmarks tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: install-dev
-	$(BIN)/ruff format src tests benchmarks
-	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format src tests benchmarks tools
+	$(BIN)/ruff check --fix src tests benchmarks tools
 
 install: $(VENV)/installed
 install-dev: $(VENV)/installed-dev
@@ -35,5 +47,12 @@ $(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
 	@touch $@
 
+$(FLOOR)/installed: pyproject.toml tools/floors.py
+	$(PYTHON) -m venv $(FLOOR)
+	$(FLOOR)/bin/python tools/floors.py wandb figures cmaes test > $(FLOOR)/floors.txt
+	$(FLOOR)/bin/python -m pip install --quiet --disable-pip-version-check -r $(FLOOR)/floors.txt
+	$(FLOOR)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(FLOOR) .pytest_cache .mypy_cache .ruff_cache

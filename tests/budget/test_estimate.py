@@ -105,6 +105,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimate, "estimates_of_extremes", of)
 
 
+@pytest.mark.trains
 @pytest.mark.usefixtures("measured")
 def test_sweep_leaves_out_what_does_not_fit_and_says_so(
     home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]

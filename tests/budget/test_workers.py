@@ -91,6 +91,7 @@ def test_workers_are_shared_out_over_gpus_or_pinned_to_cores(
     assert expected.items() <= opened.items()
 
 
+@pytest.mark.trains
 @pytest.mark.usefixtures("two_gpus")
 def test_training_that_leaves_gpus_to_others_asks_nothing_of_them(
     recipe: Recipe, tmp_path: Path

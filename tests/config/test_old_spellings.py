@@ -173,6 +173,48 @@ def test_what_only_looks_like_it_is_taken(words: list[str]) -> None:
     assert load_settings(words)[0].name
 
 
+HYDRA = """\
+# @package _global_
+defaults:
+  - override /hydra/sweeper: optuna
+  - _self_
+name: 찾기
+lora: {lora_alpha: 16}
+hydra:
+  mode: MULTIRUN
+  sweeper:
+    n_trials: 20
+    sampler: {_target_: optuna.samplers.RandomSampler, seed: 3}
+    params:
+      lora.r: 4,8
+      trainer.learning_rate: tag(log,interval(1e-4,1e-2))
+"""
+
+
+@pytest.mark.parametrize("way", ["path", "name"])
+def test_experiment_with_hydra_s_sweeper_is_answered_with_the_same_search(
+    way: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "experiment" / "찾기.yaml"
+    path.parent.mkdir()
+    path.write_text(HYDRA, encoding="utf-8")
+    argument, folder = (str(path), None) if way == "path" else (path.stem, tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        load_settings([f"+experiment={argument}"], config_dir=folder)
+    assert "`hydra.mode=MULTIRUN` (nothing like it is needed)" in str(caught.value.value)
+    words = words_of(caught.value.way_out.partition("in the file: ")[2])
+    rest = HYDRA[: HYDRA.index("hydra:\n")].replace("  - override /hydra/sweeper: optuna\n", "")
+    path.write_text(rest, encoding="utf-8")
+    settings, _ = load_settings(words, config_dir=folder)
+    search = settings.search
+    assert (settings.name, settings.lora.lora_alpha) == ("찾기", 16)
+    assert (search.sampler, search.n_trials, search.sampler_seed) == ("random", 20, 3)
+    assert search.space == {
+        "lora.r": [4, 8],
+        "trainer.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
+    }
+
+
 WANDB = """\
 program: train.py
 method: bayes

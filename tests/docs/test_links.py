@@ -12,6 +12,7 @@ from pages import ROOT, anchor, text_of
 LINKING = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "results" / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "examples").rglob("*.md")),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,8 +14,18 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from sweep.core.recipe import Recipe
+from sweep.core.files import write_text
+from sweep.core.recipe import Data, Recipe
+from sweep.core.words import settings_text
+from sweep.data.guard import guard
 from sweep.loop.trial import Evaluation, Finished, Outcome, Run, RunState, Started
+from sweep.stats.interval import Interval
+from sweep.study.effects_files import write_findings
+from sweep.study.final_scores import FinalScores, SplitScore, write_final_scores
+from sweep.study.plan import Plan, PlannedConfig, write_plan
+from sweep.study.rank_use import ModuleUse, write_rank_use
+from sweep.study.reading import to_json
+from sweep.study.study import Study
 from sweep.study.tables import Results
 from sweep.watch.report import build_report
 
@@ -32,6 +42,9 @@ GRID = [
     {"lora.r": r, "lora.lora_alpha": 2 * r, "lora.lora_dropout": p, "lora.target_modules": target}
     for r, p, target in itertools.product((8, 16), (0.0, 0.1), ("qv", "all-linear"))
 ]
+#: The base settings, which are in the grid.
+BASELINE = Recipe().config_id
+PARTS = ("train", "dev")
 VERSIONS = {"sweep": "0.1.0", "torch": "2.13.0"}
 LABELS = np.random.default_rng(0).uniform(0, 5, 120)
 NOISE = np.random.default_rng(1).normal(size=120)
@@ -83,7 +96,13 @@ def page(folder: Path) -> Page:
     return Page(build_report(folder))
 
 
-def config_file(folder: Path, *, name: str, seeds: Sequence[int] = (0,)) -> None:
+def config_file(
+    folder: Path,
+    *,
+    name: str,
+    seeds: Sequence[int] = (0,),
+    more: Mapping[str, Sequence[Any]] | None = None,
+) -> None:
     recipe = asdict(Recipe())
     recipe["model"]["path"] = "some/model"
     recipe["data"]["label_range"] = [0.0, 5.0]
@@ -92,9 +111,9 @@ def config_file(folder: Path, *, name: str, seeds: Sequence[int] = (0,)) -> None
     content = {
         "name": name,
         **recipe,
-        "search": {**search, "space": SPACE},
+        "search": {**search, "space": SPACE | {k: list(v) for k, v in (more or {}).items()}},
         "results_dir": "results",
-        "baseline": "53aa51172d14",
+        "baseline": BASELINE,
         "fingerprints": {"weights": "53aa51", "train": "9ab341"},
         "versions": VERSIONS,
     }
@@ -136,12 +155,15 @@ def study(
     unfinished: Sequence[int] = (),
     name: str = "lora_grid",
     spread: float = 0.3,
+    more: Mapping[str, Sequence[Any]] | None = None,
 ) -> Results:
-    """A study's folder; `failures` and `unfinished` go by trial, `spread` is each run's own."""
+    """A study's folder; `failures` and `unfinished` go by trial, `spread` is each run's own, `more`
+    are further searched keys with their values."""
     folder.mkdir(parents=True, exist_ok=True)
-    config_file(folder, name=name, seeds=seeds)
+    config_file(folder, name=name, seeds=seeds, more=more)
     np.save(folder / "dev_labels.npy", LABELS)
-    results = Results(folder, searched_keys=KEYS, versions=VERSIONS)
+    keys = (*KEYS, *(more or {}))
+    results = Results(folder, searched_keys=keys, versions=VERSIONS, baseline=BASELINE)
     for (trial, params), seed in itertools.product(enumerate(configs), seeds):
         recipe = replace(Recipe().with_values(params), seed=seed)
         run = Run(trial, {"cell": trial}, recipe)
@@ -159,15 +181,12 @@ def study(
         np.save(run_dir / "predictions.npy", predictions)
         results.handle(Finished(run.id, outcome_of(run, predictions)))
     results.write_tables()
-    # Most tests look at what the report says by itself; verdict files have tests of their own.
-    (folder / "verdict.json").unlink(missing_ok=True)
     return results
 
 
 def words(params: dict[str, Any]) -> str:
-    dropout = f"{params['lora.lora_dropout']:g}"
-    alpha, targets = params["lora.lora_alpha"], params["lora.target_modules"]
-    return f"r {params['lora.r']}, alpha {alpha}, dropout {dropout}, {targets}"
+    """`r=8 alpha=16 dropout=0 on qv`."""
+    return settings_text({key: params[key] for key in KEYS})
 
 
 def study_board(folder: Path) -> Any:
@@ -180,68 +199,55 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def put(folder: Path, name: str, content: Any) -> None:
-    (folder / name).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-
-
-def with_findings(folder: Path) -> list[str]:
-    """All files of the contract; returns the config ids, best first."""
-    ids = list(study_board(folder)["config_id"])
-    sentences = ["r 8 on all-linear is as good as the best.", "It beats the default by +0.02."]
-    put(
-        folder,
-        "verdict.json",
-        {
-            "best": ids[0],
-            "recommended": ids[1],
-            "baseline": ids[5],
-            "tie_set": ids[:3],
-            "beats_baseline": True,
-            "versus_baseline": {"difference": 0.021, "ci_low": 0.011, "ci_high": 0.034},
-            "seed_sd": None,
-            "dev_sd": 0.01,
-            "confirmed": True,
-            "shrinkage": 0.006,
-            "sentences": sentences,
-        },
-    )
-    effects = [
-        ("lora.target_modules", "all-linear", 4, 0.86, 0.0, None, None, False),
-        ("lora.target_modules", "qv", 4, 0.56, -0.3, -0.32, -0.28, True),
-        ("lora.lora_dropout", "0.0", 4, 0.71, 0.0, None, None, False),
-        ("lora.lora_dropout", "0.1", 4, 0.708, -0.002, -0.01, 0.006, False),
-    ]
-    columns = ["key", "level", "num_configs", "mean", "difference"]
-    columns += ["ci_low", "ci_high", "distinguishable"]
-    pd.DataFrame(effects, columns=columns).to_csv(folder / "effects.csv", index=False)
-    shares = [("lora.lora_dropout", 0.05, 0.0, 0.1), ("lora.target_modules", 0.9, 0.8, 0.95)]
-    columns = ["key", "importance", "ci_low", "ci_high"]
-    pd.DataFrame(shares, columns=columns).to_csv(folder / "importance.csv", index=False)
-    use = [
-        (config_id, f"{config_id}-s0", layer, module, rank, rank * 0.25 + layer, 0.5)
-        for config_id, rank in zip(ids[:2], (16, 8), strict=True)
-        for layer, module in itertools.product(range(2), ("query", "value"))
-    ]
-    columns = ["config_id", "run_id", "layer", "module", "rank", "effective_rank", "norm"]
-    pd.DataFrame(use, columns=columns).to_csv(folder / "rank_use.csv", index=False)
-    leak = {
-        "kind": "leak",
-        "level": "warn",
-        "sentence": "12 dev pairs are in train as well.",
-        "count": 12,
-        "examples": [["고양이가 앉아 있다", "A <b>cat</b> sits."]],
-    }
-    alike = {"kind": "labels", "level": "info", "sentence": "Labels are alike.", "count": 0}
-    put(folder, "guard.json", {"findings": [alike, leak]})
-    put(
-        folder,
-        "test.json",
-        {
-            "num_pairs": 500,
-            "exported": {"config_id": ids[0], "pearson": 0.8412},
-            "baseline": {"config_id": ids[5], "pearson": None},
-        },
-    )
-    plans = [{"config_id": i, "seconds": 20.0, "peak_memory_mb": None} for i in ids]
-    put(folder, "plan.json", {"workers": 2, "seconds": 200, "configs": plans})
+def find_out(folder: Path) -> list[str]:
+    """All that a study can hold beside its runs, each file written by its own producer; returns
+    the config ids, best first."""
+    found = Study.open(folder)
+    results = found.results()
+    results.write_tables()
+    write_findings(results.search_ranking(), folder, keys=KEYS)
+    ids = [row.config_id for row in results.configs()]
+    write_rank_use(found.files, rank_use_of(dict(zip(ids[:2], (16, 8), strict=True))))
+    write_text(found.files.guard, to_json(guard(leaking_pairs(folder / "pairs"))))
+    planned = [PlannedConfig(i, 20.0, None, lora_params=1, head_params=1) for i in ids]
+    write_plan(folder, Plan(2, len(ids), 200.0, 0, 0, 1.0, tuple(planned)))
+    write_final_scores(found.files, final_scores(ids[0]))
     return ids
+
+
+def rank_use_of(ranks: Mapping[str, int]) -> list[ModuleUse]:
+    """Two layers with two modules each of one run of each config, by the rank that it had."""
+    places = itertools.product(range(2), ("query", "value"))
+    return [
+        ModuleUse(config_id, f"{config_id}-s0", layer, module, rank, rank * 0.25 + layer, 0.5)
+        for (config_id, rank), (layer, module) in itertools.product(ranks.items(), list(places))
+    ]
+
+
+def leaking_pairs(folder: Path) -> Data:
+    """Pairs of which one is in train and in dev, with a text that HTML would read."""
+    folder.mkdir(parents=True, exist_ok=True)
+    leak = ("고양이가 앉아 있다", "A <b>cat</b> sits.", 4.0)
+    own = {name: [(f"{name} {n} 가", f"{n} 나 {name}", n % 6) for n in range(12)] for name in PARTS}
+    for name in PARTS:
+        rows = [*own[name], leak]
+        table = pd.DataFrame(rows, columns=["sentence1", "sentence2", "score"])
+        table.to_csv(folder / f"{name}.csv", index=False)
+    train, dev = (str(folder / f"{name}.csv") for name in PARTS)
+    return Data(source="files", train=train, dev=dev)
+
+
+def final_scores(config_id: str) -> FinalScores:
+    """A better config than the base settings, on 500 test pairs."""
+    score = SplitScore(
+        "test",
+        digest="0",
+        rows=500,
+        adapter=Interval(0.8412, 0.81, 0.87),
+        spearman=0.83,
+        config=Interval(0.8412, 0.81, 0.87),
+        num_runs=1,
+        baseline=Interval(0.8012, 0.77, 0.83),
+        difference=Interval(0.04, 0.01, 0.07),
+    )
+    return FinalScores(config_id, f"{config_id}-s0", BASELINE, 2, (score,))

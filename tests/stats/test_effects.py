@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from sweep.core.arrays import Floats
 from sweep.stats.comparison import Comparison, Covariance
-from sweep.stats.effects import Effect, factors_of, importances, interaction, main_effects
+from sweep.stats.effects import Effect, importances, interaction, main_effects
+from sweep.stats.levels import factors_of
 
 KEYS = ("lora.r", "lora.lora_dropout", "lora.target_modules")
 GRID = [dict(zip(KEYS, cell, strict=True)) for cell in product((4, 8), (0.0, 0.1), ("qv", "all"))]

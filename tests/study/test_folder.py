@@ -64,6 +64,13 @@ def test_changed_setting_is_refused_with_key_old_and_new_value(
     assert (tmp_path / "config.yaml").read_text(encoding="utf-8") == before
 
 
+def test_fingerprint_that_was_not_found_out_before_is_taken_over(tmp_path: Path) -> None:
+    open_folder(tmp_path, changed(fingerprints__weights="unknown"), resume="continue")
+    open_folder(tmp_path, changed(fingerprints__weights="abc"), resume="continue")
+    with pytest.raises(StudyError):
+        open_folder(tmp_path, changed(fingerprints__weights="xyz"), resume="continue")
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [

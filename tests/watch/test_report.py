@@ -10,9 +10,10 @@ from pathlib import Path
 import plotly.graph_objects as go
 import pytest
 
-from studies import GRID, KEYS, VERSIONS, Page, read_json, study, study_board, words
+from studies import GRID, KEYS, Page, config_file, read_json, study, study_board, words
+from sweep.core.errors import StudyError
 from sweep.core.recipe import Recipe
-from sweep.study.tables import Results
+from sweep.study.study import Study
 from sweep.watch.report import build_report
 from sweep.watch.report.palette import DARK, LIGHT, painted
 
@@ -55,15 +56,29 @@ def test_plotly_is_inside_once(grid: Path, page: Page) -> None:
 
 
 def test_verdict_names_best_with_interval_and_ties(grid: Path, page: Page) -> None:
-    board = study_board(grid)
+    board, verdict = study_board(grid), Study.open(grid).verdict
+    assert verdict is not None
+    for sentence in verdict.sentences:
+        assert sentence in page.text
     best = board.iloc[0]
-    assert f"dev Pearson of {best['mean']:.3f}" in page.text
+    assert f"{best['mean']:.4f}" in verdict.sentences[0]
     assert f"95 % interval {best['ci_low']:.3f} to {best['ci_high']:.3f}" in page.text
     tied = board[board["tied_with_best"]].iloc[1:]
     assert len(tied) > 1, "the numbers drawn leave ties"
-    assert f"{len(tied)} other configs can’t be told from it" in page.text
+    assert f"{len(tied) + 1} of 8 configs can't be told apart" in page.text
     for row in tied.to_dict("records"):
         assert f"{words(row)} {row['mean']:.3f}" in page.text
+
+
+def test_study_without_a_verdict_shows_who_leads_and_says_so(tmp_path: Path) -> None:
+    study(tmp_path / "s")
+    (tmp_path / "s" / "verdict.json").unlink()
+    best = study_board(tmp_path / "s").iloc[0]
+    page = Page(build_report(tmp_path / "s"))
+    lead = f"{words(best.to_dict())} leads, with a dev Pearson of {best['mean']:.3f}"
+    assert lead in page.text
+    assert "There is no verdict yet." in page.text
+    assert "Tied with the best–of 7 other configs" in page.text
 
 
 def test_cheapest_tied_config_is_named_when_it_is_not_the_best(tmp_path: Path) -> None:
@@ -71,9 +86,10 @@ def test_cheapest_tied_config_is_named_when_it_is_not_the_best(tmp_path: Path) -
     study(tmp_path / "s", sorted(configs, key=lambda c: -c["lora.r"]))
     board = study_board(tmp_path / "s")
     assert board["lora.r"].iloc[0] == 16, "the numbers drawn make the large rank win"
-    text = Page(build_report(tmp_path / "s")).text
-    assert "The cheapest of the tied is r 8, alpha 16" in text
-    assert "320 k LoRA parameters instead of 640 k" in text
+    page = Page(build_report(tmp_path / "s"))
+    assert "can't be told from the best, at half of the LoRA parameters" in page.text
+    assert "640.0kcheapest tied: 320.0k" in page.text
+    assert "recommended" in [cell.strip() for cell in page.cells]
 
 
 def test_every_config_is_in_the_table_best_first(grid: Path, page: Page) -> None:
@@ -105,7 +121,7 @@ def test_effect_is_the_mean_over_matched_pairs(grid: Path, page: Page) -> None:
 
 def test_keys_of_one_label_are_one_setting(page: Page) -> None:
     names = [f["layout"]["legend"]["title"]["text"].strip() for f in page.figures.values()]
-    assert "r and alpha" in names
+    assert "r + alpha" in names
     assert not {"r", "alpha"} & set(names)
 
 
@@ -133,9 +149,11 @@ def test_one_seed_is_called_unmeasured_and_three_are_measured(tmp_path: Path, pa
     assert advice in page.text
     study(tmp_path / "s", GRID[:4], seeds=(0, 1, 2))
     text = Page(build_report(tmp_path / "s")).text
-    assert "mean of 3 seeds" in text
-    pooled = float((study_board(tmp_path / "s")["std"] ** 2).mean() ** 0.5)
-    assert f"Seeds move a config’s score by {pooled:.4f}" in text
+    verdict = Study.open(tmp_path / "s").verdict
+    assert verdict is not None
+    assert f"differ by SD {verdict.seed_sd:.4f}" in text
+    assert f"Luck of the seed{verdict.seed_sd:.4f}" in text
+    assert "×3" in text
     assert advice not in text
 
 
@@ -162,7 +180,7 @@ def test_value_that_looks_like_a_missing_one_keeps_its_name(tmp_path: Path) -> N
     study(tmp_path / "s", [{**GRID[0], "lora.target_modules": "NA"}, GRID[1]])
     page = Page(build_report(tmp_path / "s"))
     assert "NA" in page.cells
-    assert "r 8, alpha 16, dropout 0, NA" in json.dumps(page.figures)
+    assert "r=8 alpha=16 dropout=0 on NA" in json.dumps(page.figures)
 
 
 def test_running_study_without_a_finished_run(tmp_path: Path) -> None:
@@ -182,23 +200,29 @@ def test_study_where_all_failed_gives_the_reasons(tmp_path: Path) -> None:
 def test_part_of_the_runs_says_that_all_can_change(tmp_path: Path) -> None:
     study(tmp_path / "s", unfinished=[6, 7])
     text = Page(build_report(tmp_path / "s")).text
-    assert "Best of 6 configs" in text
+    assert "of 6 configs can't be told apart" in text
     assert "2 runs not finished (2 running): all of this can still change." in text
 
 
-def test_folder_without_files_still_gives_a_page(tmp_path: Path) -> None:
+def test_study_that_has_just_begun_gives_a_page(tmp_path: Path) -> None:
+    config_file(tmp_path, name="begun")
     page = Page(build_report(tmp_path))
     assert "No run has a score" in page.text
+    assert not page.figures
+
+
+def test_folder_without_a_study_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="holds"):
+        build_report(tmp_path)
 
 
 def test_without_predictions_no_interval_is_claimed(tmp_path: Path) -> None:
-    study(tmp_path / "s").write_tables()
+    results = study(tmp_path / "s")
     (tmp_path / "s" / "dev_labels.npy").unlink()
-    Results(tmp_path / "s", searched_keys=KEYS, versions=VERSIONS).write_tables()
-    (tmp_path / "s" / "verdict.json").unlink()
+    results.write_tables()
     text = Page(build_report(tmp_path / "s")).text
-    assert "There is no interval" in text
-    verdict = text[text.index("Best of 8 configs") : text.index("Filter")]
+    assert "without dev predictions nothing is known of ties" in text
+    verdict = text[: text.index("Filter")]
     assert "95 %" not in verdict
     assert "nan" not in verdict
 

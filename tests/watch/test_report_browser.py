@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from studies import study, study_board, with_findings
+from studies import find_out, study, study_board
 from sweep.watch.report import build_report
 from sweep.watch.report.palette import DARK, LIGHT
 
@@ -51,7 +51,7 @@ def browser(chromium: str) -> Iterator[Any]:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("한국어 results") / "유사도"
     study(folder, name="문장 유사도")
-    with_findings(folder)
+    find_out(folder)
     return build_report(folder)
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from pathlib import Path
 
-import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from studies import (
-    Page,
-    page,
-    put,
-    study,
-    with_findings,
-)
+from studies import BASELINE, Page, find_out, page, read_json, study
+from sweep.core.files import write_text
+from sweep.core.words import name_of
+from sweep.data.findings import Guard
+from sweep.stats.effects import Effect
+from sweep.study.effects_files import table_of_effects
+from sweep.study.rank_use import ModuleUse, write_rank_use
+from sweep.study.reading import to_json
+from sweep.study.study import Study
+from sweep.study.verdict_file import write_verdict
 from sweep.watch.report import study_figures
 from sweep.watch.report.palette import DARK, LIGHT, painted
 
@@ -28,67 +31,113 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Page:
+def full_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("full") / "s"
     study(folder)
-    with_findings(folder)
-    return page(folder)
+    find_out(folder)
+    return folder
 
 
-def test_verdict_of_the_file_comes_before_our_own(full: Page) -> None:
-    verdict = full.text[: full.text.index("Filter")]
-    assert "r 8 on all-linear is as good as the best." in verdict
-    assert "It beats the default by +0.02." in verdict
-    assert "Best of 8 configs" not in verdict
-    assert "+0.021" in verdict
-    assert "+0.011 to +0.034" in verdict
-    standing = {
-        cell.strip() for cell in full.cells if cell.strip() in ("best", "recommended", "default")
-    }
-    assert standing == {"best", "recommended", "default"}
+@pytest.fixture(scope="module")
+def full(full_folder: Path) -> Page:
+    return page(full_folder)
+
+
+def test_verdict_is_said_with_its_numbers(full: Page, full_folder: Path) -> None:
+    verdict = Study.open(full_folder).verdict
+    assert verdict is not None
+    said = full.text[: full.text.index("Filter")]
+    assert all(sentence in said for sentence in verdict.sentences)
+    versus = verdict.versus_baseline
+    assert versus is not None
+    lead = f"Against the default{versus.value:+.3f}{versus.ci_low:+.3f} to {versus.ci_high:+.3f}"
+    assert lead in said
+    standing = [cell.strip() for cell in full.cells]
+    assert "best" in standing
+    assert "default" in {part for cell in standing for part in cell.split()}
+    assert verdict.baseline == BASELINE
 
 
 def test_verdict_of_configs_that_are_gone_is_not_shown(folder: Path) -> None:
-    with_findings(folder)
-    content = json.loads((folder / "verdict.json").read_text(encoding="utf-8"))
-    put(folder, "verdict.json", content | {"best": "gone"})
-    assert "Best of 8 configs" in page(folder).text
+    found = Study.open(folder)
+    assert found.verdict is not None
+    write_verdict(found.files, dataclasses.replace(found.verdict, best="gone"))
+    assert "There is no verdict yet." in page(folder).text
 
 
 @pytest.mark.parametrize("broken", ["", "{", "[]"])
 def test_file_that_cannot_be_read_is_as_good_as_missing(folder: Path, broken: str) -> None:
-    for name in ("verdict.json", "guard.json", "test.json", "plan.json"):
+    find_out(folder)
+    for name in ("verdict.json", "guard.json", "test.json", "plan.json", "effects.json"):
         (folder / name).write_text(broken, encoding="utf-8")
-    (folder / "effects.csv").write_text("", encoding="utf-8")
-    assert "Best of 8 configs" in page(folder).text
-
-
-def test_effects_are_said_with_interval_and_whether_they_can_be_told(full: Page) -> None:
-    assert "targets qv against all-linear: -0.300 (95 % interval -0.320 to -0.280)." in full.text
-    said = "dropout 0.1 against 0.0: -0.002 (95 % interval -0.010 to +0.006): not distinguishable."
-    assert said in full.text
-    marks = {trace["name"]: trace["y"] for trace in full.figures["effects-1-1"]["data"]}
-    assert marks["told apart"] == [1]
-
-
-def test_keys_that_changed_together_are_all_named_wherever_they_are_told(folder: Path) -> None:
-    with_findings(folder)
     for name in ("effects.csv", "importance.csv"):
-        text = (folder / name).read_text(encoding="utf-8")
-        merged = text.replace("lora.target_modules", "lora.r + lora.lora_alpha")
-        (folder / name).write_text(merged, encoding="utf-8")
+        (folder / name).write_text("", encoding="utf-8")
     found = page(folder)
-    assert "r + alpha qv against all-linear: -0.300" in found.text
-    assert "r + alpha" in found.figures["importance-1-1"]["data"][0]["y"]
-    rows = found.figures["effects-1-1"]["layout"]["yaxis"]["ticktext"]
-    assert "r + alpha: all-linear" in rows
+    assert "There is no verdict yet." in found.text
+    sections = {a["id"] for tag, a in found.elements if tag == "section"}
+    assert {"leaderboard", "effects", "curves", "cost"} <= sections
+    assert not sections & {"importance", "guard", "test", "plan"}
 
 
-def test_importance_is_drawn_with_its_interval_the_largest_on_top(full: Page) -> None:
+def test_effects_are_said_as_in_their_file_and_drawn_by_whether_they_can_be_told(
+    full: Page, full_folder: Path
+) -> None:
+    sentences = read_json(full_folder / "effects.json")["sentences"]
+    assert any("targets: all-linear is ahead of qv by" in sentence for sentence in sentences)
+    assert any("not distinguishable" in sentence for sentence in sentences)
+    for sentence in sentences:
+        assert sentence in full.text
+    effects = Study.open(full_folder).effects.effects
+    marks = {trace["name"]: trace["y"] for trace in full.figures["effects-1-1"]["data"]}
+    assert marks["told apart"] == [n for n, e in enumerate(effects) if e.distinguishable]
+    assert len(marks["told apart"]) == 1
+
+
+def test_means_of_levels_are_those_of_the_effects(full_folder: Path) -> None:
+    """Computed once for the file, with its intervals, and once for the plots."""
+    found = Study.open(full_folder)
+    drawn = {
+        (scores.factor.key, level.name): level.mean
+        for scores in found.searched_factors
+        for level in scores.levels
+    }
+    written = {(effect.key, effect.level): effect.mean for effect in found.effects.effects}
+    assert drawn == pytest.approx(written)
+
+
+def test_keys_that_changed_together_are_all_named_wherever_they_are_told(
+    full: Page, full_folder: Path
+) -> None:
+    merged = "lora.r + lora.lora_alpha"
+    assert merged in {effect.key for effect in Study.open(full_folder).effects.effects}
+    assert "r + alpha: not distinguishable; most between" in full.text
+    assert "r + alpha" in full.figures["importance-1-1"]["data"][0]["y"]
+    rows = full.figures["effects-1-1"]["layout"]["yaxis"]["ticktext"]
+    assert "r + alpha: 8 + 16" in rows
+    names = [f["layout"]["legend"]["title"]["text"].strip() for f in full.figures.values()]
+    assert "r + alpha" in names
+
+
+def test_levels_that_are_numbers_keep_their_text(folder: Path) -> None:
+    """A column of numbers alone comes back as text."""
+    files = Study.open(folder).files
+    effects = [Effect("lora.r", "4", 1, 0.8, 0.0), Effect("lora.r", "8", 1, 0.7, -0.1)]
+    write_text(files.effects, table_of_effects(effects).to_csv(index=False))
+    assert list(Study.open(folder).effects.effects) == effects
+
+
+def test_importance_is_drawn_with_its_interval_the_largest_on_top(
+    full: Page, full_folder: Path
+) -> None:
+    shares = Study.open(full_folder).effects.importances
     (trace,) = full.figures["importance-1-1"]["data"]
-    assert trace["y"] == ["dropout", "targets"]  # plotly draws from below
-    assert trace["error_x"]["array"] == pytest.approx([0.05, 0.05])
-    assert trace["error_x"]["arrayminus"] == pytest.approx([0.05, 0.1])
+    # plotly draws from below
+    assert trace["y"] == [name_of(share.key) for share in shares][::-1]
+    assert trace["y"][-1] == "targets"
+    above = [share.ci_high - share.importance for share in shares][::-1]
+    below = [share.importance - share.ci_low for share in shares][::-1]
+    assert trace["error_x"]["array"] == pytest.approx(above)
+    assert trace["error_x"]["arrayminus"] == pytest.approx(below)
 
 
 def test_rank_use_is_said_by_rank_and_drawn_by_layer_and_module(full: Page) -> None:
@@ -101,15 +150,12 @@ def test_rank_use_is_said_by_rank_and_drawn_by_layer_and_module(full: Page) -> N
 def test_rank_maps_show_every_module_wherever_it_is_and_whatever_is_known_of_it(
     folder: Path,
 ) -> None:
-    with_findings(folder)
     use = [
-        *(("c", "c-s0", n, "query", 8, 2.0, 0.1 * n) for n in (0, 2, 10)),
-        ("c", "c-s0", 0, "value", 8, None, 0.0),  # its update is zero
-        ("c", "c-s0", None, "pooler.dense", 8, 3.0, 9.9),
+        *(ModuleUse("c", "c-s0", n, "query", 8, 2.0, 0.1 * n) for n in (0, 2, 10)),
+        ModuleUse("c", "c-s0", 0, "value", 8, None, 0.0),  # its update is zero
+        ModuleUse("c", "c-s0", None, "pooler.dense", 8, 3.0, 9.9),
     ]
-    columns = ["config_id", "run_id", "layer", "module", "rank", "effective_rank", "norm"]
-    table = pd.DataFrame(use, columns=columns).astype({"layer": "Int64"})
-    table.to_csv(folder / "rank_use.csv", index=False)
+    write_rank_use(Study.open(folder).files, use)
     figures = page(folder).figures
     (ranks,), (norms,) = (figures[f"ranks-{n}-1"]["data"] for n in (1, 2))
     for trace in (ranks, norms):
@@ -123,42 +169,48 @@ def test_rank_maps_show_every_module_wherever_it_is_and_whatever_is_known_of_it(
 
 
 def test_update_of_zero_is_not_counted_as_a_rank(folder: Path) -> None:
-    with_findings(folder)
-    columns = "config_id,run_id,layer,module,rank,effective_rank,norm"
-    rows = ["c,c-s0,0,query,8,,0.0", "d,d-s0,0,query,4,2.0,0.5"]
-    (folder / "rank_use.csv").write_text("\n".join([columns, *rows]), encoding="utf-8")
+    use = [
+        ModuleUse("c", "c-s0", 0, "query", 8, None, 0.0),
+        ModuleUse("d", "d-s0", 0, "query", 4, 2.0, 0.5),
+    ]
+    write_rank_use(Study.open(folder).files, use)
     text = page(folder).text
     assert "r=4 used 2.0 on average" in text
     assert "r=8 used" not in text
 
 
-def test_guard_shows_the_gravest_first_with_examples(full: Page) -> None:
-    text = full.text
-    assert text.index("12 dev pairs are in train as well.") < text.index("Labels are alike.")
-    assert "고양이가 앉아 있다 / A <b>cat</b> sits." in text
+def test_guard_shows_the_gravest_first_with_examples(full: Page, full_folder: Path) -> None:
+    found = Study.open(full_folder).guard
+    assert found is not None
+    said = {f.level: full.text.index(f.sentence) for f in found.findings}
+    assert len(said) > 1
+    assert said["warn"] < said["info"]
+    assert "A <b>cat</b> sits." in full.text
 
 
 def test_guard_without_findings_says_so(folder: Path) -> None:
-    put(folder, "guard.json", {"findings": []})
+    write_text(Study.open(folder).files.guard, to_json(Guard("warn", 0, 0, ())))
     assert "Nothing was found." in page(folder).text
 
 
 def test_test_scores_stand_beside_each_other(full: Page) -> None:
-    cells = full.cells[full.cells.index("exported") :]
-    assert cells[2] == "0.8412"
-    assert cells[3:6:2] == ["baseline", "–"]
+    cells = full.cells[full.cells.index("exported test") :]
+    assert cells[2:5] == ["0.8412", "0.810 to 0.870", "500"]
+    assert cells[5:8:2] == ["baseline test", "0.8012"]
+    assert "test Pearson 0.8412 (95 % interval 0.810 to 0.870) on 500 pairs" in full.text
+    assert "Scored for 2 adapters: every look makes it say less." in full.text
 
 
 def test_plan_is_compared_with_what_was_measured(full: Page) -> None:
     said = "Seconds per run: measured 1.50 times the plan in the middle of 8 configs."
     assert said in full.text
-    assert "The whole sweep: 3 min planned with 2 workers, 2 min of training each." in full.text
+    said = "The whole sweep: 3 min 20 s planned with 2 workers, 2 min 0 s of training each."
+    assert said in full.text
     assert "plan-2-1" not in full.figures, "no memory was planned"
 
 
-def test_every_figure_of_a_full_report_is_one_that_plotly_takes(folder: Path) -> None:
-    with_findings(folder)
-    figures = study_figures(folder)
+def test_every_figure_of_a_full_report_is_one_that_plotly_takes(full_folder: Path) -> None:
+    figures = study_figures(full_folder)
     anchors = {name.partition("-")[0] for name in figures}
     assert anchors >= {"scores", "effects", "importance", "together", "curves", "cost", "ranks"}
     assert all(name.replace("-", "").replace("_", "").isalnum() for name in figures)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from studies import (
     GRID,
@@ -25,12 +26,10 @@ from studies import (
     study_board,
 )
 from sweep.loop.trial import Finished, Run
+from sweep.study.rows import ConfigRow, cost_front
+from sweep.study.study import Study
 from sweep.study.tables import Results
 from sweep.watch.report import study_figures
-from sweep.watch.report.factors import factor_of, matches
-from sweep.watch.report.figures.cost import pareto_front
-from sweep.watch.report.figures.settings import score_grid
-from sweep.watch.report.study import Study
 
 
 @pytest.fixture
@@ -40,13 +39,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_labels_named_low_and_high_are_one_dimension_with_all_of_their_keys(folder: Path) -> None:
-    read = Study.read(folder)
-    ranks = dict(
-        zip(("low", "high"), read.settings["search"]["space"]["rank"].values(), strict=True)
-    )
-    space = {**read.settings["search"]["space"], "rank": ranks}
-    named = replace(read, settings={**read.settings, "search": {"space": space}})
-    assert [f.name for f in named.factors] == [f.name for f in read.factors]
+    before = [factor.key for factor in Study.open(folder).factors]
+    content = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    space = content["search"]["space"]
+    space["rank"] = dict(zip(("low", "high"), space["rank"].values(), strict=True))
+    (folder / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    assert [factor.key for factor in Study.open(folder).factors] == before
 
 
 def test_heat_map_needs_rank_and_alpha_that_vary_apart(tmp_path: Path) -> None:
@@ -56,30 +54,22 @@ def test_heat_map_needs_rank_and_alpha_that_vary_apart(tmp_path: Path) -> None:
     ]
     study(tmp_path / "apart", apart)
     study(tmp_path / "pairs")
-    for name, drawn in (("apart", True), ("pairs", False)):
-        board = study_board(tmp_path / name)
-        rank, alpha = (factor_of(board, [key]) for key in ("lora.r", "lora.lora_alpha"))
-        grid = score_grid(board, rank, alpha)
-        assert (grid is not None) == drawn
-        if grid is not None:
-            expected = board.groupby(["lora.r", "lora.lora_alpha"])["mean"].mean()
-            assert list(itertools.chain(*grid["data"][0]["z"])) == pytest.approx(list(expected))
-            assert "configs: 2" in grid["data"][0]["hovertext"][0][0]
+    assert "together-r_and_alpha" not in study_figures(tmp_path / "pairs")
+    (trace,) = study_figures(tmp_path / "apart")["together-r_and_alpha"]["data"]
+    board = study_board(tmp_path / "apart")
+    expected = board.groupby(["lora.r", "lora.lora_alpha"])["mean"].mean()
+    assert list(itertools.chain(*trace["z"])) == pytest.approx(list(expected))
+    assert (trace["y"], trace["x"]) == (["4", "8"], ["8", "16"])
+    assert "configs: 2" in trace["hovertext"][0][0]
 
 
 def test_nothing_on_the_front_is_beaten_at_its_cost() -> None:
-    configs = pd.DataFrame(
-        {"mean": [0.5, 0.9, 0.8, 0.9, 0.7], "cost": [1, 40, 20, 30, 25], "label": list("abcde")}
-    )
-    assert list(pareto_front(configs, "cost")["label"]) == ["a", "c", "d"]
-
-
-def scored(**settings: list[Any]) -> pd.DataFrame:
-    """Configs c0, c1, ... with these settings, written `lora_r`, and a score each."""
-    columns = {name.replace("_", ".", 1): values for name, values in settings.items()}
-    number = len(next(iter(columns.values())))
-    ids, scores = zip(*((f"c{n}", 0.5 + 0.01 * n) for n in range(number)), strict=True)
-    return pd.DataFrame({"config_id": ids, "mean": scores, **columns})
+    means, costs = [0.5, 0.9, 0.8, 0.85, 0.7, 0.95], [1, 40, 20, 45, 25, None]
+    configs = [
+        ConfigRow(1, name, 0, 1, mean, {}, lora_params=cost)
+        for name, mean, cost in zip("abcdef", means, costs, strict=True)
+    ]
+    assert [row.config_id for row in cost_front(configs, "lora_params")] == ["a", "c", "b"]
 
 
 def test_thirds_of_a_range_are_told_by_the_means_of_all_their_configs(tmp_path: Path) -> None:
@@ -92,31 +82,6 @@ def test_thirds_of_a_range_are_told_by_the_means_of_all_their_configs(tmp_path: 
         f"{third:.3f} for dropout 0.00063 to 0.0009; rank correlation"
     )
     assert said in page(tmp_path / "s").text
-
-
-@pytest.mark.parametrize(
-    ("settings", "groups"),
-    [
-        # A grid of two settings: each column is a group.
-        ({"lora_r": [4, 8, 4, 8], "lora_bias": ["a", "a", "b", "b"]}, [2, 2]),
-        # Alike in all that was searched: a level holds both.
-        ({"lora_r": [4, 4, 8, 8], "lora_bias": ["a", "a", "a", "b"]}, [3]),
-        # Alike only when rounded: neither one level nor a match.
-        ({"lora_r": [4, 8, 8, 8], "lora_dropout": [0.10001, 0.10002, 0.2, 0.3]}, []),
-        # A level of values that only look alike: all are in it.
-        ({"lora_dropout": [0.10001, 0.10002, 0.2], "lora_bias": ["a", "a", "a"]}, [3]),
-        # Thirds: no two configs differ in a third alone.
-        ({"lora_r": list(range(1, 13)), "lora_bias": ["a"] * 12}, []),
-    ],
-)
-def test_matches_hold_every_config_that_differs_in_one_factor_alone(
-    settings: dict[str, list[Any]], groups: list[int]
-) -> None:
-    configs = scored(**settings)
-    keys = [column for column in configs if "." in column]
-    factors = [factor_of(configs, [key]) for key in keys]
-    found = matches(configs, factors[0], factors)
-    assert [sum(map(len, match.values())) for match in found] == groups
 
 
 def test_configs_that_differ_in_what_was_not_searched_all_count(tmp_path: Path) -> None:
@@ -146,7 +111,6 @@ def confirm(folder: Path, keys: tuple[str, ...]) -> None:
         np.save(folder / "runs" / fresh.id / "predictions.npy", predictions)
         results.handle(Finished(fresh.id, outcome_of(fresh, predictions)))
     results.write_tables()
-    (folder / "verdict.json").unlink()
 
 
 def told_of_settings(folder: Path) -> tuple[dict[str, Any], list[str]]:
@@ -167,14 +131,13 @@ def test_what_settings_do_rests_on_the_search_whatever_is_confirmed(tmp_path: Pa
     keys = (*KEYS, "trainer.learning_rate")
     values = itertools.product((4, 8), (8, 16), ("qv", "all-linear"), (1e-3, 2e-3))
     configs = [dict(zip((*KEYS[:2], *keys[3:]), row, strict=True)) for row in values]
-    study(tmp_path / "s", configs)
-    Results(tmp_path / "s", searched_keys=keys, versions=VERSIONS).write_tables()
+    study(tmp_path / "s", configs, more={"trainer.learning_rate": (1e-3, 2e-3)})
     figures, words = told_of_settings(tmp_path / "s")
-    assert len(figures) == 6
+    assert len(figures) == 7
     assert words
     assert "Scores are those of the search" not in page(tmp_path / "s").text
     confirm(tmp_path / "s", keys)
-    board = Study.read(tmp_path / "s").configs
+    board = pd.read_csv(tmp_path / "s" / "leaderboard.csv")
     fresh = board[board["confirmed"]]
     assert (len(fresh), fresh["search_mean"].count()) == (3, 2)
     assert fresh["mean"].max() < board["search_mean"].min()
@@ -184,4 +147,4 @@ def test_what_settings_do_rests_on_the_search_whatever_is_confirmed(tmp_path: Pa
     hovers = json.dumps(found.figures["effects-1-1"])
     assert f"<b>{fresh['search_mean'].max():.4f}</b><br>#1 " in hovers, "no interval of others"
     shown = json.dumps(found.figures["scores-1-1"])
-    assert "r 77" in shown, "the ranking holds what the search did not finish"
+    assert "r=77" in shown, "the ranking holds what the search did not finish"

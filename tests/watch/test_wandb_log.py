@@ -18,8 +18,9 @@ from sweep.loop.trial import (
     RunState,
     Started,
 )
-from sweep.watch.report import study_media
-from sweep.watch.wandb_values import StudyLog
+from sweep.study.study import Study
+from sweep.watch.report import figures_in_light
+from sweep.watch.wandb_values import StudyLog, study_tables
 from wandb_files import all_logged
 from wandb_watching import (
     STUDY,
@@ -211,8 +212,8 @@ def test_study_run_holds_the_table_with_missing_values(study: Path) -> None:
 
 def test_study_run_holds_the_tables_and_figures_of_the_report(study: Path) -> None:
     studies.study(study)
-    studies.with_findings(study)
-    tables, figures = study_media(study)
+    studies.find_out(study)
+    tables, figures = study_tables(Study.open(study)), figures_in_light(study)
     log = StudyLog(make_table(), tables, figures)
     watcher = make_watcher(study, Listener(), read_study=lambda: log)
     play(watcher)

@@ -32,14 +32,15 @@ from sweep.study.effects_files import write_findings
 from sweep.study.files import StudyFiles
 from sweep.study.folder import versions
 from sweep.study.reading import to_json
+from sweep.study.study import Study
 from sweep.study.tables import Results
 from sweep.train.cost import relative_cost
 from sweep.train.runs import train_pack
 from sweep.watch.console import ConsoleWatcher
-from sweep.watch.report import ReportWatcher, study_media
+from sweep.watch.report import ReportWatcher, figures_in_light
 from sweep.watch.wandb_log import WandbWatcher
 from sweep.watch.wandb_setup import Tracking
-from sweep.watch.wandb_values import StudyLog
+from sweep.watch.wandb_values import StudyLog, study_tables
 
 
 def workers_of(settings: Settings) -> Workers:
@@ -198,7 +199,8 @@ def watchers_of(
 def _study_log(results: Results) -> StudyLog:
     """For the study's own wandb run, once everything is trained."""
     write_findings(results.search_ranking(), results.folder, keys=results.keys)
-    return StudyLog(results.table(), *study_media(results.folder))
+    study = Study.open(results.folder)
+    return StudyLog(results.table(), study_tables(study), figures_in_light(results.folder))
 
 
 def new_results(settings: Settings, checks: Preflight) -> Results:

@@ -8,10 +8,9 @@ from sweep.config.schema import SearchSettings
 from sweep.core.commands import command
 from sweep.core.recipe import fingerprint
 from sweep.core.words import counted
-from sweep.loop.pruning import Ended, pruning_audit, whole_steps
-from sweep.loop.trial import RunState
+from sweep.loop.pruning import pruning_audit
 from sweep.space.space import Params
-from sweep.study.record import Record
+from sweep.study.record import Record, ended
 from sweep.study.rows import ConfigRow
 from sweep.study.tables import Results
 
@@ -99,22 +98,7 @@ def failure_lines(failed: Sequence[Record]) -> list[str]:
 
 def pruning_lines(records: Sequence[Record], board: Sequence[ConfigRow]) -> list[str]:
     """What pruning saved, and what the audit says that it cost."""
-    ended = [
-        Ended(
-            record.run.recipe.config_id,
-            outcome.steps or 0,
-            outcome.state is RunState.PRUNED,
-            outcome.audited_step is not None,
-            whole_steps(
-                max_steps=record.run.recipe.trainer.max_steps,
-                epochs=record.run.recipe.trainer.num_train_epochs,
-                rungs=[(e.step, e.epoch) for e in outcome.evaluations],
-            ),
-        )
-        for record in records
-        if (outcome := record.outcome) is not None
-    ]
-    found = pruning_audit(ended, {row.config_id for row in board if row.tied_with_best})
+    found = pruning_audit(ended(records), {row.config_id for row in board if row.tied_with_best})
     if found is None:
         return []
     saved = "" if found.saved is None else f": {found.saved:.0%} of the steps were saved"

@@ -20,6 +20,7 @@ from sweep.export.rank_table import rank_line, update_rank_use
 from sweep.export.scoring import Predictions, Trained, order_asymmetry, order_scoring, scored
 from sweep.export.test_scores import FinalScoring
 from sweep.loop.trial import Run, RunState
+from sweep.study.effects_files import read_effects
 from sweep.study.final_scores import FinalScores, read_final_scores
 from sweep.study.folder import versions
 from sweep.study.record import Record
@@ -83,7 +84,7 @@ def _verified_beside_scoring(
         doing += ", and scoring what was set aside"
     with console.status(f"{doing} ..."), ThreadPoolExecutor(1) as pool:
         scoring = pool.submit(scored, wanted, processes=processes, threads=threads)
-        found = _Findings(trained, final, scoring)
+        found = _Findings(trained, final, scoring, read_effects(results.files).sentences)
         to = results.files.best
         verified = _export(results, best, found, to=to, merge=False, threads=threads)
         return verified, found.final_scores
@@ -96,6 +97,8 @@ class _Findings:
     trained: Trained
     final: FinalScoring
     scoring: Future[Predictions]
+    #: Sentences on what the settings did.
+    effects: tuple[str, ...]
 
     @cached_property
     def final_scores(self) -> FinalScores | None:
@@ -103,7 +106,7 @@ class _Findings:
 
     def for_card(self) -> CardFacts:
         asymmetry = order_asymmetry(self.trained, self.scoring.result())
-        return CardFacts(asymmetry, self.final_scores)
+        return CardFacts(asymmetry, self.final_scores, self.effects)
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,8 @@ class _EarlierFindings:
         predictions = scored([order_scoring(trained)], processes=1, threads=self.threads)
         final = read_final_scores(self.results.files)
         known = final if final and final.run_id == self.run.id else None
-        return CardFacts(order_asymmetry(trained, predictions), known)
+        effects = read_effects(self.results.files).sentences
+        return CardFacts(order_asymmetry(trained, predictions), known, effects)
 
 
 def _export(

@@ -38,7 +38,7 @@ from sweep.loop.orchestrator import Sweep
 from sweep.loop.trial import RunState
 from sweep.search import OptunaSearch
 from sweep.search.study_db import database_trouble_told
-from sweep.study.effects_files import matters_line, write_findings
+from sweep.study.effects_files import answer_lines, matters_line, write_findings
 from sweep.study.folder import locked, open_folder
 from sweep.study.plan import compare_with_plan
 from sweep.study.rows import ConfigRow
@@ -180,10 +180,11 @@ def _show_ranking(settings: Settings, board: Sequence[ConfigRow], console: Conso
 
 def _verdict(results: Results, board: Sequence[ConfigRow]) -> list[str]:
     """Which config to use, what matters, and what the search's short cuts cost."""
-    effects = write_findings(results.search_ranking(), results.folder, keys=results.keys)
+    found = write_findings(results.search_ranking(), results.folder, keys=results.keys)
     return [
         *verdict_lines(results),
-        *matters_line(effects),
+        *matters_line(found.effects),
+        *answer_lines(found.answers),
         *pruning_lines(results.records(), board),
         *compare_with_plan(results.folder, results.records()),
     ]

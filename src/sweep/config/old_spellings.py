@@ -77,7 +77,7 @@ def refuse_old_spellings(
     Raises:
         ConfigError: its way out is the new command line, or several.
     """
-    line = _NewLine(places, valid_keys, multirun=not set(_MULTIRUN).isdisjoint(words))
+    line = NewLine(places, valid_keys, multirun=not set(_MULTIRUN).isdisjoint(words))
     rest = list(words)
     while rest:
         line.take(rest.pop(0), rest)
@@ -95,7 +95,7 @@ def space_word(space: Mapping[str, str]) -> str:
 
 
 @dataclass
-class _NewLine:
+class NewLine:
     """The command line as it is written here; it grows word by word."""
 
     places: ConfigFolders

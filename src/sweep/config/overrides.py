@@ -16,6 +16,7 @@ from hydra.core.override_parser.types import Override
 
 from sweep.config.folders import ConfigFolders
 from sweep.config.grammar import parse, quoted, value_of
+from sweep.config.hydra_sections import refuse_hydra_section
 from sweep.config.names import current_name, nearest, refuse_own
 from sweep.config.old_spellings import refuse_old_spellings
 from sweep.config.wandb_sweeps import refuse_wandb_sweep
@@ -58,7 +59,7 @@ def prepare(overrides: Sequence[str], *, places: ConfigFolders, valid_keys: Iter
         if name in places.groups():
             option = str(value_of(override))
             if name == "experiment":
-                experiment, option, in_file = _experiment(option, places)
+                experiment, option, in_file = _experiment(option, places, keys)
                 ready.append(f"+experiment={quoted(option)}")
             else:
                 _check_option(name, option, places)
@@ -86,7 +87,9 @@ def _other_weights(given: Collection[str], *, in_file: Collection[str]) -> list[
     return [f"{key}=null" for key in OF_THE_WEIGHTS if key not in {*beside, *given}]
 
 
-def _experiment(option: str, places: ConfigFolders) -> tuple[str, str, set[str]]:
+def _experiment(
+    option: str, places: ConfigFolders, valid_keys: set[str]
+) -> tuple[str, str, set[str]]:
     """Name of the study, Hydra's option for `+experiment=NAME` or `+experiment=FILE.yaml`, and the
     keys under `model` that the file sets."""
     path = as_on_disk(Path(option).expanduser())
@@ -94,16 +97,27 @@ def _experiment(option: str, places: ConfigFolders) -> tuple[str, str, set[str]]
         if not path.is_file():
             raise ConfigError("An experiment file must exist.", value=path)
         content = _read(path)
-        refuse_wandb_sweep(path, content)
-        _check_header(path)
+        _refuse_foreign(option, path, content, places, valid_keys)
         return Path(option).stem, places.add_experiment(path), _model_keys(content)
     content = _check_option("experiment", option, places)
     path = places.options("experiment")[option]
-    refuse_wandb_sweep(path, content)
-    _check_header(path)
+    _refuse_foreign(option, path, content, places, valid_keys)
     has_mark = path.read_bytes().startswith(BOM_UTF8)
     name = places.add_experiment(path) if has_mark else option
     return option, name, _model_keys(content)
+
+
+def _refuse_foreign(
+    option: str,
+    path: Path,
+    content: Mapping[str, Any],
+    places: ConfigFolders,
+    valid_keys: set[str],
+) -> None:
+    """Refuse a file that is no experiment of this program's."""
+    refuse_wandb_sweep(path, content)
+    _check_header(path)
+    refuse_hydra_section(option, path, content, places=places, valid_keys=valid_keys)
 
 
 def _model_keys(content: Mapping[str, Any]) -> set[str]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
 
 from sweep.loop.trial import Run
 from sweep.lora.rank_use import rank_use
 from sweep.study.files import StudyFiles
-from sweep.study.rank_use import ModuleUse, read_rank_use, write_rank_use
+from sweep.study.rank_use import ModuleUse, read_rank_use, use_by_rank, write_rank_use
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +32,7 @@ def update_rank_use(folder: Path, runs: Sequence[Run]) -> tuple[ModuleUse, ...]:
 
 def rank_line(rows: Sequence[ModuleUse]) -> list[str]:
     """How much was used on average, by rank."""
-    used: dict[int, list[float]] = defaultdict(list)
-    for row in rows:
-        if row.effective_rank is not None:
-            used[row.rank].append(row.effective_rank)
-    parts = [f"r={rank} used {fmean(used[rank]):.1f}" for rank in sorted(used)]
+    parts = [f"r={use.rank} used {use.mean:.1f}" for use in use_by_rank(rows)]
     file = StudyFiles(Path()).rank_use
     return [f"ranks    {', '.join(parts)} on average ({file})"] if parts else []
 

@@ -29,7 +29,7 @@ from sweep.study.final_scores import (
     read_final_scores,
     write_final_scores,
 )
-from sweep.study.ranking import seed_luck
+from sweep.study.samples import seed_luck
 from sweep.train.keeper import scores
 
 

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import torch
 from peft import LoraConfig, TaskType
 from safetensors import SafetensorError
@@ -112,7 +113,7 @@ def weights_digest(model: Model) -> str:
     """
     located = Path(locate(model.path))
     if not located.is_dir():
-        return str(getattr(load_config(model), "_commit_hash", None) or "unknown")
+        return _commit_on_hub(model) or "unknown"
     files = sorted(located.glob("*.safetensors")) or sorted(located.glob("*.bin"))
     if not files:
         raise ModelError("A model folder must hold weights (`model.safetensors`).", value=located)
@@ -127,6 +128,15 @@ def weights_digest(model: Model) -> str:
     return (
         digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
     )
+
+
+def _commit_on_hub(model: Model) -> str | None:
+    """Of a Hub model in the local cache, where loading its configuration has put it."""
+    load_config(model)
+    found = huggingface_hub.try_to_load_from_cache(
+        model.path, "config.json", revision=model.revision or "main"
+    )
+    return Path(found).parent.name if isinstance(found, str) else None
 
 
 def targets_of(model: Model, lora: Lora) -> ResolvedTargets:

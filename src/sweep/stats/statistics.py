@@ -80,8 +80,7 @@ def compare(
     Args:
         seed: Of the resamples.
         num_rivals: Number of configs that these were chosen from.
-        noise_from: Configs, these or others, for the variance between seeds; the means are of
-            `samples` alone. None takes `samples`.
+        noise_from: Configs for the variance between seeds, beside the means; None: `samples`.
         noise_labels: Of other items, which `noise_from` was scored on; None: on these.
         stream: Of the seeds' luck. Two comparisons whose seeds have nothing to do with one another
             need different ones; the resamples of the items stay the same.
@@ -92,13 +91,9 @@ def compare(
     weights = resampling_weights(len(labels), seed=seed)
     scores, by_items = _resampled(samples, labels, weights)
     layout = _RunsByConfig.of([sample.seeds for sample in samples])
-    if noise_from is None:
-        noise = _SeedNoise.of(scores, by_items, layout)
-    else:
-        all_seeds = _RunsByConfig.of([sample.seeds for sample in noise_from])
-        others = labels if noise_labels is None else noise_labels
-        other_weights = resampling_weights(len(others), seed=seed)
-        noise = _SeedNoise.of(*_resampled(noise_from, others, other_weights), all_seeds)
+    noise = _SeedNoise.of(scores, by_items, layout)
+    if noise_from is not None:
+        noise = _noise_of(noise_from, labels if noise_labels is None else noise_labels, seed=seed)
     by_items = layout.means(by_items)
     rng = np.random.default_rng([seed, 1, stream] if stream else [seed, 1])
     by_seeds, tail = noise.draws(layout, rng)
@@ -110,6 +105,12 @@ def compare(
         num_rivals=num_rivals,
         tail=tail,
     )
+
+
+def _noise_of(samples: Sequence[Sample], labels: Floats, *, seed: int) -> _SeedNoise:
+    """The luck of the seeds, as these configs show it."""
+    resampled = _resampled(samples, labels, resampling_weights(len(labels), seed=seed))
+    return _SeedNoise.of(*resampled, _RunsByConfig.of([sample.seeds for sample in samples]))
 
 
 def _resampled(samples: Sequence[Sample], labels: Floats, weights: Floats) -> tuple[Floats, Floats]:

@@ -100,30 +100,19 @@ def judge(
     order = judged(ranked(contenders))
     if not order:
         return None
-    enough = has_enough_seeds(order)
     best = order[0]
-    tied = near = [True] + [False] * (len(order) - 1)
-    if comparison is not None:
-        tied, near = comparison.tied.tolist(), comparison.near.tolist()
-    ties = [c for c, is_tied in zip(order, tied, strict=True) if is_tied]
-    # With few seeds nothing is told apart from the best, and nothing recommended in its place.
-    close = [
-        c
-        for c, is_tied, is_near in zip(order, tied, near, strict=True)
-        if is_tied and is_near and c.config_id in enough
-    ]
-    recommended = min(close, key=lambda c: c.cost)
     base = next((c for c in order if c.config_id == baseline), None)
     versus = None
     if comparison is not None and base is not None and base is not best:
         versus = Interval(*comparison.lead_over(order.index(base)))
     seed_sd = comparison.seed_sd if comparison else None
     known = base is not None and (base is best or (versus is not None and seed_sd is not None))
+    enough = has_enough_seeds(order)
     return Verdict(
         best=best.config_id,
-        recommended=recommended.config_id,
+        recommended=_recommended(order, comparison).config_id,
         baseline=base.config_id if base else None,
-        tie_set=tuple(c.config_id for c in ties),
+        tie_set=tuple(c.config_id for c in _tied(order, comparison)),
         beats_baseline=(versus is not None and versus.ci_low > 0) if known else None,
         versus_baseline=versus,
         seed_sd=seed_sd,
@@ -132,6 +121,30 @@ def judge(
         shrinkage=_shrinkage(best),
         expected_score=score_on_other_seeds([c for c in order if c.config_id in enough]),
     )
+
+
+def _tied(order: Sequence[Contender], comparison: Comparison | None) -> list[Contender]:
+    """Those that can't be told from the best, itself first."""
+    if comparison is None:
+        return [order[0]]
+    return [c for c, is_tied in zip(order, comparison.tied.tolist(), strict=True) if is_tied]
+
+
+def _recommended(order: Sequence[Contender], comparison: Comparison | None) -> Contender:
+    """The cheapest that is as good as the best by any measure.
+
+    With few seeds nothing is told apart from the best, and nothing recommended in its place.
+    """
+    if comparison is None:
+        return order[0]
+    enough = has_enough_seeds(order)
+    as_good = (comparison.tied & comparison.near).tolist()
+    close = [
+        c
+        for c, is_as_good in zip(order, as_good, strict=True)
+        if is_as_good and c.config_id in enough
+    ]
+    return min(close, key=lambda c: c.cost)
 
 
 def score_on_other_seeds(contenders: Sequence[Contender]) -> float | None:

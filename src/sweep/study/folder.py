@@ -164,6 +164,8 @@ def _refuse_changes(
         and not any(key == a or key.startswith(f"{a}.") for a in (*allowed, *_NO_SETTINGS))
         # A grown space may bring models and data along.
         and not (resume == "extend" and key.startswith("fingerprints.") and key not in before)
+        # The commit of a model from the Hub was not found out before.
+        and not (key.startswith("fingerprints.") and before.get(key) == "unknown")
     ]
     if resume == "extend":
         _refuse_fewer_seeds(before.get("search.seeds"), after.get("search.seeds"))

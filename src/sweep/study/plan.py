@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 
 from sweep.core.files import write_text
-from sweep.loop.trial import RunState
+from sweep.loop.trial import Outcome, RunState
 from sweep.study.files import StudyFiles
 from sweep.study.reading import read_json
 from sweep.study.record import Record
@@ -44,6 +45,15 @@ class PlannedConfig:
 
 
 @dataclass(frozen=True)
+class Compared:
+    """One quantity of one config, planned and measured."""
+
+    config_id: str
+    planned: float
+    measured: float
+
+
+@dataclass(frozen=True)
 class Plan:
     """A sweep before it is trained; `seconds` is its training in all, on `workers`."""
 
@@ -64,9 +74,36 @@ class Plan:
             _mean_absolute([c.memory_error for c in self.configs]),
         )
 
+    @property
+    def compared_seconds(self) -> list[Compared]:
+        """Of a run, where both are known."""
+        found = [(c.config_id, c.seconds, c.measured_seconds) for c in self.configs]
+        return _compared(found)
+
+    @property
+    def compared_memory(self) -> list[Compared]:
+        """Peaks in MB, where both are known."""
+        found = [(c.config_id, c.peak_memory_mb, c.measured_peak_memory_mb) for c in self.configs]
+        return _compared(found)
+
     def with_measured(self, records: Sequence[Record]) -> Plan:
         """The plan beside what complete runs took."""
-        return dataclasses.replace(self, configs=tuple(_measured(c, records) for c in self.configs))
+        outcomes: dict[str, list[Outcome]] = defaultdict(list)
+        for record in records:
+            if record.outcome is not None and record.state is RunState.COMPLETE:
+                outcomes[record.run.recipe.config_id].append(record.outcome)
+        configs = [_measured(c, outcomes[c.config_id]) for c in self.configs]
+        return dataclasses.replace(self, configs=tuple(configs))
+
+    def worker_seconds(self, records: Sequence[Record]) -> float:
+        """What was trained, by each of the workers."""
+        trained = [r.outcome.train_seconds or 0.0 for r in records if r.outcome is not None]
+        return sum(trained) / max(self.workers, 1)
+
+
+def middle_ratio(found: Sequence[Compared]) -> float:
+    """How many times the plan was measured, of the config in the middle."""
+    return median(one.measured / one.planned for one in found)
 
 
 def write_plan(folder: Path, plan: Plan) -> None:
@@ -97,14 +134,15 @@ def compare_with_plan(folder: Path, records: Sequence[Record]) -> list[str]:
     return [f"planned  the time of a run was off by {seconds:.0%}{of_memory} on average"]
 
 
-def _measured(config: PlannedConfig, records: Sequence[Record]) -> PlannedConfig:
-    outcomes = [
-        record.outcome
-        for record in records
-        if record.run.recipe.config_id == config.config_id
-        and record.outcome is not None
-        and record.state is RunState.COMPLETE
+def _compared(found: Sequence[tuple[str, float | None, float | None]]) -> list[Compared]:
+    return [
+        Compared(config_id, planned, measured)
+        for config_id, planned, measured in found
+        if planned and measured is not None
     ]
+
+
+def _measured(config: PlannedConfig, outcomes: Sequence[Outcome]) -> PlannedConfig:
     seconds = [o.train_seconds for o in outcomes if o.train_seconds is not None]
     memory = [o.peak_memory_mb for o in outcomes if o.peak_memory_mb is not None]
     return dataclasses.replace(

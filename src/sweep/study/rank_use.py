@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
+from typing import Literal
 
 import pandas as pd
 
@@ -31,6 +34,17 @@ class ModuleUse:
     norm: float
 
 
+@dataclass(frozen=True)
+class RankUse:
+    """How much of one rank the kept adapters use, over their modules: mean, least and most."""
+
+    rank: int
+    mean: float
+    least: float
+    most: float
+    num_runs: int
+
+
 _COLUMNS = [field.name for field in dataclasses.fields(ModuleUse)]
 #: Whole numbers that may be missing stay whole.
 _TYPES = {"layer": "Int64", "rank": "Int64", "effective_rank": "Float64", "norm": "Float64"}
@@ -48,3 +62,30 @@ def read_rank_use(files: StudyFiles) -> tuple[ModuleUse, ...]:
 def write_rank_use(files: StudyFiles, rows: Sequence[ModuleUse]) -> None:
     table = pd.DataFrame([dataclasses.asdict(row) for row in rows], columns=_COLUMNS)
     write_text(files.rank_use, table.astype(_TYPES).to_csv(index=False))
+
+
+def use_by_rank(rows: Sequence[ModuleUse]) -> list[RankUse]:
+    """The lowest rank first; an update of zero tells nothing of its rank."""
+    found: dict[int, list[tuple[str, float]]] = defaultdict(list)
+    for row in rows:
+        if row.effective_rank is not None:
+            found[row.rank].append((row.run_id, row.effective_rank))
+    return [_used(rank, found[rank]) for rank in sorted(found)]
+
+
+def mean_by_place(
+    rows: Sequence[ModuleUse], measure: Literal["effective_rank", "norm"]
+) -> Mapping[tuple[int | None, str], float | None]:
+    """Means over the kept adapters by layer and module; None where nothing is known of one."""
+    found: dict[tuple[int | None, str], list[float]] = {}
+    for row in rows:
+        values = found.setdefault((row.layer, row.module), [])
+        value: float | None = getattr(row, measure)
+        values += [] if value is None else [value]
+    return {place: fmean(values) if values else None for place, values in found.items()}
+
+
+def _used(rank: int, of_runs: Sequence[tuple[str, float]]) -> RankUse:
+    used = [value for _, value in of_runs]
+    runs = {run_id for run_id, _ in of_runs}
+    return RankUse(rank, fmean(used), min(used), max(used), len(runs))

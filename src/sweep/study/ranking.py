@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
 
-import numpy as np
-
-from sweep.core.arrays import Floats
-from sweep.core.errors import StudyError
-from sweep.core.files import read_floats
 from sweep.core.recipe import Recipe
 from sweep.core.words import settings_text
 from sweep.loop.confirm import Confirming
 from sweep.loop.trial import Outcome, Run, RunState
 from sweep.stats.comparison import Comparison
-from sweep.stats.statistics import Sample, compare
+from sweep.stats.statistics import Sample
 from sweep.stats.verdict import Contender, Verdict, judge, judged, ranked
 from sweep.stats.verdict_words import in_words
-from sweep.study.files import StudyFiles
 from sweep.study.record import Record
 from sweep.study.rows import ConfigRow, searched
-
-logger = logging.getLogger(__name__)
+from sweep.study.samples import comparison_of, predictions_of, seed_luck
 
 #: A complete run with its score.
 ScoredRun = tuple[Run, Outcome]
@@ -125,13 +116,13 @@ class Ranking:
     @cached_property
     def leaders(self) -> Comparison | None:
         """The configs that the verdict is about: the first ones."""
-        return _comparison(judged(self.contenders), self.folder, num_rivals=len(self.contenders))
+        return comparison_of(judged(self.contenders), self.folder, num_rivals=len(self.contenders))
 
     @cached_property
     def others(self) -> Comparison | None:
         """Those that were not confirmed, where some were."""
         rest = self.contenders[len(judged(self.contenders)) :]
-        return _comparison(rest, self.folder, num_rivals=len(self.contenders))
+        return comparison_of(rest, self.folder, num_rivals=len(self.contenders))
 
     def rows(self, keys: Sequence[str]) -> list[ConfigRow]:
         """Rows of the leaderboard."""
@@ -168,7 +159,7 @@ class Ranking:
         Raises:
             StudyError: some are gone or damaged.
         """
-        return Sample(config.seeds, _predictions(config.config_id, self.folder, config.seeds))
+        return Sample(config.seeds, predictions_of(config.config_id, self.folder, config.seeds))
 
     @property
     def several_seeds(self) -> list[Sample]:
@@ -185,22 +176,6 @@ class Ranking:
         low, high = _intervals(self.leaders, 1)[0]
         interval = None if low is None or high is None else (low, high)
         return in_words(found, self.contenders, interval=interval, unconfirmed=self.unconfirmed)
-
-
-def seed_luck(seeds: Mapping[str, Collection[int]], folder: Path) -> list[Sample]:
-    """Dev predictions of the configs of a study that have several seeds.
-
-    Args:
-        seeds: With a complete run, by `config_id`.
-        folder: The study's; a config whose predictions are not at hand is left out.
-    """
-    found = []
-    for config_id, known in seeds.items():
-        if len(known) > 1:
-            with suppress(StudyError):
-                ordered = tuple(sorted(known))
-                found.append(Sample(ordered, _predictions(config_id, folder, ordered)))
-    return found
 
 
 def words(recipe: Recipe, keys: Sequence[str]) -> str:
@@ -260,37 +235,6 @@ def _contender(group: Sequence[ScoredRun], keys: Sequence[str], last: int | None
         confirmed=bool(fresh),
         all_seeds=tuple(_seed(pair) for pair in group),
     )
-
-
-def _comparison(group: Sequence[Contender], folder: Path, *, num_rivals: int) -> Comparison | None:
-    """None where predictions are not at hand."""
-    path = StudyFiles(folder).dev_labels
-    if not group or not path.exists():
-        return None
-    try:
-        labels = read_floats(path)
-        samples = [Sample(c.seeds, _predictions(c.config_id, folder, c.seeds)) for c in group]
-        noise_from = _with_all_seeds(group, folder)
-    except StudyError as error:
-        logger.warning("No intervals in the leaderboard: %s", error.value)
-        return None
-    return compare(samples, labels, num_rivals=num_rivals, noise_from=noise_from)
-
-
-def _with_all_seeds(group: Sequence[Contender], folder: Path) -> list[Sample] | None:
-    """Confirmed configs with the runs of the search as well; None where there is nothing to add."""
-    seeds = [c.all_seeds or c.seeds for c in group]
-    if seeds == [c.seeds for c in group]:
-        return None
-    return [
-        Sample(known, _predictions(config.config_id, folder, known))
-        for config, known in zip(group, seeds, strict=True)
-    ]
-
-
-def _predictions(config_id: str, folder: Path, seeds: Sequence[int]) -> Floats:
-    runs = [StudyFiles(folder).run(f"{config_id}-s{seed}") for seed in seeds]
-    return np.stack([read_floats(run.predictions) for run in runs])
 
 
 def _intervals(

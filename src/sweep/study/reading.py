@@ -46,7 +46,7 @@ def to_json(value: object) -> str:
 
 def read_csv(path: Path) -> pd.DataFrame:
     """A table; empty where it is not written yet. Only an empty cell is missing: `none` and `NA`
-    may be labels, and an id of digits alone is no number.
+    may be labels, and an id or a level of digits alone is no number.
 
     Raises:
         StudyError: it has been damaged since.
@@ -54,7 +54,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(
             path,
-            dtype={"config_id": str, "run_id": str},
+            dtype={"config_id": str, "run_id": str, "level": str},
             keep_default_na=False,
             na_values=[""],
         )

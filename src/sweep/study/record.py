@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from sweep.core.files import write_text
 from sweep.core.recipe import Recipe
+from sweep.loop.pruning import Ended, whole_steps
 from sweep.loop.trial import Evaluation, Outcome, Run, RunState
 from sweep.study.files import RunFiles
 from sweep.study.reading import read_json
@@ -66,3 +67,22 @@ def read_record(files: RunFiles) -> Record | None:
     run, outcome = Run(kept.trial, kept.params, kept.recipe), kept.outcome
     known = outcome.evaluations, outcome.worker, kept.wandb_url, kept.versions
     return Record(run, outcome.state, outcome, *known)
+
+
+def ended(records: Iterable[Record]) -> list[Ended]:
+    """The runs that have ended, as far as pruning is concerned."""
+    return [
+        Ended(
+            record.run.recipe.config_id,
+            outcome.steps or 0,
+            outcome.state is RunState.PRUNED,
+            outcome.audited_step is not None,
+            whole_steps(
+                max_steps=record.run.recipe.trainer.max_steps,
+                epochs=record.run.recipe.trainer.num_train_epochs,
+                rungs=[(e.step, e.epoch) for e in outcome.evaluations],
+            ),
+        )
+        for record in records
+        if (outcome := record.outcome) is not None
+    ]

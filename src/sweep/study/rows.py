@@ -13,6 +13,7 @@ from sweep.core.recipe import Recipe
 from sweep.core.words import label_of, settings_text
 from sweep.loop.objectives import MEASURES, PEARSON
 from sweep.loop.trial import RunState
+from sweep.stats.pareto import pareto_front
 from sweep.study.files import StudyFiles
 from sweep.study.reading import missing_is_none, read_csv
 
@@ -122,6 +123,20 @@ def searched(recipe: Recipe, keys: Sequence[str]) -> dict[str, Any]:
     """The searched keys and their values, lists as text."""
     values = {key: recipe.value_of(key) for key in keys}
     return {k: label_of(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
+def cost_front(rows: Sequence[ConfigRow], cost: str) -> list[ConfigRow]:
+    """Configs that no other beats in score at the same or a lower cost, the cheapest first.
+
+    Args:
+        cost: A field with numbers; configs of which it is not known are on no front.
+    """
+    priced = [(row, row.measure(cost)) for row in rows]
+    known = [(row, price) for row, price in priced if price is not None]
+    points = [(row.mean, price) for row, price in known]
+    flags = pareto_front(points, larger_is_better=[True, False])
+    front = [pair for pair, is_on_it in zip(known, flags, strict=True) if is_on_it]
+    return [row for row, _ in sorted(front, key=lambda pair: pair[1])]
 
 
 def table_of_runs(rows: Sequence[RunRow], keys: Sequence[str]) -> pd.DataFrame:

@@ -11,15 +11,20 @@ from sweep.core.errors import StudyError
 from sweep.core.files import lost_or_damaged, read_floats
 from sweep.data.findings import Guard
 from sweep.loop.confirm import Confirming
+from sweep.loop.pruning import PruningAudit, pruning_audit
 from sweep.loop.trial import RunState
+from sweep.stats.by_level import FactorScores
+from sweep.stats.levels import Factor
 from sweep.stats.verdict import Contender, Verdict
+from sweep.study.effects_files import Effects, read_effects
 from sweep.study.files import StudyFiles
 from sweep.study.final_scores import FinalScores, read_final_scores
+from sweep.study.levels import as_searched, by_factor, most_separating
 from sweep.study.plan import Plan, read_plan
 from sweep.study.rank_use import ModuleUse, read_rank_use
 from sweep.study.ranking import Ranking
 from sweep.study.reading import read_json
-from sweep.study.record import Record
+from sweep.study.record import Record, ended
 from sweep.study.rows import ConfigRow, RunRow, read_configs, read_runs
 from sweep.study.settings import StudySettings, read_settings
 from sweep.study.tables import Results, read_confirming, read_records
@@ -87,6 +92,16 @@ class Study:
         """The ranking as the driver last wrote it, best first."""
         return read_configs(self.files, self.keys)
 
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether some configs are ranked by fresh seeds."""
+        return any(row.confirmed for row in self.leaderboard)
+
+    @property
+    def tied(self) -> frozenset[str]:
+        """Ids of the configs that can't be told from the best, itself among them."""
+        return frozenset(row.config_id for row in self.leaderboard if row.tied_with_best)
+
     @cached_property
     def ranking(self) -> Ranking:
         """The same, computed from the records, with what it rests on."""
@@ -130,6 +145,29 @@ class Study:
         """What the sweep has begun to confirm."""
         return read_confirming(self.files)
 
+    # -- what the settings do --------------------------------------------------------------------
+
+    @cached_property
+    def effects(self) -> Effects:
+        """As the driver last wrote them, with how sure they are."""
+        return read_effects(self.files)
+
+    @cached_property
+    def factors(self) -> tuple[Factor, ...]:
+        """Searched keys with several scored values, by the configs of the leaderboard; the one
+        that separates the scores most comes first."""
+        return most_separating(self.leaderboard, self.keys, self.searched)
+
+    @cached_property
+    def searched(self) -> tuple[ConfigRow, ...]:
+        """The configs as the search scored them, its best first."""
+        return as_searched(self.leaderboard)
+
+    @cached_property
+    def searched_factors(self) -> tuple[FactorScores, ...]:
+        """What the search's scores say of each factor, by the configs of `searched`."""
+        return by_factor(self.searched, self.keys)
+
     # -- what was found out beside it ------------------------------------------------------------
 
     @cached_property
@@ -140,6 +178,11 @@ class Study:
     @cached_property
     def plan(self) -> Plan | None:
         return read_plan(self.folder)
+
+    @cached_property
+    def pruning(self) -> PruningAudit | None:
+        """What it saved, and what it cost; None where no run was pruned."""
+        return pruning_audit(ended(self.records), self.tied)
 
     @cached_property
     def test_scores(self) -> FinalScores | None:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from sweep.core.words import label_of
 from sweep.loop.trial import Run, RunState
+from sweep.study.effects_files import table_of_effects, table_of_importances
+from sweep.study.rows import table_of_configs
+from sweep.study.study import Study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +19,16 @@ if TYPE_CHECKING:
 _FINISHED = [state.value for state in RunState if state.is_finished()]
 #: Names under which every run shows the LoRA settings, searched or not.
 _RENAMED = {"lora.r": "r", "lora.lora_alpha": "alpha", "lora.lora_dropout": "dropout"}
+
+
+def study_tables(study: Study) -> dict[str, pd.DataFrame]:
+    """What was derived from the runs, by name; what is not known yet is left out."""
+    tables = {
+        "leaderboard": table_of_configs(study.leaderboard, study.keys),
+        "effects": table_of_effects(study.effects.effects),
+        "importance": table_of_importances(study.effects.importances),
+    }
+    return {name: table for name, table in tables.items() if not table.empty}
 
 
 @dataclass(frozen=True)

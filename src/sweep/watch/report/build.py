@@ -12,11 +12,13 @@ from functools import cache
 from pathlib import Path
 from shlex import quote
 
-import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sweep.core.files import write_text
+from sweep.core.words import compact, duration, name_of, value_text
+from sweep.study.settings import place_of
+from sweep.study.study import Study
 from sweep.watch.report.figures.parts import Figure
 from sweep.watch.report.palette import DARK, LIGHT, painted
 from sweep.watch.report.sections.board import leaderboard, scores
@@ -27,8 +29,6 @@ from sweep.watch.report.sections.runs import curves, failures, pruning
 from sweep.watch.report.sections.settings import effects, importance, together
 from sweep.watch.report.sections.trust import guard, rank_use, test
 from sweep.watch.report.sections.verdict import verdict
-from sweep.watch.report.study import Study
-from sweep.watch.report.words import setting, short
 
 #: The page, from top to bottom. A section that has nothing to show returns None.
 SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
@@ -52,8 +52,12 @@ _PAGE = Path(__file__).parent / "page"
 
 
 def build_report(folder: Path) -> Path:
-    """Write `report.html` of a study, finished or not, and return its path."""
-    study = Study.read(folder)
+    """Write the report of a study, finished or not, and return its path.
+
+    Raises:
+        StudyError: the folder holds no study.
+    """
+    study = Study.open(folder)
     environment = Environment(
         loader=FileSystemLoader(_PAGE), autoescape=True, undefined=StrictUndefined
     )
@@ -61,11 +65,15 @@ def build_report(folder: Path) -> Path:
     environment.globals |= {
         "figure_json": _figure_json,
         "quote": quote,
-        "short": short,
-        "setting": setting,
+        "name_of": name_of,
+        "value_text": value_text,
+        "compact": compact,
+        "duration": duration,
     }
     page = environment.get_template("report.html.j2").render(
-        study=study,
+        name=study.settings.name,
+        place=place_of(study.settings, folder),
+        base=study.settings.base,
         sections=_sections(study),
         built=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         templates={path.name.partition(".")[0] for path in (_PAGE / "sections").iterdir()},
@@ -75,31 +83,23 @@ def build_report(folder: Path) -> Path:
         script=Markup((_PAGE / "page.js").read_text(encoding="utf-8")),
         plotly_packed=_plotly_packed(),
     )
-    path = folder / "report.html"
-    write_text(path, page)
-    return path
-
-
-def study_media(folder: Path) -> tuple[dict[str, pd.DataFrame], dict[str, Figure]]:
-    """Tables and figures of the report by name, for a tracker; figures in light colours."""
-    study = Study.read(folder)
-    tables = {
-        "leaderboard": study.configs.drop(columns="label"),
-        "effects": study.effects,
-        "importance": study.importance,
-    }
-    figures = {name: painted(figure, LIGHT) for name, figure in study_figures(folder).items()}
-    return {name: table for name, table in tables.items() if not table.empty}, figures
+    write_text(study.files.report, page)
+    return study.files.report
 
 
 def study_figures(folder: Path) -> dict[str, Figure]:
     """The figures of the report by a name that is fit for a file, colours still tokens."""
     return {
         _file_name(section.anchor, plot.title if len(section.plots) > 1 else "", name): figure
-        for section in _sections(Study.read(folder))
+        for section in _sections(Study.open(folder))
         for plot in section.plots
         for name, figure in plot.figures.items()
     }
+
+
+def figures_in_light(folder: Path) -> dict[str, Figure]:
+    """The same in light colours, for a tracker."""
+    return {name: painted(figure, LIGHT) for name, figure in study_figures(folder).items()}
 
 
 def _sections(study: Study) -> list[Section]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.core.errors import FiguresError
+from sweep.study.files import StudyFiles
 from sweep.watch.report.build import study_figures
 from sweep.watch.report.figures.parts import Figure
 from sweep.watch.report.palette import LIGHT, painted
@@ -30,7 +31,7 @@ def write_figures(folder: Path) -> list[Path]:
         FiguresError: kaleido or a browser is missing, or the browser does not start.
     """
     figures = {name: _for_paper(figure) for name, figure in study_figures(folder).items()}
-    target = folder / "figures"
+    target = StudyFiles(folder).figures
     target.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".", dir=target) as temporary:
         jobs: list[dict[str, Any]] = [

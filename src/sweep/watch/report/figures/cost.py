@@ -2,86 +2,92 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Callable, Sequence
 
+from sweep.study.plan import Compared
+from sweep.study.rows import ConfigRow, cost_front
 from sweep.watch.report.figures.parts import (
     MANY,
     Figure,
-    flags,
+    intervals,
     layout,
     line,
     points,
+    scores_of,
     whiskers,
 )
 
+#: Name, who is in it, colour, mark and its size; the first that fits.
+_Group = tuple[str, Callable[[ConfigRow], bool], str, str, int]
+_GROUPS: tuple[_Group, ...] = (
+    ("best", lambda row: row.rank == 1, "@series1", "star", 14),
+    ("tied with it", lambda row: row.tied_with_best is True, "@series0", "circle", 9),
+    ("not tied", lambda row: True, "@muted", "circle-open", 8),
+)
 
-def pareto_front(configs: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Configs that no other beats in score at the same or a lower cost, the cheapest first."""
-    ordered = configs[configs[column].notna()].sort_values(
-        [column, "mean"], ascending=[True, False], kind="stable"
-    )
-    best_before = ordered["mean"].cummax().shift(fill_value=float("-inf"))
-    return ordered[ordered["mean"] > best_before]
 
+def cost_plot(configs: Sequence[ConfigRow], cost: str, title: str) -> Figure:
+    """Score against what a config costs; what is tied with the best stands out.
 
-def cost_plot(configs: pd.DataFrame, column: str, title: str) -> Figure:
-    """Score against what a config costs; what is tied with the best stands out."""
-    priced = configs[configs[column].notna()]
-    best = priced["rank"] == 1
-    tied = pd.Series([flag is True for flag in flags(priced)], index=priced.index) & ~best
-    groups = (
-        ("not tied", ~best & ~tied, "@muted", "circle-open", 8),
-        ("tied with it", tied, "@series0", "circle", 9),
-        ("best", best, "@series1", "star", 14),
-    )
-    traces = [_front(pareto_front(configs, column), column)]
-    for name, chosen, colour, symbol, size in groups:
-        rows = priced[chosen]
-        if rows.empty:
+    Args:
+        cost: The field that holds it.
+    """
+    prices = {row.config_id: price for row in configs if (price := row.measure(cost)) is not None}
+    left = [row for row in configs if row.config_id in prices]
+    many = len(left) > MANY
+    drawn = []
+    for name, belongs, colour, symbol, size in _GROUPS:
+        rows, left = [r for r in left if belongs(r)], [r for r in left if not belongs(r)]
+        if not rows:
             continue
-        trace = points(rows, rows[column].astype(float), rows["mean"], name=name, colour=colour)
+        costs = [float(prices[row.config_id]) for row in rows]
+        trace = points(rows, costs, scores_of(rows), name=name, colour=colour)
         trace["marker"] |= {"symbol": symbol, "size": size}
-        if len(priced) <= MANY:
-            trace["error_y"] = whiskers(rows, "mean", colour) | {"thickness": 1}
-        traces.append(trace)
-    x = {"title": {"text": title}, "tickformat": "~s", **_scale(priced[column])}
+        if not many:
+            trace["error_y"] = whiskers(intervals(rows), colour) | {"thickness": 1}
+        drawn.append(trace)
+    front = cost_front(configs, cost)
+    traces = [_front(front, [float(prices[row.config_id]) for row in front]), *drawn[::-1]]
+    x = {"title": {"text": title}, "tickformat": "~s", **_scale(list(prices.values()))}
     shape = layout(height=340, x=x, y={"title": {"text": "dev Pearson"}}, legend="")
     return {"data": traces, "layout": shape}
 
 
-def planned_plot(rows: pd.DataFrame, unit: str) -> Figure:
+def planned_plot(found: Sequence[Compared], hovers: Sequence[str], unit: str) -> Figure:
     """Measured against planned, a point per config; on the line the plan was right.
 
     Args:
-        rows: `label`, `planned`, `measured`, and what `points` needs for its hover text.
+        hovers: Hover text of each config.
     """
-    ends = [
-        float(min(rows["planned"].min(), rows["measured"].min())) * 0.9,
-        float(max(rows["planned"].max(), rows["measured"].max())) * 1.1,
-    ]
-    trace = points(rows, rows["planned"], rows["measured"], name="configs", colour="@series0")
-    trace["hovertext"] = [
-        f"planned <b>{planned:,.1f}</b>, measured <b>{measured:,.1f}</b> {unit}<br>{text}"
-        for planned, measured, text in zip(
-            rows["planned"], rows["measured"], trace["hovertext"], strict=True
-        )
-    ]
-    trace["marker"] |= {"size": 8 if len(rows) <= MANY else 4}
+    values = [value for one in found for value in (one.planned, one.measured)]
+    ends = [min(values) * 0.9, max(values) * 1.1]
+    trace: Figure = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "configs",
+        "x": [one.planned for one in found],
+        "y": [one.measured for one in found],
+        "hoverinfo": "text",
+        "hovertext": [
+            f"planned <b>{one.planned:,.1f}</b>, measured <b>{one.measured:,.1f}</b> {unit}<br>"
+            f"{text}"
+            for one, text in zip(found, hovers, strict=True)
+        ],
+        "marker": {"color": "@series0", "size": 8 if len(found) <= MANY else 4},
+    }
     x = {"title": {"text": f"planned, {unit}"}, "tickformat": "~s"}
     y = {"title": {"text": f"measured, {unit}"}, "tickformat": "~s"}
     traces = [line(ends, ends, width=1, colour="@faint"), trace]
     return {"data": traces, "layout": layout(height=320, x=x, y=y)}
 
 
-def _front(front: pd.DataFrame, column: str) -> Figure:
+def _front(front: Sequence[ConfigRow], costs: Sequence[float]) -> Figure:
     """Steps: between two configs of the front the cheaper one is what can be had."""
-    trace = line(
-        list(front[column].astype(float)), list(front["mean"]), width=1.6, colour="@series0"
-    )
+    trace = line(costs, scores_of(front), width=1.6, colour="@series0")
     trace["line"] |= {"shape": "hv", "dash": "dash"}
     return trace | {"name": "Pareto front", "showlegend": True, "hoverinfo": "skip"}
 
 
-def _scale(costs: pd.Series[float]) -> Figure:
-    spread = costs.max() / max(costs.min(), 1e-9) if len(costs) else 1
+def _scale(costs: Sequence[float]) -> Figure:
+    spread = max(costs) / max(min(costs), 1e-9) if costs else 1
     return {"type": "log", "dtick": "D2"} if 4 < spread < 1000 else {"rangemode": "tozero"}

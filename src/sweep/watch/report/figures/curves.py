@@ -2,51 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
-from typing import Any
 
-import pandas as pd
-
-from sweep.watch.report.factors import Factor
-from sweep.watch.report.figures.parts import MANY, Figure, layout, series
-from sweep.watch.report.words import counted
+from sweep.core.words import counted
+from sweep.loop.trial import Evaluation, RunState
+from sweep.stats.levels import Factor
+from sweep.watch.report.figures.parts import MANY, Figure, factor_name, layout, series
 
 #: Lines that a reader can still tell apart.
 MAX_CURVES = 200
-_ENDS = {"pruned": "x-thin-open", "failed": "circle-x-open"}
+_ENDS = {RunState.PRUNED: "x-thin-open", RunState.FAILED: "circle-x-open"}
 
 
-def learning_curves(runs: pd.DataFrame, factor: Factor | None, best: str | None) -> Figure:
+@dataclass(frozen=True)
+class Curve:
+    """A run and its evaluations, at least one.
+
+    `audited_step` is where pruning would have ended a run that was trained on.
+    """
+
+    config_id: str
+    words: str
+    seed: int
+    state: RunState
+    evaluations: tuple[Evaluation, ...]
+    audited_step: int | None = None
+
+    def told(self, at: Evaluation) -> str:
+        """Hover text of a point."""
+        where = f"<b>{at.pearson:.4f}</b> at step {at.step}"
+        return f"{where}<br>{escape(self.words)}<br>seed {self.seed}"
+
+
+def learning_curves(
+    runs: Sequence[Curve], factor: Factor | None, level_of: Mapping[str, int], best: str | None
+) -> Figure:
     """Dev Pearson by step, a line per run; a cross where pruning ended it.
 
     Args:
-        runs: A row per run: `config_id`, `label`, `seed`, `state`, `steps`, `scores` and
-            `audited_step`, where pruning would have ended a run that was trained on.
+        level_of: Level of the factor by config id.
         best: Id of the config that is drawn on top.
     """
     thin = 1.6 if len(runs) <= MANY else 0.8
-    order = {level: index for index, level in enumerate(factor.levels)} if factor else {}
-    complete = runs["state"] == "complete"
-    others = runs[complete & (runs["config_id"] != best)]
-    levels = others["config_id"].map(factor.level_of if factor else {}).fillna("all configs")
-    traces = [
-        _curves(rows, name=str(level), colour=series(order.get(str(level), 0)), width=thin)
-        for level, rows in sorted(others.groupby(levels), key=lambda g: order.get(str(g[0]), 0))
-    ]
-    for state in ("pruned", "failed"):
-        ended = runs[runs["state"] == state]
-        if len(ended):
-            traces += _ended(ended, state, width=thin)
-    champion = runs[complete & (runs["config_id"] == best)]
-    if len(champion):
+    complete = [run for run in runs if run.state is RunState.COMPLETE]
+    names = factor.levels if factor else ()
+    traces = []
+    for level, name in [*enumerate(names), (None, "all configs")]:
+        own = [r for r in complete if r.config_id != best and level_of.get(r.config_id) == level]
+        if own:
+            traces.append(_curves(own, name=name, colour=series(level or 0), width=thin))
+    for state in _ENDS:
+        ended = [run for run in runs if run.state is state]
+        traces += _ended(ended, state, width=thin) if ended else []
+    champion = [run for run in complete if run.config_id == best]
+    if champion:
         traces.append(_curves(champion, name="best config", colour="@ink", width=2.6))
-    audited = runs[runs["audited_step"].notna()]
-    if len(audited):
+    audited = [run for run in runs if run.audited_step is not None]
+    if audited:
         traces.append(_audited(audited))
     x: Figure = {"title": {"text": "step"}, "rangemode": "tozero"}
     y: Figure = {"title": {"text": "dev Pearson"}}
-    legend = factor.name if factor else ""
+    legend = factor_name(factor) if factor else ""
     return {"data": traces, "layout": layout(height=420, x=x, y=y, legend=legend)}
 
 
@@ -68,17 +86,16 @@ def stops(pruned: Mapping[int, int]) -> Figure:
 
 
 def _curves(
-    runs: pd.DataFrame, *, name: str, colour: str, width: float, dash: str = "solid"
+    runs: Sequence[Curve], *, name: str, colour: str, width: float, dash: str = "solid"
 ) -> Figure:
     """The lines of several runs as one trace with gaps: a thousand traces would be slow."""
     xs: list[int | None] = []
     ys: list[float | None] = []
     texts: list[str] = []
-    for run in runs.to_dict("records"):
-        pairs = list(zip(run["steps"], run["scores"], strict=True))
-        xs += [*(step for step, _ in pairs), None]
-        ys += [*(score for _, score in pairs), None]
-        texts += [*(_words(run, step, score) for step, score in pairs), ""]
+    for run in runs:
+        xs += [*(at.step for at in run.evaluations), None]
+        ys += [*(at.pearson for at in run.evaluations), None]
+        texts += [*(run.told(at) for at in run.evaluations), ""]
     return {
         "type": "scatter",
         "mode": "lines+markers",
@@ -93,43 +110,34 @@ def _curves(
     }
 
 
-def _ended(runs: pd.DataFrame, state: str, *, width: float) -> list[Figure]:
+def _ended(runs: Sequence[Curve], state: RunState, *, width: float) -> list[Figure]:
     """Dotted lines with a mark at their ends."""
-    lines = _curves(runs, name=state, colour="@muted", width=width, dash="dot")
-    lines |= {"legendgroup": state, "opacity": 0.6}
-    ends = [(run["steps"][-1], run["scores"][-1], run) for run in runs.to_dict("records")]
-    marks = _marks(
-        [(step, score, f"{state}: {_words(run, step, score)}") for step, score, run in ends],
-        symbol=_ENDS[state],
-    )
-    return [lines, marks | {"legendgroup": state, "showlegend": False}]
+    name = state.value
+    lines = _curves(runs, name=name, colour="@muted", width=width, dash="dot")
+    lines |= {"legendgroup": name, "opacity": 0.6}
+    ends = [(run.evaluations[-1], f"{name}: {run.told(run.evaluations[-1])}") for run in runs]
+    marks = _marks(ends, symbol=_ENDS[state])
+    return [lines, marks | {"legendgroup": name, "showlegend": False}]
 
 
-def _audited(runs: pd.DataFrame) -> Figure:
+def _audited(runs: Sequence[Curve]) -> Figure:
     """Where audited runs would have been ended."""
-    found = []
-    for run in runs.to_dict("records"):
-        score = dict(zip(run["steps"], run["scores"], strict=True)).get(int(run["audited_step"]))
-        if score is not None:
-            step = int(run["audited_step"])
-            found.append(
-                (step, score, f"to be pruned here, trained on: {_words(run, step, score)}")
-            )
+    found = [
+        (at, f"to be pruned here, trained on: {run.told(at)}")
+        for run in runs
+        for at in run.evaluations
+        if at.step == run.audited_step
+    ]
     return _marks(found, symbol="diamond-open") | {"name": "audited"}
 
 
-def _marks(found: list[tuple[int, float, str]], *, symbol: str) -> Figure:
-    steps, scores, texts = zip(*found, strict=True) if found else ((), (), ())
+def _marks(found: Sequence[tuple[Evaluation, str]], *, symbol: str) -> Figure:
     return {
         "type": "scatter",
         "mode": "markers",
-        "x": list(steps),
-        "y": list(scores),
+        "x": [at.step for at, _ in found],
+        "y": [at.pearson for at, _ in found],
         "hoverinfo": "text",
-        "hovertext": list(texts),
+        "hovertext": [text for _, text in found],
         "marker": {"color": "@ink", "size": 8, "symbol": symbol, "line": {"width": 1.6}},
     }
-
-
-def _words(run: Mapping[Any, Any], step: int, score: float) -> str:
-    return f"<b>{score:.4f}</b> at step {step}<br>{escape(str(run['label']))}<br>seed {run['seed']}"

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-import pandas as pd
-
-from sweep.watch.report.factors import Factor
+from sweep.core.words import name_of
+from sweep.stats.levels import Factor
+from sweep.study.rows import ConfigRow
 from sweep.watch.report.palette import NUM_SERIES, SCALE
 
 Figure = dict[str, Any]
 
 #: More configs or runs than this are drawn smaller, thinner, without error bars.
 MANY = 100
+#: Characters of a label; longer ones are cut.
+_LONGEST_LABEL = 58
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon", "x")
 
 
-def points(rows: pd.DataFrame, x: Any, y: Any, *, name: str, colour: str) -> Figure:
+def points(
+    rows: Sequence[ConfigRow], x: Sequence[Any], y: Sequence[Any], *, name: str, colour: str
+) -> Figure:
     """Markers of configs, each with its hover text."""
     return {
         "type": "scatter",
@@ -27,9 +31,13 @@ def points(rows: pd.DataFrame, x: Any, y: Any, *, name: str, colour: str) -> Fig
         "x": list(x),
         "y": list(y),
         "hoverinfo": "text",
-        "hovertext": [hover(row) for row in rows.to_dict("records")],
+        "hovertext": [hover(row) for row in rows],
         "marker": {"color": colour, "line": {"width": 1.4, "color": colour}},
     }
+
+
+def scores_of(rows: Sequence[ConfigRow]) -> list[float]:
+    return [row.mean for row in rows]
 
 
 def line(x: Sequence[Any], y: Sequence[Any], *, width: float, colour: str = "@ink") -> Figure:
@@ -58,29 +66,46 @@ def bars(y: Sequence[str], x: Sequence[float], *, texts: Sequence[str], colour: 
     }
 
 
-def whiskers(rows: pd.DataFrame, centre: str, colour: str) -> Figure:
-    """Error bars from `ci_low` to `ci_high` around the column `centre`."""
+def whiskers(ends: Sequence[tuple[float, float | None, float | None]], colour: str) -> Figure:
+    """Error bars from the low to the high end around each value; none where they are missing."""
     return {
         "type": "data",
         "symmetric": False,
-        "array": list(rows["ci_high"] - rows[centre]),
-        "arrayminus": list(rows[centre] - rows["ci_low"]),
+        "array": [None if high is None else high - value for value, _, high in ends],
+        "arrayminus": [None if low is None else value - low for value, low, _ in ends],
         "thickness": 1.6,
         "width": 0,
         "color": colour,
     }
 
 
-def heat_map(grid: pd.DataFrame, texts: pd.DataFrame, *, digits: int, title: str) -> Figure:
-    """A trace: rows and columns of `grid` as they stand, numbers in the cells where they fit."""
-    small = grid.size <= 80
+def intervals(rows: Sequence[ConfigRow]) -> list[tuple[float, float | None, float | None]]:
+    """Scores and the ends of their intervals, for `whiskers`."""
+    return [(row.mean, row.ci_low, row.ci_high) for row in rows]
+
+
+def heat_map(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    cells: Mapping[tuple[int, int], tuple[float | None, str]],
+    *,
+    digits: int,
+    title: str,
+) -> Figure:
+    """A trace: values in the cells by row and column, numbers shown where they fit.
+
+    Args:
+        cells: Value and hover text; missing ones are empty.
+    """
+    found = [[cells.get((r, c), (None, "")) for c in range(len(columns))] for r in range(len(rows))]
+    small = len(rows) * len(columns) <= 80
     return {
         "type": "heatmap",
-        "x": [escape(str(name)) for name in grid.columns],
-        "y": [escape(str(name)) for name in grid.index],
-        "z": grid.astype(object).where(grid.notna(), None).to_numpy().tolist(),
+        "x": [escape(name) for name in columns],
+        "y": [escape(name) for name in rows],
+        "z": [[value for value, _ in row] for row in found],
         "hoverinfo": "text",
-        "hovertext": texts.to_numpy().tolist(),
+        "hovertext": [[text for _, text in row] for row in found],
         "hoverongaps": False,
         "texttemplate": f"%{{z:.{digits}f}}" if small else "",
         "colorscale": [list(step) for step in SCALE],
@@ -95,28 +120,38 @@ def colour_bar(title: str) -> Figure:
     return {"thickness": 10, "outlinewidth": 0, "ticks": "", "title": words}
 
 
-def by_level(configs: pd.DataFrame, factor: Factor | None) -> list[tuple[int, str, pd.DataFrame]]:
-    """(place, level, its configs) of each level that has some."""
+def by_level(rows: Sequence[ConfigRow], factor: Factor | None) -> list[tuple[int, str, list[int]]]:
+    """Index and name of each level that some of these configs have, and their places.
+
+    Args:
+        factor: Of these configs, or of more that follow them.
+    """
     if factor is None:
-        return [(0, "configs", configs)]
-    level_of: Callable[[str], str | None] = factor.level_of.get
-    levels = configs["config_id"].map(level_of)
-    found = [(i, level, configs[levels == level]) for i, level in enumerate(factor.levels)]
-    return [entry for entry in found if len(entry[2])]
+        return [(0, "configs", list(range(len(rows))))]
+    levels = list(zip(range(len(rows)), factor.of_config, strict=False))
+    found = [
+        (level, name, [place for place, own in levels if own == level])
+        for level, name in enumerate(factor.levels)
+    ]
+    return [entry for entry in found if entry[2]]
 
 
-def hover(row: dict[Any, Any]) -> str:
+def hover(row: ConfigRow) -> str:
     """Score, interval, rank and settings of a config, number of seeds; what is known of it."""
     interval = ""
-    if pd.notna(row["ci_low"]):
-        interval = f" [{row['ci_low']:.4f}, {row['ci_high']:.4f}]"
-    seeds = f"<br>{row['n_seeds']:.0f} seeds" if row["n_seeds"] > 1 else ""
-    return f"<b>{row['mean']:.4f}</b>{interval}<br>#{row['rank']} {escape(row['label'])}{seeds}"
+    if row.ci_low is not None and row.ci_high is not None:
+        interval = f" [{row.ci_low:.4f}, {row.ci_high:.4f}]"
+    seeds = "" if row.std is None else f"<br>{row.n_seeds} seeds"
+    return f"<b>{row.mean:.4f}</b>{interval}<br>#{row.rank} {escape(row.words)}{seeds}"
 
 
-def flags(rows: pd.DataFrame) -> list[bool | None]:
-    """Tied with the best, or None where that is not known."""
-    return [None if pd.isna(flag) else bool(flag) for flag in rows["tied_with_best"]]
+def factor_name(factor: Factor) -> str:
+    """`r + alpha` for keys that changed together."""
+    return name_of(factor.key)
+
+
+def cut(text: str, longest: int = _LONGEST_LABEL) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def series(index: int) -> str:

@@ -2,50 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
+from typing import Literal
 
-import pandas as pd
-
+from sweep.study.rank_use import ModuleUse, mean_by_place
 from sweep.watch.report.figures.parts import Figure, heat_map, layout
 
-#: Row of the modules that are in no numbered layer, such as a pooler.
-_OUTSIDE = "outside"
 
-
-def rank_map(use: pd.DataFrame, column: str, title: str) -> Figure:
-    """Means of `effective_rank` or `norm` by layer (rows, the first below) and module.
+def rank_map(
+    use: Sequence[ModuleUse], measure: Literal["effective_rank", "norm"], title: str
+) -> Figure:
+    """Means by layer (rows, the first below) and module.
 
     Every module has its place, also where nothing is known of it. What is outside of the layers
     is on top.
-
-    Args:
-        use: Rows of `rank_use.csv`.
     """
-    # As whole numbers: a column of numbers that lacks some is read as floats.
-    layers = use["layer"].astype("Int64")
-    named = use.assign(layer=layers.astype("string").fillna(_OUTSIDE))
-    rows = [str(layer) for layer in sorted(layers.dropna().unique())]
-    rows += [_OUTSIDE] if layers.isna().any() else []
-    # An update of zero has no effective rank: pivot_table would leave its module out.
-    means = named.groupby(["layer", "module"])[column].mean().astype(float)
-    grid = means.unstack("module").reindex(rows)
-    texts = pd.DataFrame(
-        [
-            [
-                f"<b>{value:.2f}</b><br>{_place(str(layer))}, {escape(str(module))}"
-                for module, value in row.items()
-            ]
-            for layer, row in grid.iterrows()
-        ]
-    )
-    trace = heat_map(grid, texts, digits=1 if column == "effective_rank" else 2, title=title)
+    means = mean_by_place(use, measure)
+    numbered = sorted({layer for layer, _ in means if layer is not None})
+    # A module that is in no numbered layer, such as a pooler.
+    layers = [*numbered, *([None] if any(layer is None for layer, _ in means) else [])]
+    modules = sorted({module for _, module in means})
+    cells = {
+        (layers.index(layer), modules.index(module)): (
+            mean,
+            "" if mean is None else f"<b>{mean:.2f}</b><br>{_place(layer)}, {escape(module)}",
+        )
+        for (layer, module), mean in means.items()
+    }
+    names = ["outside" if layer is None else str(layer) for layer in layers]
+    digits = 1 if measure == "effective_rank" else 2
+    trace = heat_map(names, modules, cells, digits=digits, title=title)
     shape = layout(
-        height=110 + 26 * len(grid),
+        height=110 + 26 * len(layers),
         x={"type": "category", "showgrid": False},
         y={"title": {"text": "layer"}, "type": "category", "showgrid": False},
     )
     return {"data": [trace], "layout": shape}
 
 
-def _place(layer: str) -> str:
-    return "outside of the layers" if layer == _OUTSIDE else f"layer {layer}"
+def _place(layer: int | None) -> str:
+    return "outside of the layers" if layer is None else f"layer {layer}"

@@ -4,109 +4,110 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
 
-import pandas as pd
-
-from sweep.watch.report.factors import Factor
+from sweep.core.words import name_of
+from sweep.stats.by_level import Cell, bands
+from sweep.stats.effects import Effect, Importance
+from sweep.stats.levels import Factor
+from sweep.study.rows import ConfigRow
 from sweep.watch.report.figures.parts import (
     MANY,
     Figure,
     bars,
     colour_bar,
+    cut,
+    factor_name,
     heat_map,
+    hover,
     layout,
     line,
     points,
+    scores_of,
     whiskers,
 )
 from sweep.watch.report.palette import SCALE
-from sweep.watch.report.words import cut
 
 #: Bands of equally many configs that the lines of `parallel` are coloured by, the best last.
 _BANDS = ("lowest fifth", "second", "third", "fourth", "highest fifth")
 _BAND_COLOURS = ("@faint", "@series6", "@series0", "@series4", "@series1")
 
 
-def forest(effects: pd.DataFrame, names: Sequence[str]) -> Figure:
+def forest(effects: Sequence[Effect]) -> Figure:
     """Difference of each level from the best of its setting, with its interval, by row.
 
-    Args:
-        effects: Rows of `effects.csv`. Open marks can't be told from the best level.
-        names: Text of each row.
+    Open marks can't be told from the best level.
     """
-    told = effects["distinguishable"] == True  # noqa: E712 - missing is not told apart
-    rows = effects.assign(place=range(len(effects)))
+    names = [f"{name_of(effect.key)}: {effect.level}" for effect in effects]
     traces = []
-    for name, chosen, colour, symbol in (
-        ("told apart", told, "@series1", "square"),
-        ("not distinguishable from the best level", ~told, "@series0", "circle-open"),
+    for name, told, colour, symbol in (
+        ("told apart", True, "@series1", "square"),
+        ("not distinguishable from the best level", False, "@series0", "circle-open"),
     ):
-        part = rows[chosen]
-        if part.empty:
+        part = [(n, e) for n, e in enumerate(effects) if e.distinguishable is told]
+        if not part:
             continue
+        ends = [(e.difference, e.ci_low, e.ci_high) for _, e in part]
         trace: Figure = {
             "type": "scatter",
             "mode": "markers",
             "name": name,
-            "x": list(part["difference"]),
-            "y": list(part["place"]),
-            "error_x": whiskers(part, "difference", colour),
+            "x": [effect.difference for _, effect in part],
+            "y": [place for place, _ in part],
+            "error_x": whiskers(ends, colour),
             "hoverinfo": "text",
-            "hovertext": [
-                _effect_hover(names[row["place"]], row) for row in part.to_dict("records")
-            ],
+            "hovertext": [_effect_hover(names[place], effect) for place, effect in part],
             "marker": {"color": colour, "symbol": symbol, "size": 10, "line": {"width": 1.6}},
         }
         traces.append(trace)
     y = {
-        "tickvals": list(rows["place"]),
+        "tickvals": list(range(len(effects))),
         "ticktext": [escape(cut(name, 40)) for name in names],
-        "range": [len(rows) - 0.4, -0.6],
+        "range": [len(effects) - 0.4, -0.6],
         "zeroline": False,
     }
     x = {"title": {"text": "dev Pearson, difference from the best level"}, "zerolinecolor": "@ink"}
-    shape = layout(height=100 + 26 * len(rows), x=x, y=y, legend="")
+    shape = layout(height=100 + 26 * len(effects), x=x, y=y, legend="")
     return {"data": traces, "layout": shape}
 
 
-def importance(shares: pd.DataFrame, names: Sequence[str]) -> Figure:
+def importance(shares: Sequence[Importance]) -> Figure:
     """Share of the score's variance that goes with each setting; a bar with its interval."""
+    names = [name_of(share.key) for share in shares]
     texts = [
-        f"{name}: {row['importance']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
-        if pd.notna(row["ci_low"])
-        else f"{name}: {row['importance']:.2f}"
-        for name, (_, row) in zip(names, shares.iterrows(), strict=True)
+        f"{name}: {share.importance:.2f} [{share.ci_low:.2f}, {share.ci_high:.2f}]"
+        for name, share in zip(names, shares, strict=True)
     ]
-    trace = bars(names, list(shares["importance"]), texts=texts, colour="@series0")
+    values = [share.importance for share in shares]
+    trace = bars(names, values, texts=texts, colour="@series0")
     trace["marker"]["opacity"] = 0.75
-    trace["error_x"] = whiskers(shares.iloc[::-1], "importance", "@ink")
+    ends = [(share.importance, share.ci_low, share.ci_high) for share in shares]
+    trace["error_x"] = whiskers(ends[::-1], "@ink")
     x = {"title": {"text": "importance"}, "rangemode": "tozero"}
     shape = layout(height=90 + 34 * len(shares), x=x, y={"showgrid": False})
     return {"data": [trace], "layout": shape}
 
 
-def parallel(configs: pd.DataFrame, factors: Sequence[Factor]) -> Figure:
+def parallel(configs: Sequence[ConfigRow], factors: Sequence[Factor]) -> Figure:
     """A line per config through its settings to its score, coloured by fifths of the score.
 
     Plain lines instead of plotly's own kind: they print, they can be drawn without WebGL,
     and the legend takes a fifth away by a click.
     """
-    axes = [_axis(configs, factor) for factor in factors]
-    low, high = float(configs["mean"].min()), float(configs["mean"].max())
-    scores = (configs["mean"] - low) / ((high - low) or 1.0)
-    heights = [*(positions for positions, _ in axes), list(scores)]
-    ranks = configs["mean"].rank(method="first")
-    band = ((ranks - 1) * len(_BANDS) // len(configs)).astype(int)
+    axes = [_axis(factor) for factor in factors]
+    means = scores_of(configs)
+    low, high = min(means), max(means)
+    scores = [(mean - low) / ((high - low) or 1.0) for mean in means]
+    heights = [*(positions for positions, _ in axes), scores]
+    band_of = bands(means, len(_BANDS))
     traces = []
     for number, name in enumerate(_BANDS):
-        chosen = [i for i, b in enumerate(band) if b == number]
+        chosen = [place for place, band in enumerate(band_of) if band == number]
         if chosen:
             traces.append(_paths(configs, heights, chosen, name, _BAND_COLOURS[number]))
     marks = [*(ticks for _, ticks in axes), {0.0: f"{low:.3f}", 1.0: f"{high:.3f}"}]
     x = {
         "tickvals": list(range(len(marks))),
-        "ticktext": [*(escape(cut(f.name, 20)) for f in factors), "dev Pearson"],
+        "ticktext": [*(escape(cut(factor_name(f), 20)) for f in factors), "dev Pearson"],
         "range": [-0.35, len(marks) - 0.65],
         "gridcolor": "@faint",
         "zeroline": False,
@@ -121,88 +122,79 @@ def parallel(configs: pd.DataFrame, factors: Sequence[Factor]) -> Figure:
     return {"data": traces, "layout": shape}
 
 
-def score_grid(configs: pd.DataFrame, rows: Factor, columns: Factor) -> Figure | None:
-    """Mean score by the levels of two settings; None where a cell tells no more than a row.
-
-    That is so where the two were only varied together, such as pairs of rank and alpha.
-    """
-    placed = pd.DataFrame(
-        {
-            "row": configs["config_id"].map(rows.level_of),
-            "column": configs["config_id"].map(columns.level_of),
-            "mean": configs["mean"],
-        }
-    )
-    cells = placed.groupby(["row", "column"])["mean"].agg(["mean", "max", "size"])
-    if len(cells) <= max(len(rows.levels), len(columns.levels)):
-        return None
-
-    found: dict[Any, dict[Any, Any]] = cells.to_dict("index")
-    texts = pd.DataFrame(
-        [
-            [_cell_hover(found.get((r, c)), rows.name, r, columns.name, c) for c in columns.levels]
-            for r in rows.levels
-        ]
-    )
-    means = cells["mean"].unstack("column")
-    means = means.reindex(index=list(rows.levels), columns=list(columns.levels))
-    trace = heat_map(means, texts, digits=3, title="dev<br>Pearson")
+def score_grid(rows: Factor, columns: Factor, cells: Mapping[tuple[int, int], Cell]) -> Figure:
+    """Mean score by the levels of two settings."""
+    names = factor_name(rows), factor_name(columns)
+    found = {
+        (row, column): (
+            cell.mean,
+            f"<b>{cell.mean:.4f}</b> on average, {cell.best:.4f} at best<br>"
+            f"{escape(names[0])} {escape(rows.levels[row])}, "
+            f"{escape(names[1])} {escape(columns.levels[column])}<br>"
+            f"configs: {cell.num_configs}",
+        )
+        for (row, column), cell in cells.items()
+    }
+    trace = heat_map(rows.levels, columns.levels, found, digits=3, title="dev<br>Pearson")
     shape = layout(
         height=120 + 44 * max(len(rows.levels), 4),
-        x={"title": {"text": escape(columns.name)}, "type": "category", "showgrid": False},
-        y={"title": {"text": escape(rows.name)}, "type": "category", "showgrid": False},
+        x={"title": {"text": escape(names[1])}, "type": "category", "showgrid": False},
+        y={"title": {"text": escape(names[0])}, "type": "category", "showgrid": False},
     )
     return {"data": [trace], "layout": shape}
 
 
-def score_map(configs: pd.DataFrame, x: pd.Series[float], y: pd.Series[float]) -> Figure:
-    """Configs by two numbers on log scales, coloured by their score; names are the series'."""
-    trace = points(configs, x, y, name="configs", colour="@ink")
+def score_map(
+    configs: Sequence[ConfigRow],
+    along: Sequence[float],
+    up: Sequence[float],
+    *,
+    titles: tuple[str, str],
+) -> Figure:
+    """Configs by two numbers on log scales, coloured by their score."""
+    trace = points(configs, along, up, name="configs", colour="@ink")
     trace["marker"] |= {
-        "color": list(configs["mean"]),
+        "color": scores_of(configs),
         "colorscale": [list(step) for step in SCALE],
         "showscale": True,
         "colorbar": colour_bar("dev<br>Pearson"),
         "size": 10 if len(configs) <= MANY else 6,
         "line": {"width": 0},
     }
-    along, up = (
-        {"title": {"text": escape(str(s.name))}, "type": "log", "tickformat": "~g"} for s in (x, y)
+    x, y = (
+        {"title": {"text": escape(title)}, "type": "log", "tickformat": "~g"} for title in titles
     )
-    return {"data": [trace], "layout": layout(height=340, x=along, y=up)}
+    return {"data": [trace], "layout": layout(height=340, x=x, y=y)}
 
 
-def _axis(configs: pd.DataFrame, factor: Factor) -> tuple[list[float], dict[float, str]]:
+def _axis(factor: Factor) -> tuple[list[float], dict[float, str]]:
     """Height from 0 to 1 by config, and what stands beside some heights."""
-    ids = configs["config_id"]
-    if factor.numbers is not None:
-        ranks = pd.Series([factor.numbers[i] for i in ids]).rank(method="average")
-        scaled = (ranks - 1) / max(len(ranks) - 1, 1)
-        numbers = sorted(factor.numbers.values())
-        ends = {0.0: numbers[0], 0.5: numbers[len(numbers) // 2], 1.0: numbers[-1]}
-        return list(scaled), {height: f"{number:.3g}" for height, number in ends.items()}
+    if factor.range is not None:
+        ends = zip((0.0, 0.5, 1.0), factor.range.ends, strict=True)
+        return factor.range.places, {height: f"{number:.3g}" for height, number in ends}
+    number = len(factor.of_config)
     last = max(len(factor.levels) - 1, 1)
-    place = {level: index / last for index, level in enumerate(factor.levels)}
     # A little apart, so that lines of one level do not hide each other.
-    spread = 0.5 / (last + 1) / max(len(configs) - 1, 1)
-    middle = (len(configs) - 1) / 2
-    heights = [place[factor.level_of[c]] + spread * (middle - n) for n, c in enumerate(ids)]
-    return heights, {height: cut(level, 18) for level, height in place.items()}
+    spread = 0.5 / (last + 1) / max(number - 1, 1)
+    middle = (number - 1) / 2
+    heights = [
+        level / last + spread * (middle - place) for place, level in enumerate(factor.of_config)
+    ]
+    return heights, {level / last: cut(name, 18) for level, name in enumerate(factor.levels)}
 
 
 def _paths(
-    configs: pd.DataFrame,
+    configs: Sequence[ConfigRow],
     heights: Sequence[Sequence[float]],
     chosen: Sequence[int],
     name: str,
     colour: str,
 ) -> Figure:
     trace = line([], [], width=1.8 if len(configs) <= MANY else 0.7, colour=colour)
-    texts = list(points(configs, [], [], name=name, colour=colour)["hovertext"])
     for index in chosen:
         trace["x"] += [*range(len(heights)), None]
         trace["y"] += [*(round(column[index], 4) for column in heights), None]
-    hovered = [text for i in chosen for text in [*[texts[i]] * len(heights), ""]]
+    hovered = [text for i in chosen for text in [*[hover(configs[i])] * len(heights), ""]]
     own = {"name": name, "showlegend": True, "opacity": 0.75}
     return trace | own | {"hoverinfo": "text", "hovertext": hovered}
 
@@ -219,23 +211,11 @@ def _annotation(column: int, height: float, text: str) -> Figure:
     }
 
 
-def _cell_hover(
-    cell: Mapping[Any, Any] | None, row: str, row_level: str, column: str, column_level: str
-) -> str:
-    if cell is None:
-        return ""
-    return (
-        f"<b>{cell['mean']:.4f}</b> on average, {cell['max']:.4f} at best<br>"
-        f"{escape(row)} {escape(row_level)}, {escape(column)} {escape(column_level)}<br>"
-        f"configs: {cell['size']}"
-    )
-
-
-def _effect_hover(name: str, row: Mapping[Any, Any]) -> str:
+def _effect_hover(name: str, effect: Effect) -> str:
     interval = ""
-    if pd.notna(row["ci_low"]):
-        interval = f" [{row['ci_low']:+.4f}, {row['ci_high']:+.4f}]"
+    if effect.ci_low is not None and effect.ci_high is not None:
+        interval = f" [{effect.ci_low:+.4f}, {effect.ci_high:+.4f}]"
     return (
-        f"<b>{row['difference']:+.4f}</b>{interval}<br>{escape(name)}<br>"
-        f"mean {row['mean']:.4f} over {row['num_configs']:.0f} configs"
+        f"<b>{effect.difference:+.4f}</b>{interval}<br>{escape(name)}<br>"
+        f"mean {effect.mean:.4f} over {effect.num_configs} configs"
     )

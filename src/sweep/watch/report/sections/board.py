@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
+from sweep.study.study import Study
+from sweep.watch.report.figures.parts import factor_name
 from sweep.watch.report.figures.scores import MAX_DOTS, dot_plot
 from sweep.watch.report.sections.parts import Plot, Section
-from sweep.watch.report.study import Study
 
 
 def leaderboard(study: Study) -> Section | None:
-    configs = study.configs
-    if configs.empty:
+    rows = study.leaderboard
+    if not rows:
         return None
-    low, high = float(configs["ci_low"].min()), float(configs["ci_high"].max())
-    marks = study.verdict or {}
+    low = min((row.ci_low for row in rows if row.ci_low is not None), default=0.0)
+    high = max((row.ci_high for row in rows if row.ci_high is not None), default=0.0)
+    verdict = study.verdict
     facts = {
+        "rows": rows,
+        "searched": study.keys,
+        "has_seeds": any(row.n_seeds > 1 for row in rows),
         "low": low,
         "span": high - low or 1.0,
-        "recommended": marks.get("recommended"),
-        "baseline": marks.get("baseline"),
+        "recommended": verdict.recommended if verdict else None,
+        "baseline": verdict.baseline if verdict else None,
     }
     return Section("leaderboard", "Leaderboard", facts=facts)
 
 
 def scores(study: Study) -> Section | None:
-    if study.configs.empty:
+    rows = study.leaderboard
+    if not rows:
         return None
-    coloured = {f.name: dot_plot(study.configs, f) for f in study.factors}
-    plot = Plot("Colour by", coloured or {"configs": dot_plot(study.configs, None)})
-    shown = ""
-    if len(study.configs) > MAX_DOTS:
-        shown = f" The best {MAX_DOTS} of {len(study.configs):,} configs."
+    coloured = {factor_name(factor): dot_plot(rows, factor) for factor in study.factors}
+    plot = Plot("Colour by", coloured or {"configs": dot_plot(rows, None)})
+    shown = f" The best {MAX_DOTS} of {len(rows):,} configs." if len(rows) > MAX_DOTS else ""
     note = (
         f"Filled: tied with the best. Bar: 95 % interval.{shown} The setting that separates the "
         "scores most comes first."

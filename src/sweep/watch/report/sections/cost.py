@@ -2,97 +2,76 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Sequence
 
-from sweep.watch.report.figures.cost import cost_plot, pareto_front, planned_plot
+from sweep.core.words import counted, duration
+from sweep.study.plan import Compared, middle_ratio
+from sweep.study.rows import ConfigRow, cost_front
+from sweep.study.study import Study
+from sweep.watch.report.figures.cost import cost_plot, planned_plot
+from sweep.watch.report.figures.parts import hover
 from sweep.watch.report.sections.parts import Plot, Section
-from sweep.watch.report.study import Study
-from sweep.watch.report.words import duration
 
 _COSTS = {"lora_params": "LoRA parameters", "train_seconds": "Training seconds per run"}
 _MAX_NAMED = 5
 
 
 def cost(study: Study) -> Section | None:
-    configs = study.configs
-    known = [column for column in _COSTS if configs[column].notna().any()]
+    rows = study.leaderboard
+    known = [name for name in _COSTS if any(row.measure(name) is not None for row in rows)]
     if not known:
         return None
-    plots = tuple(Plot(_COSTS[c], {_COSTS[c]: cost_plot(configs, c, _COSTS[c])}) for c in known)
+    plots = tuple(Plot(_COSTS[c], {_COSTS[c]: cost_plot(rows, c, _COSTS[c])}) for c in known)
     note = (
         "Up and left is better: a higher score for less. The dashed line is the Pareto front: "
         "nothing left of it scores as high."
     )
-    sentences = _front_sentences(configs) if "lora_params" in known else ()
+    sentences = _front_sentences(rows) if "lora_params" in known else ()
     return Section("cost", "Score against cost", sentences=sentences, note=note, plots=plots)
 
 
 def plan(study: Study) -> Section | None:
     """What `mode=plan` foretold, beside what came."""
-    if not study.plan or not study.plan.get("configs") or study.configs.empty:
+    if study.plan is None or not study.leaderboard:
         return None
-    foretold = pd.DataFrame(study.plan["configs"]).set_index("config_id")
-    measured = study.configs.assign(
-        seconds=study.configs["train_seconds"],
-        peak_memory_mb=study.configs["config_id"].map(_peaks(study.table)),
-    )
-    units = {"seconds": ("Seconds per run", "s"), "peak_memory_mb": ("Peak memory", "MB")}
+    found = study.plan.with_measured(study.records)
     plots, sentences = [], []
-    for column, (title, unit) in units.items():
-        rows = _beside(foretold, measured, column)
-        if rows.empty:
+    for title, unit, compared in (
+        ("Seconds per run", "s", found.compared_seconds),
+        ("Peak memory", "MB", found.compared_memory),
+    ):
+        if not compared:
             continue
-        plots.append(Plot(title, {"": planned_plot(rows, unit)}))
-        ratio = (rows["measured"] / rows["planned"]).median()
+        plots.append(Plot(title, {"": planned_plot(compared, _hovers(study, compared), unit)}))
         sentences.append(
-            f"{title}: measured {ratio:.2f} times the plan in the middle of {len(rows)} configs."
+            f"{title}: measured {middle_ratio(compared):.2f} times the plan in the middle of "
+            f"{counted(len(compared), 'config')}."
         )
     if not plots:
         return None
-    sentences += _total(study)
+    if found.seconds:
+        sentences.append(
+            f"The whole sweep: {duration(found.seconds)} planned with "
+            f"{counted(found.workers, 'worker')}, "
+            f"{duration(found.worker_seconds(study.records))} of training each."
+        )
     note = "On the line the plan was right; above it, more came than was planned."
-    parts = tuple(sentences), note
     title = "Plan and measurement"
-    return Section("plan", title, sentences=parts[0], note=parts[1], plots=tuple(plots))
+    return Section("plan", title, sentences=tuple(sentences), note=note, plots=tuple(plots))
 
 
-def _front_sentences(configs: pd.DataFrame) -> tuple[str, ...]:
-    front = pareto_front(configs, "lora_params").to_dict("records")
+def _front_sentences(rows: Sequence[ConfigRow]) -> tuple[str, ...]:
+    front = cost_front(rows, "lora_params")
     if len(front) < 2:
         return ()
     named = "; ".join(
-        f"{row['label']} ({row['lora_params']:,} parameters, {row['mean']:.4f})"
+        f"{row.words} ({row.lora_params:,} parameters, {row.mean:.4f})"
         for row in front[-_MAX_NAMED:]
     )
     more = " The last of them" if len(front) > _MAX_NAMED else " They are"
     return (f"{len(front)} configs lie on the front of score and LoRA parameters.{more}: {named}.",)
 
 
-def _beside(foretold: pd.DataFrame, measured: pd.DataFrame, column: str) -> pd.DataFrame:
-    if column not in foretold:
-        return pd.DataFrame()
-    rows = measured.assign(
-        planned=measured["config_id"].map(foretold[column]), measured=measured[column]
-    )
-    return rows[(rows["planned"] > 0) & rows["measured"].notna()].astype(
-        {"planned": float, "measured": float}
-    )
-
-
-def _peaks(table: pd.DataFrame) -> pd.Series[float]:
-    if "peak_memory_mb" not in table:
-        return pd.Series(dtype=float)
-    return table.groupby("config_id")["peak_memory_mb"].max()
-
-
-def _total(study: Study) -> list[str]:
-    """Planned wall time beside the sum of the runs' times over the workers."""
-    assert study.plan is not None
-    planned, workers = study.plan.get("seconds"), study.plan.get("workers") or 1
-    if not planned:
-        return []
-    trained = float(study.table["train_seconds"].sum()) / workers
-    return [
-        f"The whole sweep: {duration(planned)} planned with {workers} "
-        f"worker{'s' * (workers != 1)}, {duration(trained)} of training each."
-    ]
+def _hovers(study: Study, compared: Sequence[Compared]) -> list[str]:
+    rows = {row.config_id: row for row in study.leaderboard}
+    return [hover(rows[one.config_id]) if one.config_id in rows else "" for one in compared]

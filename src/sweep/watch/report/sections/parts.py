@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sweep.stats.by_level import FactorScores
 from sweep.watch.report.figures.parts import Figure
 
 
@@ -13,12 +14,12 @@ from sweep.watch.report.figures.parts import Figure
 class Plot:
     """Figures that take turns in one place, by the name of their button.
 
-    `facts`, where given, are said below by the macro `effect`.
+    `scores`, where given, are said below by the macro `effect`.
     """
 
     title: str
     figures: Mapping[str, Figure]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    scores: FactorScores | None = None
     #: It takes the whole width, whatever stands beside it.
     wide: bool = False
 

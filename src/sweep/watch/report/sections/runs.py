@@ -2,61 +2,39 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
-from sweep.loop.pruning import Ended, PruningAudit, pruning_audit, whole_steps
-from sweep.watch.report.figures.curves import MAX_CURVES, learning_curves, stops
+from sweep.core.words import counted, settings_text
+from sweep.loop.pruning import PruningAudit
+from sweep.loop.trial import RunState
+from sweep.study.record import Record
+from sweep.study.rows import searched
+from sweep.study.study import Study
+from sweep.watch.report.figures.curves import MAX_CURVES, Curve, learning_curves, stops
 from sweep.watch.report.sections.parts import Plot, Section
-from sweep.watch.report.study import Study
-from sweep.watch.report.words import counted
 
 _MAX_FAILURES = 100
 
 
 def curves(study: Study) -> Section | None:
-    configs = study.configs
-    rows = [
-        {
-            "config_id": record["run_id"].rpartition("-s")[0],
-            "seed": record["recipe"]["seed"],
-            "state": record["outcome"]["state"],
-            "best": record["outcome"]["pearson"] or float("-inf"),
-            "steps": [rung["step"] for rung in record["outcome"]["evaluations"]],
-            "scores": [rung["pearson"] for rung in record["outcome"]["evaluations"]],
-            "audited_step": record["outcome"].get("audited_step"),
-        }
-        for record in study.records
-        if record["outcome"]["evaluations"]
-    ]
-    if not rows:
+    evaluated = [r for r in study.records if r.outcome is not None and r.evaluations]
+    if not evaluated:
         return None
-    runs = pd.DataFrame(rows).sort_values("best", ascending=False).head(MAX_CURVES)
-    runs["label"] = runs["config_id"].map(study.labels).fillna("")
-    best = None if configs.empty else str(configs["config_id"].iloc[0])
+    best_first = sorted(evaluated, key=_score, reverse=True)[:MAX_CURVES]
+    runs = [_curve(record, study) for record in best_first]
+    rows = study.leaderboard
+    best = rows[0].config_id if rows else None
     factor = study.factors[0] if study.factors else None
-    plot = Plot("Dev Pearson by step", {"": learning_curves(runs, factor, best)})
-    shown = f" The best {len(runs)} of {len(rows):,} runs." if len(runs) < len(rows) else ""
-    crosses = " Dotted with a cross: ended by pruning." if study.states["pruned"] else ""
-    note = f"A line per run.{shown}{crosses}"
+    ids = [row.config_id for row in rows]
+    level_of = dict(zip(ids, factor.of_config, strict=True)) if factor else {}
+    plot = Plot("Dev Pearson by step", {"": learning_curves(runs, factor, level_of, best)})
+    shown = f" The best {len(runs)} of {len(evaluated):,} runs."
+    pruned = study.num_in_state[RunState.PRUNED]
+    crosses = " Dotted with a cross: ended by pruning." if pruned else ""
+    note = f"A line per run.{shown if len(runs) < len(evaluated) else ''}{crosses}"
     return Section("curves", "Learning curves", note=note, plots=(plot,))
 
 
 def pruning(study: Study) -> Section | None:
-    ended = [
-        Ended(
-            record["run_id"].rpartition("-s")[0],
-            record["outcome"].get("steps") or 0,
-            record["outcome"]["state"] == "pruned",
-            record["outcome"].get("audited_step") is not None,
-            whole_steps(
-                max_steps=record["recipe"]["trainer"]["max_steps"],
-                epochs=record["recipe"]["trainer"]["num_train_epochs"],
-                rungs=[(rung["step"], rung["epoch"]) for rung in record["outcome"]["evaluations"]],
-            ),
-        )
-        for record in study.records
-    ]
-    audit = pruning_audit(ended, study.tied)
+    audit = study.pruning
     if audit is None:
         return None
     plots = (Plot("Where runs were ended", {"": stops(audit.pruned_at)}),)
@@ -69,11 +47,29 @@ def pruning(study: Study) -> Section | None:
 
 
 def failures(study: Study) -> Section | None:
-    failed = study.table[study.table["state"] == "failed"]
-    if failed.empty:
+    failed = [row for row in study.runs if row.state is RunState.FAILED]
+    if not failed:
         return None
-    rows = failed.head(_MAX_FAILURES).to_dict("records")
-    return Section("failures", "Failures", facts={"rows": rows, "all": len(failed)})
+    return Section(
+        "failures", "Failures", facts={"rows": failed[:_MAX_FAILURES], "all": len(failed)}
+    )
+
+
+def _score(record: Record) -> float:
+    score = record.outcome.pearson if record.outcome else None
+    return float("-inf") if score is None else score
+
+
+def _curve(record: Record, study: Study) -> Curve:
+    recipe, outcome = record.run.recipe, record.outcome
+    return Curve(
+        recipe.config_id,
+        settings_text(searched(recipe, study.keys)),
+        recipe.seed,
+        record.state,
+        record.evaluations,
+        outcome.audited_step if outcome else None,
+    )
 
 
 def _audit_sentences(audit: PruningAudit) -> tuple[str, ...]:
