@@ -34,6 +34,7 @@ from sweep.config.compose import default_settings
 from sweep.config.preflight import Preflight, preflight, with_settled_precision
 from sweep.config.schema import Settings
 from sweep.core.errors import Interrupted
+from sweep.loop.objectives import Objective
 from sweep.loop.orchestrator import Sweep
 from sweep.loop.trial import RunState
 from sweep.search import OptunaSearch
@@ -156,25 +157,32 @@ def _sum_up(settings: Settings, results: Results, console: Console) -> int:
     failed = [r for r in results.records() if r.state is RunState.FAILED]
     board = results.configs()
     if board:
-        _show_ranking(settings, board, console)
+        _show_ranking(board, console, keys=results.keys, objectives=settings.objectives)
     _say(console, *failure_lines(failed))
     if not board:
         _say(console, "No run finished.", f"logs: {results.files.logs}")
         return EXIT_NONE_FINISHED
     _say(console, *_verdict(results, board), wrap=True)
     _say(console, *recommended_lines(results))
-    _say(console, *hand_over(settings, results, console))
+    base = settings.recipe(settings.search.seeds[0]).config_id
+    scorers = workers_of(settings).num_scorers
+    _say(console, *hand_over(results, console, baseline_id=base, num_scorers=scorers))
     return EXIT_SOME_FAILED if failed else EXIT_DONE
 
 
-def _show_ranking(settings: Settings, board: Sequence[ConfigRow], console: Console) -> None:
-    keys = list(settings.space.keys)
+def _show_ranking(
+    board: Sequence[ConfigRow],
+    console: Console,
+    *,
+    keys: Sequence[str],
+    objectives: Sequence[Objective],
+) -> None:
     console.print()
     console.print(ranked_table(board, keys=keys))
     front = [row for row in board if row.pareto]
     if front:
         _say(console, "", "Pareto front: nothing else is as good in every objective")
-        names = [objective.name for objective in settings.objectives]
+        names = [objective.name for objective in objectives]
         console.print(pareto_table(front, objectives=names, keys=keys))
 
 
