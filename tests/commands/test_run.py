@@ -24,7 +24,7 @@ def test_sweep_leaves_tables_report_and_a_verified_adapter(
     assert sorted(zip(rows["lora.r"], rows["lora.target_modules"], strict=True)) == [
         (2, "all-linear"), (2, "qv"), (4, "all-linear"), (4, "qv"),
     ]  # fmt: skip
-    board = pd.read_csv(study / "leaderboard.csv")
+    board = table(study, "leaderboard.csv")
     assert board["mean"].is_monotonic_decreasing
     assert board["mean"].iloc[0] == rows["pearson"].max()
     assert (study / "report.html").stat().st_size > 10_000
@@ -118,7 +118,7 @@ def test_several_seeds_are_runs_of_one_config(
     code, _, _ = run(*arguments, "search.space={lora.r:[2]}", "search.seeds=[0,1]", capfd=capfd)
     assert code == 0
     study = home / "results" / "작은_실험"
-    rows, board = table(study), pd.read_csv(study / "leaderboard.csv")
+    rows, board = table(study), table(study, "leaderboard.csv")
     assert rows["seed"].tolist() == [0, 1]
     assert board["n_seeds"].tolist() == [2]
     assert board["mean"].iloc[0] == pytest.approx(rows["pearson"].mean())
