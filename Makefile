@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FLOOR := .venv-floor
-FLOOR_TESTS := tests/core/test_hooks.py tests/lora/test_parity.py tests/commands/test_run.py
+FLOOR_TESTS := tests/core/test_hooks.py tests/lora/test_parity.py \
+	$(addprefix tests/commands/test_,run.py resume.py exported_adapter.py)
 
 .PHONY: demo install install-dev test test-fast test-floor lint format clean
 

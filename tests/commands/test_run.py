@@ -26,7 +26,7 @@ def test_sweep_leaves_tables_report_and_a_verified_adapter(
     assert sorted(zip(rows["lora.r"], rows["lora.target_modules"], strict=True)) == [
         (2, "all-linear"), (2, "qv"), (4, "all-linear"), (4, "qv"),
     ]  # fmt: skip
-    board = pd.read_csv(study / "leaderboard.csv")
+    board = table(study, "leaderboard.csv")
     assert board["mean"].is_monotonic_decreasing
     assert board["mean"].iloc[0] == rows["pearson"].max()
     assert (study / "report.html").stat().st_size > 10_000
@@ -113,7 +113,7 @@ def test_sweep_in_which_nothing_finishes_ends_with_its_own_code(
 
 
 def test_several_seeds_are_runs_of_one_config(trained_study: Path) -> None:
-    rows, board = table(trained_study), pd.read_csv(trained_study / "leaderboard.csv")
+    rows, board = table(trained_study), table(trained_study, "leaderboard.csv")
     assert board["n_seeds"].tolist() == [2] * 4
     for config_id, mean in zip(board["config_id"], board["mean"], strict=True):
         runs = rows[rows["config_id"] == config_id]

@@ -50,8 +50,8 @@ def run(*arguments: str, capfd: pytest.CaptureFixture[str]) -> tuple[int, str, s
     return code, out, err
 
 
-def table(study: Path) -> pd.DataFrame:
-    return pd.read_csv(study / "table.csv")
+def table(study: Path, name: str = "table.csv") -> pd.DataFrame:
+    return pd.read_csv(study / name, float_precision="round_trip")
 
 
 def without_costs(frame: pd.DataFrame) -> pd.DataFrame:

@@ -23,7 +23,8 @@ from sweep.lora.batched import linear_by_run
 from sweep.lora.draws import KeyedDropout, Noise
 from sweep.lora.layout import Layout
 
-#: Families whose classifier reads nothing but the first token of the encoder's output.
+#: Families whose classifier reads nothing but the first token of the encoder's output. The parts
+#: of each that are called here are listed in `sweep.core.hooks`.
 _FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
 
 

@@ -57,6 +57,8 @@ def read_csv(path: Path) -> pd.DataFrame:
             dtype={"config_id": str, "run_id": str, "level": str},
             keep_default_na=False,
             na_values=[""],
+            # Some versions of pandas are off by the last digit otherwise.
+            float_precision="round_trip",
         )
     except (FileNotFoundError, pd.errors.EmptyDataError):
         return pd.DataFrame()

@@ -73,6 +73,8 @@ def training_arguments(trainer: Trainer, *, seed: int, scratch: str) -> Training
 class PackTrainer(HfTrainer):
     """The `Trainer` for a pack: the sum of the runs' losses, and everything else for each run.
 
+    What it overrides of transformers' own is listed in `sweep.core.hooks`.
+
     Args:
         keepers: By run id.
         handle: Told of progress and evaluations, and of runs that failed.

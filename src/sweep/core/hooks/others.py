@@ -20,18 +20,18 @@ PYTHON = (
 OPTUNA = (
     Hook(
         "optuna.trial.FrozenTrial._trial_id",
-        "search/optuna_search.py",
+        "search/trials.py",
         "takes up a trial that an earlier driver has asked for",
     ),
     Hook(
         "optuna.trial.Trial",
-        "search/optuna_search.py",
+        "search/trials.py",
         "built by hand, for the same",
         takes=("study", "trial_id"),
     ),
     Hook(
         "optuna.trial.FrozenTrial.system_attrs",
-        "search/study_db.py",
+        "search/trials.py, search/study_db.py",
         "holds the point that a trial was queued with",
         proof=("optuna.study.Study.enqueue_trial", '"fixed_params"'),
     ),
@@ -39,7 +39,7 @@ OPTUNA = (
         "optuna.pruners.SuccessiveHalvingPruner",
         "search/study_db.py",
         "its notes of the rungs that a trial has passed move along to a grown space",
-        proof=("optuna.pruners.SuccessiveHalvingPruner", "completed_rung_"),
+        proof=("optuna.pruners._successive_halving", 'f"completed_rung_{rung}"'),
     ),
     Hook(
         "optuna.storages.RDBStorage.engine",
@@ -57,21 +57,42 @@ HYDRA = (
     ),
     Hook(
         "hydra.core.override_parser.overrides_parser.OverridesParser",
-        "config/overrides.py",
+        "config/grammar.py",
         "reads an override before Hydra does, so that mistakes are answered in our words",
         has=("create", "parse_override"),
     ),
     Hook(
         "hydra.core.override_parser.types.Override",
-        "config/overrides.py",
-        "what was read: the key, its value, the line as it was typed",
-        has=("key_or_group", "value", "input_line"),
+        "config/grammar.py, config/overrides.py, config/multirun.py, config/old_spellings.py",
+        "what was read: the key, its value or values, the line as it was typed",
+        has=(
+            *("key_or_group", "value", "input_line"),
+            *("is_sweep_override", "is_discrete_sweep", "sweep_string_iterator"),
+        ),
     ),
     Hook(
         "hydra.core.override_parser.types.QuotedString",
-        "config/overrides.py",
+        "config/grammar.py",
         "the text between quotes",
         has=("text",),
+    ),
+    Hook(
+        "hydra.core.override_parser.types.ChoiceSweep",
+        "config/multirun.py",
+        "values of Hydra's multirun, which are told apart and written as a search space",
+        has=("list",),
+    ),
+    Hook(
+        "hydra.core.override_parser.types.RangeSweep",
+        "config/multirun.py",
+        "the same for `range(...)`",
+        has=("start", "stop", "step"),
+    ),
+    Hook(
+        "hydra.core.override_parser.types.IntervalSweep",
+        "config/multirun.py, config/old_spellings.py",
+        "the same for `interval(...)`; its tags say whether it is logarithmic",
+        has=("start", "end", "tags"),
     ),
 )
 
