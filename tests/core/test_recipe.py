@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from sweep.core.errors import ConfigError
-from sweep.core.recipe import Data, Lora, Recipe, Trainer, check_ranges, fingerprint
+from sweep.core.ranges import check_ranges
+from sweep.core.recipe import Data, Lora, Recipe, Trainer, fingerprint
 
 
 def test_runs_of_one_config_share_its_id() -> None:

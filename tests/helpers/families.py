@@ -12,11 +12,8 @@ from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from sweep.core.errors import TargetError
-from sweep.lora.targets import (
-    ResolvedTargets,
-    outline,
-    resolve_targets,
-)
+from sweep.lora.anatomy import outline
+from sweep.lora.targets import ResolvedTargets, resolve_targets
 
 SMALL = {
     "vocab_size": 60,

@@ -19,9 +19,9 @@ from transformers import (
 
 from packs import FAMILIES, MIXED, tiny
 from sweep.core.recipe import Recipe
+from sweep.lora.anatomy import outline
 from sweep.lora.by_row import is_by_row
 from sweep.lora.packable import pack_key, why_alone, why_plain
-from sweep.lora.targets import outline
 
 _SMALL: dict[str, Any] = {"num_hidden_layers": 1, "num_labels": 1, "pad_token_id": 1}
 

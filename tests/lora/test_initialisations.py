@@ -10,7 +10,8 @@ import pytest
 
 from packs import predictions_of, tiny, train
 from sweep.commands.cli import run_command
-from sweep.core.recipe import Recipe, check_ranges
+from sweep.core.ranges import check_ranges
+from sweep.core.recipe import Recipe
 from sweep.data.pairs import load_split
 from sweep.execute.boundary import Boundary
 from sweep.export.exported import load_adapted, predicted

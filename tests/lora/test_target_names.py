@@ -6,11 +6,8 @@ import pytest
 
 from families import BERT_BLOCK, refusal, resolve
 from sweep.core.errors import TargetError
-from sweep.lora.targets import (
-    ResolvedTargets,
-    TargetLayer,
-    check_rank,
-)
+from sweep.lora.anatomy import TargetLayer
+from sweep.lora.targets import ResolvedTargets, check_rank
 
 
 def test_name_means_the_path_itself_and_every_path_that_ends_in_it() -> None:

@@ -20,11 +20,8 @@ from families import (
     resolve,
 )
 from sweep.core.errors import TargetError
-from sweep.lora.targets import (
-    PRESETS,
-    outline,
-    resolve_targets,
-)
+from sweep.lora.anatomy import outline
+from sweep.lora.targets import PRESETS, resolve_targets
 
 # PEFT still asks transformers by the old name.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")

@@ -15,11 +15,8 @@ from torch import nn
 
 from families import CONFIGS, HEADS, adapted, build, by_peft, family, resolve
 from sweep.core.errors import ModelError, TargetError
-from sweep.lora.targets import (
-    ResolvedTargets,
-    outline,
-    resolve_targets,
-)
+from sweep.lora.anatomy import outline
+from sweep.lora.targets import ResolvedTargets, resolve_targets
 
 # PEFT still asks transformers by the old name.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")

@@ -12,7 +12,8 @@ from transformers.training_args import OptimizerNames
 from packs import train
 from sweep.commands.cli import run_command
 from sweep.core.errors import ConfigError
-from sweep.core.recipe import Recipe, Trainer, check_ranges
+from sweep.core.ranges import check_ranges
+from sweep.core.recipe import Recipe, Trainer
 from sweep.loop.trial import RunState
 from sweep.train.optimizer_check import OPTIMIZERS, SCHEDULES, check_optimizer
 

@@ -8,17 +8,13 @@ their types and ranges are checked at the door (`sweep.config`). Keys under `lor
 
 from __future__ import annotations
 
-import codecs
 import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, cast
-
-from sweep.core.errors import ConfigError
 
 #: Hex digits of a `config_id`. 48 bits: two of 10,000 configs collide with p = 2e-7.
 _ID_DIGITS = 12
@@ -227,77 +223,6 @@ def _dotted_keys() -> tuple[str, ...]:
 OF_THE_WEIGHTS = ("model.sha256", "model.hub_name")
 #: Every key that a search space may set.
 SEARCHABLE_KEYS = _dotted_keys()
-
-
-def _is_encoding(name: str) -> bool:
-    try:
-        codecs.lookup(name)
-    except LookupError:
-        return False
-    return True
-
-
-#: What a value must be, under the key it belongs to: (test, rule). The types are checked before.
-_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "model.path": (bool, "must name a Hub model or a folder"),
-    "data.max_length": (lambda n: n >= 8, "must be at least 8 word pieces"),
-    "data.label_range": (lambda r: r[0] < r[1], "must be [lowest, highest]"),
-    "data.max_train_rows": (lambda n: n is None or n >= 1, "must be at least 1, or null for all"),
-    "data.max_dev_rows": (lambda n: n is None or n >= 2, "must be at least 2, or null for all"),
-    "data.seed": (lambda n: n >= 0, "must be at least 0"),
-    "data.holdout_seed": (lambda n: n >= 0, "must be at least 0"),
-    "data.encoding": (_is_encoding, "must be one that Python knows, as `cp949`"),
-    "data.holdout": (
-        lambda h: h is None or 0 < h < 1 or (h >= 2 and h == int(h)),
-        "must be null, a share between 0 and 1, or a number of rows from 2 on",
-    ),
-    "lora.r": (lambda r: r >= 1, "must be at least 1"),
-    "lora.lora_alpha": (lambda a: 0 < a < math.inf, "must be above 0"),
-    "lora.lora_dropout": (lambda p: 0 <= p < 1, "must lie in [0, 1)"),
-    # The others look at data or gradients that nobody gives them here, or, as PiSSA's fast variant
-    # does, change the base in another way each time the adapter is loaded.
-    "lora.init_lora_weights": (
-        lambda start: start in (True, False, "gaussian", "orthogonal", "mica", "pissa", "olora"),
-        "must be true, false, gaussian, orthogonal, mica, pissa or olora",
-    ),
-    "lora.target_modules": (bool, "must name at least one module or preset"),
-    "trainer.learning_rate": (lambda x: 0 < x < math.inf, "must be above 0"),
-    "trainer.max_steps": (lambda n: n == -1 or n >= 1, "must be at least 1, or -1 for epochs"),
-    "trainer.num_train_epochs": (lambda x: 0 < x < math.inf, "must be above 0"),
-    "trainer.per_device_train_batch_size": (lambda n: n >= 1, "must be at least 1"),
-    "trainer.per_device_eval_batch_size": (lambda n: n >= 1, "must be at least 1"),
-    "trainer.gradient_accumulation_steps": (lambda n: n >= 1, "must be at least 1"),
-    "trainer.weight_decay": (lambda x: 0 <= x < math.inf, "must be at least 0"),
-    "trainer.max_grad_norm": (lambda x: 0 <= x < math.inf, "must be at least 0 (0: no clipping)"),
-    "trainer.warmup_steps": (lambda x: 0 <= x < math.inf, "must be at least 0"),
-    "trainer.lr_scheduler_type": (
-        lambda name: name not in ("reduce_lr_on_plateau", "greedy"),
-        "must depend on the step alone, not on the evaluations",
-    ),
-    "trainer.eval_steps": (lambda x: x is None or x > 0, "must be above 0"),
-    "trainer.adam_beta1": (lambda b: 0 <= b < 1, "must lie in [0, 1)"),
-    "trainer.adam_beta2": (lambda b: 0 <= b < 1, "must lie in [0, 1)"),
-    "trainer.adam_epsilon": (lambda x: 0 < x < math.inf, "must be above 0"),
-    "trainer.dataloader_num_workers": (lambda n: n >= 0, "must be at least 0"),
-}
-
-
-def check_ranges(recipe: Recipe) -> None:
-    """Refuse values that no training could use.
-
-    Raises:
-        ConfigError: names key, rule and value.
-    """
-    for key, (holds, rule) in _RULES.items():
-        value = recipe.value_of(key)
-        if not holds(value):
-            raise ConfigError(f"`{key}` {rule}.", value=repr(value))
-    trainer = recipe.trainer
-    if trainer.eval_strategy == "steps" and trainer.eval_steps is None:
-        raise ConfigError(
-            "`trainer.eval_strategy: steps` needs `trainer.eval_steps`.",
-            way_out="for example `trainer.eval_steps=100`, or 0.25 for four evaluations",
-        )
 
 
 def fingerprint(content: object) -> str:

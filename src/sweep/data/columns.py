@@ -45,16 +45,21 @@ def labels(
     # Text files are read as text, so that `007` stays: there, truth is a word.
     values = [_TRUTH.get(value, value) if isinstance(value, str) else value for value in values]
     numbers = pd.to_numeric(pd.Series(values, dtype=object), errors="coerce").to_numpy(float)
-    low, high = allowed
-    bad = ~np.isfinite(numbers)
-    if bad.any():
-        row = int(np.argmax(bad))
-        hint = _struct_hint(values[row], label)
+    if not np.isfinite(numbers).all():
+        row = int(np.argmin(np.isfinite(numbers)))
         raise DataError(
             "Every label must be a number.",
             value=f"{place} holds {values[row]!r} in data row {row + 1}",
-            way_out=hint or "mend the row, or name another column with `data.label=`",
+            way_out=_struct_hint(values[row], label)
+            or "mend the row, or name another column with `data.label=`",
         )
+    _check_labels(numbers, allowed, place)
+    return np.asarray(numbers, dtype=np.float64)
+
+
+def _check_labels(numbers: Floats, allowed: tuple[float, float], place: str) -> None:
+    """Refuse labels that are hidden, out of range, or all alike."""
+    low, high = allowed
     if (numbers == -1).all():
         raise DataError(
             "Labels must be known.",
@@ -75,7 +80,6 @@ def labels(
             value=f"{place} holds {numbers[0]:g} everywhere, from data row 1",
             way_out="name another column with `data.label=`",
         )
-    return np.asarray(numbers, dtype=np.float64)
 
 
 def has_column(table: pd.DataFrame, named: Column) -> bool:

@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +49,20 @@ def read_table(
         DataError: the file does not exist or can't be read; says why.
     """
     path = _existing(path)
-    try:
-        kind = path.suffix.lower()
+    kind = path.suffix.lower()
+    with _trouble_told(path, encoding):
         if kind in _PARQUET:
             return pd.read_parquet(path)
         if kind in (".json", ".jsonl", ".ndjson"):
             return _read_json(path, encoding)
         return _read_text(path, separator, header is not False, quoting, encoding)
+
+
+@contextlib.contextmanager
+def _trouble_told(path: Path, encoding: str) -> Iterator[None]:
+    """Why a file can't be read, in words."""
+    try:
+        yield
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} must be text in the encoding {encoding}.",
@@ -64,7 +71,7 @@ def read_table(
         ) from None
     except (ValueError, OSError, pd.errors.ParserError) as error:
         raise DataError(
-            f"{path} can't be read as {kind or 'text'}.",
+            f"{path} can't be read as {path.suffix.lower() or 'text'}.",
             value=str(error).splitlines()[0],
             way_out="set `data.separator`, `data.quoting`, `data.header` to what the file is; "
             "for `predict`, save it in the form of the training files",

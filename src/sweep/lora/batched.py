@@ -1,10 +1,9 @@
-"""K adapters in one product: the batched forward of LoRA layers and of heads.
+"""K adapters in one product: the batched forward of LoRA layers.
 
-Each run keeps its own parameters, PEFT's `lora_A[name].weight`, `lora_B[name].weight` and the
-copies under `modules_to_save[name]`. Here they are laid into stacks, one tensor for all runs of
-a layer, and become views of them: a forward pass works on the stacks, an optimizer on the views.
-Ranks below the largest are padded with zeros, which stay zero: their gradients are products with
-zeros. So what a run computes does not depend on the others.
+Each run keeps its own parameters, PEFT's `lora_A[name].weight` and `lora_B[name].weight`, which lie
+in stacks, one tensor for all runs of a layer. Ranks below the largest are padded with zeros, which
+stay zero: their gradients are products with zeros. So what a run computes does not depend on the
+others.
 """
 
 from __future__ import annotations
@@ -14,54 +13,11 @@ from typing import Any
 
 import torch
 from peft.tuners.lora.layer import Linear as LoraLinear
-from peft.utils.other import ModulesToSaveWrapper
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from sweep.lora.draws import KeyedDropout, Noise, drop
-
-
-class Stack:
-    """Equally named parameters of several runs in one leaf tensor `[S, *largest shape]`.
-
-    The parameters become views of it; `hand_out_gradients` makes their `grad` views as well.
-
-    Args:
-        transposed: Lay matrices `[out, r]` as `[r, out]`: so lower ranks are whole rows too.
-    """
-
-    def __init__(self, parameters: Sequence[nn.Parameter], *, transposed: bool = False) -> None:
-        self.parameters = parameters
-        self._transposed = transposed
-        shapes = [p.shape[::-1] if transposed else p.shape for p in parameters]
-        largest = torch.tensor(shapes).amax(0).tolist()
-        self.tensor = parameters[0].new_zeros(len(parameters), *largest, requires_grad=False)
-        for place, parameter in zip(self.tensor, parameters, strict=True):
-            view = self._corner(place, parameter)
-            view.copy_(parameter.detach())
-            parameter.data = view
-        self.tensor.requires_grad_()
-        self.tensor.grad = torch.zeros_like(self.tensor)
-
-    @property
-    def gradient(self) -> Tensor:
-        assert self.tensor.grad is not None
-        return self.tensor.grad
-
-    def hand_out_gradients(self) -> None:
-        for place, parameter in zip(self.gradient, self.parameters, strict=True):
-            parameter.grad = self._corner(place, parameter)
-
-    def release(self) -> None:
-        """Give every parameter memory of its own, so that the stack can go."""
-        for parameter in self.parameters:
-            parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
-            parameter.grad = None
-
-    def _corner(self, place: Tensor, parameter: Tensor) -> Tensor:
-        """The part of a slice of the stack that belongs to a parameter, which may be smaller."""
-        whole = place.mT if self._transposed else place
-        return whole[tuple(slice(size) for size in parameter.shape)]
+from sweep.lora.stack import Stack, weight_of
 
 
 class BatchedLora:
@@ -86,8 +42,8 @@ class BatchedLora:
         self._adapted = None
         if len(adapted) < len(runs):
             self._adapted = torch.tensor(places, device=base.weight.device)
-        self._a = Stack([_weight(layer.lora_A[name]) for name in adapted])
-        self._b = Stack([_weight(layer.lora_B[name]) for name in adapted], transposed=True)
+        self._a = Stack([weight_of(layer.lora_A[name]) for name in adapted])
+        self._b = Stack([weight_of(layer.lora_B[name]) for name in adapted], transposed=True)
         self._rates = [_rate(layer.lora_dropout[name]) for name in adapted]
         scaling = torch.tensor([layer.scaling[name] for name in adapted], dtype=torch.float32)
         self._scaling = scaling.view(-1, 1, 1).to(base.weight.device)
@@ -202,99 +158,6 @@ def linear_by_run(layer: nn.Module, x: Tensor) -> Tensor:
 def _is_one_for_all(x: Tensor) -> bool:
     """Whether all runs share one input, as in the first layer, where no adapter came before."""
     return len(x) > 1 and x.stride(0) == 0
-
-
-class BatchedHead:
-    """The forward of a head that every run trains in full, in float32 whatever the base computes.
-
-    The copies are alike except for their weights. One made of linear layers only is computed once
-    with stacked weights, another slice by slice.
-
-    Args:
-        wrapper: PEFT's wrapper around the copies of one head.
-        runs: Names of all runs, in the order of their slices in the input.
-        noise: Where its dropout draws from.
-    """
-
-    def __init__(self, wrapper: ModulesToSaveWrapper, runs: Sequence[str], noise: Noise) -> None:
-        self._wrapper = wrapper
-        self._copies: list[nn.Module] = [wrapper.modules_to_save[name] for name in runs]
-        self._linear = _batched_linears(self._copies)
-        self._noise = noise
-        wrapper.forward = self  # type: ignore[method-assign]
-
-    @property
-    def stacks(self) -> tuple[Stack, ...]:
-        return tuple(s for linear in (self._linear or ()) for s in linear.stacks)
-
-    def remove(self) -> None:
-        """Give the wrapper its own forward back."""
-        del self._wrapper.forward
-        for linear in self._linear or ():
-            linear.remove()
-
-    def __call__(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """`[K * B, ...]` to `[K * B, ...]`."""
-        x = x.float()
-        if self._linear is not None:
-            out: Tensor = self._copies[0](x, *args, **kwargs)
-            return out
-        outs = []
-        for copy, rows in zip(self._copies, x.chunk(len(self._copies)), strict=True):
-            with self._noise.single_run():
-                outs.append(copy(rows, *args, **kwargs))
-        return torch.cat(outs)
-
-
-class _BatchedLinear:
-    """Stands in for one linear layer of the first copy of a head and computes that of all."""
-
-    def __init__(self, copies: Sequence[nn.Linear]) -> None:
-        self._stand_in = copies[0]
-        self._weight = Stack([_weight(copy) for copy in copies])
-        self._bias = None if copies[0].bias is None else Stack([copy.bias for copy in copies])
-        self._stand_in.forward = self  # type: ignore[method-assign,assignment]
-
-    @property
-    def stacks(self) -> tuple[Stack, ...]:
-        return (self._weight,) if self._bias is None else (self._weight, self._bias)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        weight = self._weight.tensor
-        by_run = x.reshape(len(weight), -1, x.shape[-1])
-        if self._bias is None:
-            out = torch.bmm(by_run, weight.mT)
-        else:
-            out = torch.baddbmm(self._bias.tensor.unsqueeze(1), by_run, weight.mT)
-        return out.view(*x.shape[:-1], out.shape[-1])
-
-    def remove(self) -> None:
-        del self._stand_in.forward
-
-
-def _batched_linears(copies: Sequence[nn.Module]) -> list[_BatchedLinear] | None:
-    """One per linear layer of a head, or None where other modules hold parameters as well."""
-    holders = {
-        path: module
-        for path, module in copies[0].named_modules()
-        if next(module.parameters(recurse=False), None) is not None
-    }
-    if not all(type(module) is nn.Linear for module in holders.values()):
-        return None
-    return [
-        _BatchedLinear([_linear(copy.get_submodule(path)) for copy in copies]) for path in holders
-    ]
-
-
-def _linear(module: nn.Module) -> nn.Linear:
-    assert isinstance(module, nn.Linear)
-    return module
-
-
-def _weight(module: nn.Module) -> nn.Parameter:
-    weight = _linear(module).weight
-    assert isinstance(weight, nn.Parameter)
-    return weight
 
 
 def _rate(dropout: nn.Module) -> float:

@@ -26,7 +26,8 @@ from transformers.utils import logging as hf_logging
 from sweep.core.errors import ModelError
 from sweep.core.files import as_on_disk
 from sweep.core.recipe import Lora, Model, Recipe
-from sweep.lora.targets import ResolvedTargets, outline, resolve_targets
+from sweep.lora.anatomy import outline
+from sweep.lora.targets import ResolvedTargets, resolve_targets
 
 # A bar per loaded model would fill the workers' logs and break the live view.
 hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]

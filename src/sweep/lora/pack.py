@@ -27,13 +27,16 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from sweep.core.recipe import Lora, Model
 from sweep.loop.trial import Run
+from sweep.lora.anatomy import is_part_of
 from sweep.lora.attention import use_keyed_attention
-from sweep.lora.batched import BatchedHead, BatchedLora, Stack
+from sweep.lora.batched import BatchedLora
+from sweep.lora.batched_head import BatchedHead
 from sweep.lora.batches import Batch
 from sweep.lora.draws import KeyedDropout, Noise, use_keyed_dropout
 from sweep.lora.model import load_base, lora_config, targets_of
 from sweep.lora.packable import why_plain
-from sweep.lora.targets import ResolvedTargets, is_part_of
+from sweep.lora.stack import Stack
+from sweep.lora.targets import ResolvedTargets
 from sweep.lora.unpadded import UnpaddedEncoder, can_unpad
 
 

@@ -6,9 +6,9 @@ import dataclasses
 import functools
 
 from sweep.core.recipe import Model, Recipe, fingerprint
+from sweep.lora.anatomy import outline
 from sweep.lora.by_row import is_by_row
 from sweep.lora.model import load_config, targets_of
-from sweep.lora.targets import outline
 
 #: Settings of the Trainer that each run of a pack has for itself.
 _OWN = (

@@ -4,14 +4,10 @@
 PEFT, a name means the module of that path and every path that ends in `.name`, and an expression
 must fit a whole path. PEFT is then given full paths, so that nothing is matched a second time.
 
-The **head**, every module with parameters beside the pretrained base, is trained in full and never
-adapted; a name that fits both means the base. Only `nn.Linear` and transformers' `Conv1D` are
-adapted; other modules that a name or an expression fits as well are passed over.
-
-The poolers of BERT and ALBERT (`bert.pooler.dense`, `albert.pooler`) are pretrained, hence part of
-the base: `all-linear` adapts them, as PEFT's own `all-linear` does; no other preset does. A
-checkpoint of `BertForMaskedLM` has no pooler. What stands in its place is as random as the
-classifier, hence part of the head: frozen and not saved, it would be another one at each load.
+Only `nn.Linear` and transformers' `Conv1D` of the pretrained base are adapted; other modules that a
+name or an expression fits as well are passed over, and a name that fits base and head means the
+base. `all-linear` adapts the poolers of BERT and ALBERT, as PEFT's own `all-linear` does; no other
+preset does.
 
 torch, transformers and peft are imported where they are used: `PRESETS` costs no import of them.
 """
@@ -22,12 +18,13 @@ import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sweep.core.errors import ModelError, TargetError
+from sweep.core.errors import TargetError
+from sweep.lora.anatomy import Anatomy, TargetLayer, dissect, is_part_of
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel
+    from transformers import PreTrainedModel
 
 #: Preset -> its meaning in one line.
 PRESETS: Mapping[str, str] = {
@@ -58,18 +55,6 @@ _ROLE_OF = {ending: role for role, endings in _ROLE_ENDINGS.items() for ending i
 #: The number of a block in the path of a layer: the first one, as PEFT reads it.
 _BLOCK = re.compile(r".*?\.[^.]*\.(?P<number>\d+)\.")
 
-#: PEFT trains modules of these names in full in every sequence classifier, asked or not.
-_PEFT_HEADS = ("classifier", "score")
-
-
-@dataclass(frozen=True)
-class TargetLayer:
-    """One adapted layer; `name` is its full path in the sequence classifier."""
-
-    name: str
-    in_features: int
-    out_features: int
-
 
 @dataclass(frozen=True)
 class ResolvedTargets:
@@ -98,27 +83,6 @@ class ResolvedTargets:
         return sum(r * (layer.in_features + layer.out_features) for layer in self.layers)
 
 
-def outline(config: PretrainedConfig) -> PreTrainedModel:
-    """The sequence classifier of `config` without weights: its modules and shapes, no memory.
-
-    Raises:
-        ModelError: The model family has no sequence classifier.
-    """
-    import torch
-    import transformers
-
-    if type(config) not in transformers.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
-        raise ModelError(
-            "the model family must have a sequence classifier in transformers",
-            value=config.model_type,
-            way_out="choose an encoder such as BERT or RoBERTa, or a decoder such as Llama",
-        )
-    build: Any = transformers.AutoModelForSequenceClassification.from_config  # not typed there
-    with torch.device("meta"):
-        model: PreTrainedModel = build(config)
-    return model
-
-
 def resolve_targets(
     model: PreTrainedModel,
     target_modules: str | Sequence[str],
@@ -141,7 +105,7 @@ def resolve_targets(
             layers has, or a head PEFT cannot single out.
         ModelError: The checkpoint lacks more of the base than its pooler.
     """
-    anatomy = _dissect(model, lacking)
+    anatomy = dissect(model, lacking)
     wanted = _peft_default(anatomy) if target_modules == "auto" else target_modules
     if wanted == "all-linear":
         chosen = set(anatomy.linear)
@@ -160,11 +124,6 @@ def resolve_targets(
     )
 
 
-def is_part_of(path: str, modules: Collection[str]) -> bool:
-    """Whether a module or parameter is one of these modules, or in one."""
-    return any(path == module or path.startswith(f"{module}.") for module in modules)
-
-
 def check_rank(targets: ResolvedTargets, r: int) -> None:
     """Refuse a rank below 1, or one above the smaller side of an adapted layer.
 
@@ -181,95 +140,11 @@ def check_rank(targets: ResolvedTargets, r: int) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Anatomy:
-    """A model by path: the linear layers of its base, and the class name of every module."""
-
-    model_type: str
-    head: tuple[str, ...]
-    head_params: int
-    linear: Mapping[str, TargetLayer]
-    kinds: Mapping[str, str]
-
-    def endings(self, parts: int) -> set[str]:
-        """The last `parts` parts of the paths of the linear layers."""
-        return {".".join(path.split(".")[-parts:]) for path in self.linear}
-
-    def refusal(self, rule: str, value: str, hint: str = "") -> TargetError:
-        """An error whose way out, after `hint`, names all that can be chosen."""
-        presets, layers = ", ".join(PRESETS), ", ".join(sorted(self.endings(1)))
-        way_out = f"a preset ({presets}) or a list of linear layers of the pretrained model: "
-        what = "nn.Linear and Conv1D can be adapted; embeddings and norms cannot"
-        return TargetError(rule, value=value, way_out=f"{hint}{way_out}{layers}. {what}")
-
-
-def _dissect(model: PreTrainedModel, lacking: Collection[str]) -> _Anatomy:
-    from torch import nn
-    from transformers.pytorch_utils import Conv1D
-
-    top = _head_of(model)
-    head = top + _new_poolers(model, [path for path in lacking if not is_part_of(path, top)])
-    linear = {}
-    for path, module in model.named_modules():
-        if is_part_of(path, head):
-            continue
-        if isinstance(module, nn.Linear):
-            linear[path] = TargetLayer(path, module.in_features, module.out_features)
-        elif isinstance(module, Conv1D):
-            linear[path] = TargetLayer(path, *module.weight.shape)
-    return _Anatomy(
-        model_type=model.config.model_type,
-        head=head,
-        head_params=sum(w.numel() for name in head for w in model.get_submodule(name).parameters()),
-        linear=linear,
-        kinds={path: type(module).__name__ for path, module in model.named_modules() if path},
-    )
-
-
-def _head_of(model: PreTrainedModel) -> tuple[str, ...]:
-    """Top-level modules of the head, refused unless PEFT can tell them from the base."""
-    prefix = model.base_model_prefix
-    children = [name for name, child in model.named_children() if [*child.parameters()]]
-    head = tuple(name for name in children if name != prefix)
-    # PEFT saves every module whose path merely ends in these letters, and a top-level name cannot
-    # be made any longer: a twin in the base would be trained in full, too.
-    base = [path for path, _ in model.named_modules() if path.startswith(f"{prefix}.")]
-    twins = [path for path in base if path.endswith((*head, *_PEFT_HEADS))]
-    if twins or not head or prefix not in children:
-        clash = f"; in the base {', '.join(twins)}" if twins else ""
-        raise TargetError(
-            "the model must have a pretrained base and a head whose names end no path of the base",
-            value=f"{model.config.model_type}: head {', '.join(head) or 'missing'}{clash}",
-            way_out="choose a model of another family, such as BERT, RoBERTa or Llama",
-        )
-    return head
-
-
-def _new_poolers(model: PreTrainedModel, lacking: Collection[str]) -> tuple[str, ...]:
-    """What the checkpoint lacks of the base, refused unless all are layers of a pooler."""
-    from torch import nn
-
-    others = [
-        path
-        for path in lacking
-        if "pooler" not in path.split(".") or type(model.get_submodule(path)) is not nn.Linear
-    ]
-    if others:
-        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        raise ModelError(
-            "The checkpoint must hold all weights of the base: what it lacks would be random.",
-            value=f"no weights for {', '.join(sorted(others)[:3])}{more}",
-            way_out="save the model again from the class that it was trained with, all of it, or "
-            "take another model",
-        )
-    return tuple(sorted(lacking))
-
-
 def _fits(path: str, name: str) -> bool:
     return path == name or path.endswith(f".{name}")
 
 
-def _by_role(anatomy: _Anatomy, preset: str) -> set[str]:
+def _by_role(anatomy: Anatomy, preset: str) -> set[str]:
     by_role: dict[str, set[str]] = {}
     for path in anatomy.linear:
         if fitting := [ending for ending in _ROLE_OF if _fits(path, ending)]:
@@ -277,7 +152,8 @@ def _by_role(anatomy: _Anatomy, preset: str) -> set[str]:
     roles = _PRESET_ROLES[preset]
     if "fused" in by_role and preset in ("qv", "qkv"):
         fused = min(by_role["fused"]).split(".")[-1]
-        raise anatomy.refusal(
+        raise _refusal(
+            anatomy,
             f"{preset} needs query, key and value in layers of their own",
             f"{anatomy.model_type} computes all three in one layer, {fused}",
             f"attention (here {fused} and the attention output), [{fused}], or else ",
@@ -286,34 +162,34 @@ def _by_role(anatomy: _Anatomy, preset: str) -> set[str]:
         roles = ["fused", "output"]
     if missing := ", ".join(role for role in roles if role not in by_role):
         rule = f"{preset} needs {', '.join(roles)} layers of a known name"
-        raise anatomy.refusal(rule, f"{anatomy.model_type} has none for {missing}")
+        raise _refusal(anatomy, rule, f"{anatomy.model_type} has none for {missing}")
     return set().union(*(by_role[role] for role in roles))
 
 
-def _peft_default(anatomy: _Anatomy) -> str | Sequence[str]:
+def _peft_default(anatomy: Anatomy) -> str | Sequence[str]:
     from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as DEFAULTS
 
     if anatomy.model_type not in DEFAULTS:
-        raise anatomy.refusal("auto needs a default in PEFT", f"none for {anatomy.model_type}")
+        raise _refusal(anatomy, "auto needs a default in PEFT", f"none for {anatomy.model_type}")
     return DEFAULTS[anatomy.model_type]
 
 
-def _by_names(anatomy: _Anatomy, names: Sequence[str]) -> set[str]:
+def _by_names(anatomy: Anatomy, names: Sequence[str]) -> set[str]:
     rule = "every name in lora.target_modules must fit a linear layer of the pretrained model"
     hits = {name: {path for path in anatomy.kinds if _fits(path, name)} for name in names}
     return _linear_among(anatomy, rule, hits)
 
 
-def _by_expression(anatomy: _Anatomy, expression: str) -> set[str]:
+def _by_expression(anatomy: Anatomy, expression: str) -> set[str]:
     rule = "lora.target_modules must be a preset, a list, or a regular expression for whole paths"
     try:
         hits = {path for path in anatomy.kinds if re.fullmatch(expression, path)}
     except re.error as error:
-        raise anatomy.refusal(rule, f"{expression!r} is not valid: {error}") from error
+        raise _refusal(anatomy, rule, f"{expression!r} is not valid: {error}") from error
     return _linear_among(anatomy, rule, {expression: hits})
 
 
-def _linear_among(anatomy: _Anatomy, rule: str, hits: Mapping[str, set[str]]) -> set[str]:
+def _linear_among(anatomy: Anatomy, rule: str, hits: Mapping[str, set[str]]) -> set[str]:
     """The linear layers of the base among `hits`, refused if what was asked has none there."""
     wrong = [
         f"{asked!r} {_why_not(anatomy, asked, paths)}"
@@ -321,7 +197,7 @@ def _linear_among(anatomy: _Anatomy, rule: str, hits: Mapping[str, set[str]]) ->
         if paths.isdisjoint(anatomy.linear)
     ]
     if wrong or not hits:
-        raise anatomy.refusal(rule, "; ".join(wrong) or "an empty list")
+        raise _refusal(anatomy, rule, "; ".join(wrong) or "an empty list")
     return set().union(*hits.values()) & set(anatomy.linear)
 
 
@@ -344,7 +220,7 @@ def _in_blocks(chosen: Collection[str], numbers: Collection[int]) -> set[str]:
     return set().union(*(blocks[number] for number in numbers))
 
 
-def _why_not(anatomy: _Anatomy, asked: str, hits: set[str]) -> str:
+def _why_not(anatomy: Anatomy, asked: str, hits: set[str]) -> str:
     """Why `asked`, which fits the paths `hits`, means no layer that can be adapted."""
     if kinds := {anatomy.kinds[path] for path in hits if not is_part_of(path, anatomy.head)}:
         return f"fits no linear layer, only {', '.join(sorted(kinds))}"
@@ -359,3 +235,11 @@ def _why_not(anatomy: _Anatomy, asked: str, hits: set[str]) -> str:
     candidates = anatomy.endings(word.count(".") + 1) | set(PRESETS)
     nearest = difflib.get_close_matches(word, sorted(candidates), n=1)
     return "fits no module" + (f" (nearest: {nearest[0]!r})" if nearest else "")
+
+
+def _refusal(anatomy: Anatomy, rule: str, value: str, hint: str = "") -> TargetError:
+    """An error whose way out, after `hint`, names all that can be chosen."""
+    presets, layers = ", ".join(PRESETS), ", ".join(sorted(anatomy.endings(1)))
+    way_out = f"a preset ({presets}) or a list of linear layers of the pretrained model: "
+    what = "nn.Linear and Conv1D can be adapted; embeddings and norms cannot"
+    return TargetError(rule, value=value, way_out=f"{hint}{way_out}{layers}. {what}")

@@ -67,7 +67,7 @@ class UnpaddedEncoder:
         biases = [_bias(mask, runs, torch.float32) for mask in layout.masks]
         last = len(self._layers) - 1
         for number, layer in enumerate(self._layers):
-            hidden = self._layer(layer, hidden, layout, biases, number, first_only=number == last)
+            hidden = self._layer(layer, hidden, biases, number, first_only=number == last)
         first = hidden.flatten(0, 1).unsqueeze(1)
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=first)
 
@@ -77,27 +77,14 @@ class UnpaddedEncoder:
                 module.shared = shared
 
     def _layer(
-        self,
-        layer: Any,
-        x: Tensor,
-        layout: Layout,
-        biases: Sequence[Tensor],
-        number: int,
-        *,
-        first_only: bool,
+        self, layer: Any, x: Tensor, biases: Sequence[Tensor], number: int, *, first_only: bool
     ) -> Tensor:
         """`[K, N, D]` to the same, or to `[K, B, D]`, the first tokens only."""
-        attention = layer.attention.self
-        heads = attention.num_attention_heads
+        layout, attention = self.layout, layer.attention.self
         wanted = x[:, layout.first] if first_only else x
-        columns = [mask.shape[1] for mask in layout.masks]
-        if first_only:
-            queries = _by_head(attention.query(wanted), layout, [1] * len(columns), heads)
-        else:
-            query = linear_by_run(attention.query, x)
-            queries = _by_head(_padded(query, layout), layout, columns, heads)
+        queries = _queries(attention, wanted, layout, first_only=first_only)
         keys, values = (
-            _by_head(_padded(linear_by_run(part, x), layout), layout, columns, heads)
+            _by_head(_padded(linear_by_run(part, x), layout), attention, layout)
             for part in (attention.key, attention.value)
         )
         keeps = self._keeps(number, attention, queries, keys)
@@ -156,12 +143,19 @@ def _padded(x: Tensor, layout: Layout) -> Tensor:
     return padded
 
 
-def _by_head(x: Tensor, layout: Layout, columns: Sequence[int], heads: int) -> list[Tensor]:
-    """`[K, cells, H * d]` to `[K * rows, H, T, d]` of each block; `columns` are its T."""
-    shapes = [(len(mask), width) for mask, width in zip(layout.masks, columns, strict=True)]
+def _queries(attention: Any, x: Tensor, layout: Layout, *, first_only: bool) -> list[Tensor]:
+    """What asks in each block, `[K * rows, H, T, d]`; with `first_only` T is 1."""
+    if first_only:
+        return _by_head(attention.query(x), attention, layout, columns=1)
+    return _by_head(_padded(linear_by_run(attention.query, x), layout), attention, layout)
+
+
+def _by_head(x: Tensor, attention: Any, layout: Layout, columns: int | None = None) -> list[Tensor]:
+    """`[K, cells, H * d]` to `[K * rows, H, T, d]` of each block; T is its own, or `columns`."""
+    shapes = [(len(mask), columns or mask.shape[1]) for mask in layout.masks]
     parts = torch.split(x, [rows * width for rows, width in shapes], dim=1)
     return [
-        part.view(len(x), *shape, heads, -1).transpose(2, 3).flatten(0, 1)
+        part.view(len(x), *shape, attention.num_attention_heads, -1).transpose(2, 3).flatten(0, 1)
         for part, shape in zip(parts, shapes, strict=True)
     ]
 

@@ -43,7 +43,7 @@ class ScoredSet:
     """Pairs to be scored, in batches of like lengths, collated once: evaluations repeat them.
 
     Args:
-        batch_size: TokenisedPairs of a batch of average length.
+        batch_size: Pairs of a batch of average length.
     """
 
     def __init__(self, rows: TokenisedPairs, collator: Collator, batch_size: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import time
 from collections.abc import Sequence
 from itertools import islice
@@ -23,30 +22,19 @@ from transformers import (
 from transformers import Trainer as HfTrainer
 from transformers.trainer import TRAINER_STATE_NAME
 
-from sweep.core.errors import RunFailed
 from sweep.core.recipe import Trainer
 from sweep.loop.ports import Handle
-from sweep.loop.trial import Evaluated, Finished, Paused, Progress, Run, RunState
 from sweep.lora.batches import Batch, Collator, GroupedByLength, on_device
 from sweep.lora.pack import PackedModel
-from sweep.study.files import RunFiles
-from sweep.study.notes import asked_to_pause, asked_to_stop
-from sweep.train.checkpoints import (
-    Checkpoint,
-    random_states,
-    restore_random_states,
-    write_checkpoint,
-)
-from sweep.train.cost import relative_cost
+from sweep.train.checkpoints import Checkpoint, restore_random_states
 from sweep.train.devices import num_gpus
 from sweep.train.keeper import Keeper
+from sweep.train.members import Members
 from sweep.train.optimizers import PackOptimizer, PackSchedule, RunOptimizer
 from sweep.train.splits import ScoredSet, Splits
 
 #: Steps between looks at the training losses, to stop a run that has diverged.
 _LOGGING_STEPS = 10
-#: Seconds between two progress events.
-_PROGRESS_SECONDS = 0.5
 
 
 def training_arguments(trainer: Trainer, *, seed: int, scratch: str) -> TrainingArguments:
@@ -90,35 +78,29 @@ class PackTrainer(HfTrainer):
         scratch: str,
     ) -> None:
         self._pack = pack
-        self._keepers = keepers
-        self._handle = handle
         self._run_args = {
             run.id: training_arguments(run.recipe.trainer, seed=run.recipe.seed, scratch=scratch)
             for run in pack.runs
         }
         # Each run clips its own gradients.
         args = dataclasses.replace(self._run_args[pack.runs[0].id], max_grad_norm=0.0)
-        collator = Collator(shared.tokenizer)
+        self._rows, self._collate = shared.train, Collator(shared.tokenizer)
         super().__init__(
             model=pack.model,
             args=args,
             train_dataset=shared.train,
             eval_dataset=shared.dev,
-            data_collator=collator,
+            data_collator=self._collate,
         )
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
-        self._rows, self._collate = shared.train, collator
-        self._dev = ScoredSet(shared.dev, collator, args.per_device_eval_batch_size)
-        self._members: dict[str, RunOptimizer] = {}
-        checkpoint = next(iter(keepers.values())).checkpoint
+        self._dev = ScoredSet(shared.dev, self._collate, args.per_device_eval_batch_size)
+        self._members = Members(pack, keepers, handle, args.device)
+        checkpoint = self._members.checkpoint
         self._scratch = Path(scratch)
         self._micro_batches = checkpoint.micro_batches if checkpoint else 0
         self._tokens = torch.tensor(checkpoint.tokens if checkpoint else 0, device=args.device)
-        self._losses = torch.zeros(len(pack), device=args.device)
         self._evaluated_step = checkpoint.step if checkpoint else -1
-        self._next_progress = 0.0
-        self._clock = time.perf_counter()
         #: Of the last evaluation, with all that is kept of it.
         self.eval_seconds = 0.0
 
@@ -129,19 +111,19 @@ class PackTrainer(HfTrainer):
 
     def train_to_the_end(self) -> None:
         """Train, and evaluate the last step if its turn has not come."""
-        self._clock = time.perf_counter()
-        self._pause_due()
+        self._members.start_clock()
+        self._members.pause_due()
         if not self._pack.runs:
             return
         if self.args.device.type == "cuda":
             self.probe(self.longest_rows())
-        checkpoint = next(iter(self._keepers.values())).checkpoint
+        checkpoint = self._members.checkpoint
         self.train(
             resume_from_checkpoint=str(self._trainer_checkpoint(checkpoint)) if checkpoint else None
         )
         if self._pack.runs and self._evaluated_step != self.state.global_step:
             self.evaluate()
-        self._share_time()
+        self._members.share_time()
 
     def probe(self, rows: Sequence[int]) -> None:
         """One pass over a batch of these rows, and nothing kept of it.
@@ -169,7 +151,7 @@ class PackTrainer(HfTrainer):
 
     def create_optimizer(self, model: Any = None) -> Any:
         """The runs' own optimizers, whose schedules need the number of steps, come later."""
-        optimizer: Any = PackOptimizer(self._pack, self._members)
+        optimizer: Any = PackOptimizer(self._pack, self._members.optimizers)
         self.optimizer = optimizer
         return optimizer
 
@@ -177,10 +159,10 @@ class PackTrainer(HfTrainer):
         decayed = set(self.get_decay_parameter_names(self._pack.model))
         for run_id, args in self._run_args.items():
             parameters = self._pack.run_parameters(run_id)
-            self._members[run_id] = RunOptimizer.of(
+            self._members.optimizers[run_id] = RunOptimizer.of(
                 args, parameters, decayed=decayed, steps=num_training_steps
             )
-        schedule: Any = PackSchedule(self._members)
+        schedule: Any = PackSchedule(self._members.optimizers)
         self.lr_scheduler = schedule
         return schedule
 
@@ -199,7 +181,7 @@ class PackTrainer(HfTrainer):
         """The sum over the runs of their mean squared errors: no run's gradient sees another's."""
         predictions = self._pack.forward(inputs)
         losses: Tensor = (predictions - inputs["labels"]).square().mean(1)
-        self._losses += losses.detach()
+        self._members.losses += losses.detach()
         self._tokens += inputs["num_tokens"]
         return losses.sum()
 
@@ -213,21 +195,17 @@ class PackTrainer(HfTrainer):
         self._evaluated_step = step
         start = time.perf_counter()
         predictions = self._dev.predictions(self._pack, self.args.device)
-        for run, row in zip(list(self._pack.runs), predictions, strict=True):
-            keeper = self._keepers[run.id]
-            try:
-                evaluation = keeper.evaluate(step, epoch, row, self._dev.labels, self._pack)
-            except RunFailed as failure:
-                self._drop(run, str(failure))
-            else:
-                self._handle(Evaluated(run.id, evaluation))
-        self._share_time()
-        # An answer to an evaluation is there at once where the driver is this process.
-        self._drop_stopped()
+        self._members.evaluate(step, epoch, predictions, self._dev.labels)
         if not self._at_the_end():
-            for run in self._pack.runs:
-                write_checkpoint(self._keepers[run.id].folder, self._checkpoint_of(run))
-            self._pause_due()
+            # An answer to an evaluation is there at once where the driver is this process.
+            self._members.drop_stopped(step)
+            self._members.write_checkpoints(
+                step,
+                trainer_state=json.dumps(dataclasses.asdict(self.state)),
+                micro_batches=self._micro_batches,
+                tokens=self.tokens,
+            )
+            self._members.pause_due()
         self.eval_seconds = time.perf_counter() - start
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, {})
         return {}
@@ -239,39 +217,15 @@ class PackTrainer(HfTrainer):
         (folder / TRAINER_STATE_NAME).write_text(checkpoint.trainer_state, encoding="utf-8")
         return folder
 
-    def _checkpoint_of(self, run: Run) -> Checkpoint:
-        member, keeper = self._members[run.id], self._keepers[run.id]
-        parameters = self._pack.run_parameters(run.id)
-        return Checkpoint(
-            step=self.state.global_step,
-            trainer_state=json.dumps(dataclasses.asdict(self.state)),
-            micro_batches=self._micro_batches,
-            tokens=self.tokens,
-            seconds=keeper.seconds,
-            evaluations=tuple(keeper.evaluations),
-            # Copies: a view would bring its whole stack along.
-            weights={name: p.detach().cpu().clone() for name, p in parameters.items()},
-            optimizer=member.optimizer.state_dict(),
-            schedule=member.schedule.state_dict(),
-            random_states=random_states(self.args.device),
-        )
-
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        for run in self._pack.runs:
-            checkpoint = self._keepers[run.id].checkpoint
-            assert checkpoint is not None
-            for name, parameter in self._pack.run_parameters(run.id).items():
-                parameter.data.copy_(checkpoint.weights[name])
+        self._members.load_weights()
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        for run_id, member in self._members.items():
-            own = self._keepers[run_id].checkpoint
-            if checkpoint is not None and own is not None:
-                member.optimizer.load_state_dict(own.optimizer)
-                member.schedule.load_state_dict(own.schedule)
+        if checkpoint is not None:
+            self._members.load_optimizers()
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
-        own = next(iter(self._keepers.values())).checkpoint
+        own = self._members.checkpoint
         if checkpoint is not None and own is not None:
             restore_random_states(own.random_states, self.args.device)
 
@@ -286,11 +240,13 @@ class PackTrainer(HfTrainer):
         return sampler
 
     def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
-        """After a step: stop what has diverged, then as the Trainer does."""
-        if self._tell_progress():
-            self._drop_stopped()
-        if self.state.global_step % _LOGGING_STEPS == 0 or self._at_the_end():
-            self._drop_diverged()
+        """After a step: let go of runs that are not to go on, then as the Trainer does."""
+        step, ends = self.state.global_step, self._at_the_end()
+        # At the end, whoever was asked to stop is as good as done.
+        if self._members.tell_progress(step, total=self.state.max_steps) and not ends:
+            self._members.drop_stopped(step)
+        if step % _LOGGING_STEPS == 0 or ends:
+            self._members.drop_diverged(step)
         if self._pack.runs:
             super()._maybe_log_save_evaluate(*args, **kwargs)
         if not self._pack.runs:
@@ -298,65 +254,3 @@ class PackTrainer(HfTrainer):
 
     def _at_the_end(self) -> bool:
         return self.state.global_step >= self.state.max_steps
-
-    def _tell_progress(self) -> bool:
-        """Report where the runs are, now and then; whether it was time to."""
-        now = time.monotonic()
-        if now < self._next_progress and not self._at_the_end():
-            return False
-        self._next_progress = now + _PROGRESS_SECONDS
-        for run in self._pack.runs:
-            self._handle(Progress(run.id, self.state.global_step, self.state.max_steps))
-        return True
-
-    def _drop_stopped(self) -> None:
-        """Let go of runs that somebody has asked to stop, unless they are as good as done."""
-        if self._at_the_end():
-            return
-        for run in list(self._pack.runs):
-            reason = asked_to_stop(self._keepers[run.id].folder)
-            if reason is not None:
-                self._drop(run, reason, RunState.PRUNED)
-
-    def _drop_diverged(self) -> None:
-        sums = self._losses.tolist()
-        for run, total in zip(list(self._pack.runs), sums, strict=True):
-            if not math.isfinite(total):
-                step = self.state.global_step
-                self._drop(run, f"diverged: the training loss is {total} at step {step}")
-        self._losses = self._losses.new_zeros(len(self._pack))
-
-    def _drop(self, run: Run, reason: str, state: RunState = RunState.FAILED) -> None:
-        """A run ends early; what it held is freed, the others go on."""
-        self._share_time()
-        steps = self.state.global_step
-        outcome = self._keepers[run.id].cut_short(self._pack, state, reason, steps=steps)
-        self._let_go(run)
-        self._handle(Finished(run.id, outcome))
-        RunFiles(self._keepers[run.id].folder).remove_checkpoint()
-
-    def _pause_due(self) -> None:
-        """Runs that have come to where they are to wait leave their checkpoint behind."""
-        for run in list(self._pack.runs):
-            keeper = self._keepers[run.id]
-            is_due = run.until is not None and len(keeper.evaluations) >= run.until
-            # The sweep is to end early.
-            if is_due or asked_to_pause(keeper.folder.parent):
-                self._share_time()
-                steps = keeper.evaluations[-1].step if keeper.evaluations else 0
-                outcome = keeper.cut_short(self._pack, RunState.PRUNED, None, steps=steps)
-                self._let_go(run)
-                self._handle(Paused(run.id, outcome))
-
-    def _let_go(self, run: Run) -> None:
-        self._members.pop(run.id, None)
-        self._pack.drop(run.id)
-        self._losses = self._losses.new_zeros(len(self._pack))
-
-    def _share_time(self) -> None:
-        """Share the time since the last call out to the runs that were there, by their cost."""
-        now = time.perf_counter()
-        costs = {run.id: relative_cost(run.recipe) for run in self._pack.runs}
-        for run_id, cost in costs.items():
-            self._keepers[run_id].seconds += (now - self._clock) * cost / sum(costs.values())
-        self._clock = now

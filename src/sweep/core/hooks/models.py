@@ -33,7 +33,7 @@ TORCH = (
     ),
     Hook(
         "torch.nn.Module.forward",
-        "lora/batched.py, lora/unpadded.py",
+        "lora/batched.py, lora/batched_head.py, lora/unpadded.py",
         "a layer's `forward` is replaced by an attribute of the object, which a call looks up",
         proof=("torch.nn.Module._call_impl", "self.forward"),
     ),
@@ -115,7 +115,7 @@ MODELS = (
     ),
     Hook(
         "transformers.pytorch_utils.Conv1D",
-        "lora/targets.py",
+        "lora/anatomy.py",
         "GPT-2's linear layers, whose weights are transposed",
     ),
     Hook(
@@ -165,7 +165,7 @@ PEFT = (
     ),
     Hook(
         "peft.utils.other.ModulesToSaveWrapper",
-        "lora/batched.py, lora/pack.py",
+        "lora/batched_head.py, lora/pack.py",
         "the copies of a head, by adapter; its `forward` is replaced",
         has=("modules_to_save", "forward"),
     ),
@@ -176,13 +176,13 @@ PEFT = (
     ),
     Hook(
         "peft.PeftModelForSequenceClassification",
-        "lora/targets.py",
+        "lora/anatomy.py",
         "trains modules of these names in full, asked or not, so none may be in the base",
         proof=("peft.PeftModelForSequenceClassification", '["classifier", "score"]'),
     ),
     Hook(
         "peft.utils.other._set_trainable",
-        "lora/targets.py",
+        "lora/anatomy.py",
         "finds `modules_to_save` by the end of their paths, so a head must end no other path",
         proof=("peft.utils.other._set_trainable", "key.endswith(target_key)"),
     ),
