@@ -6,18 +6,24 @@ FLOOR := .venv-floor
 FLOOR_TESTS := tests/core/test_hooks.py tests/lora/test_parity.py \
 	$(addprefix tests/commands/test_,run.py resume.py exported_adapter.py)
 
-.PHONY: demo install install-dev test test-floor lint format clean
+.PHONY: demo install install-dev test test-fast test-floor lint format clean
 
 demo: install
 	$(BIN)/python -m sweep +experiment=lora_grid
 
 # Each process loads torch and starts workers of its own: more than four take more than they save.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
 test: install-dev
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(PYTEST)
+
+# Without the tests that train a model.
+test-fast: install-dev
+	$(PYTEST) -m "not trains"
 
 # With the lowest versions that pyproject.toml promises.
 test-floor: $(FLOOR)/installed
-	$(FLOOR)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(FLOOR_TESTS)
+	$(PYTEST:$(BIN)%=$(FLOOR)/bin%) $(FLOOR_TESTS)
 
 lint: install-dev
 	$(BIN)/ruff format --check src tests benchmarks tools

@@ -18,13 +18,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import yaml
 from common import summary, write
 from playwright.sync_api import Browser, sync_playwright
 
 from sweep.core.recipe import Recipe
 from sweep.loop.trial import Evaluation, Finished, Outcome, Run, RunState
+from sweep.study.effects_files import write_findings
+from sweep.study.plan import Plan, PlannedConfig, write_plan
+from sweep.study.rank_use import ModuleUse, write_rank_use
+from sweep.study.study import Study
 from sweep.study.tables import Results
 from sweep.watch.report import build_report
 
@@ -108,7 +111,7 @@ def make_study(folder: Path, num_runs: int) -> None:
         score = float(np.corrcoef(labels, predictions)[0, 1])
         results.handle(Finished(run.id, outcome_of(run, score, pruned=trial % 5 == 4)))
     results.write_tables()
-    write_findings(folder, random)
+    find_out(folder, random)
 
 
 def draw_recipe(random: np.random.Generator) -> Recipe:
@@ -141,20 +144,22 @@ def outcome_of(run: Run, score: float, *, pruned: bool) -> Outcome:
     )
 
 
-def write_findings(folder: Path, random: np.random.Generator) -> None:
-    """What other parts of the program add: plan and rank use, for every config."""
-    board = pd.read_csv(folder / "leaderboard.csv", dtype={"config_id": str})
-    plans = [{"config_id": i, "seconds": 25.0, "peak_memory_mb": 850.0} for i in board["config_id"]]
-    plan = {"workers": 2, "seconds": 25.0 * len(plans) / 2, "configs": plans}
-    (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+def find_out(folder: Path, random: np.random.Generator) -> None:
+    """What other parts of the program add: effects, and plan and rank use of every config."""
+    study = Study.open(folder)
+    write_findings(study.results().search_ranking(), folder, keys=study.keys)
+    board = study.leaderboard
+    planned = [PlannedConfig(row.config_id, 25.0, 850.0, 1, 1) for row in board]
+    seconds = 25.0 * len(planned) / 2
+    write_plan(folder, Plan(2, len(planned), seconds, 0, 0, 1.0, tuple(planned)))
     use = [
-        (config_id, f"{config_id}-s0", layer, module, rank, random.uniform(1, rank), 1.0)
-        for config_id, rank in zip(board["config_id"], board["lora.r"], strict=True)
+        ModuleUse(row.config_id, f"{row.config_id}-s0", layer, module, rank, used, 1.0)
+        for row in board
         for layer in range(6)
         for module in MODULES
+        if (rank := row.values["lora.r"]) and (used := random.uniform(1, rank))
     ]
-    columns = ["config_id", "run_id", "layer", "module", "rank", "effective_rank", "norm"]
-    pd.DataFrame(use, columns=columns).to_csv(folder / "rank_use.csv", index=False)
+    write_rank_use(study.files, use)
 
 
 if __name__ == "__main__":

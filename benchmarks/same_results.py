@@ -85,7 +85,7 @@ def differences(one: Path, other: Path) -> Iterator[str]:
         for file in ("table.csv", "leaderboard.csv", "effects.csv", "importance.csv"):
             for found in _of_tables(one / name / file, other / name / file):
                 yield f"{name}/{file}: {found}"
-        for file in ("verdict.json", "effects.json", "confirmation.json"):
+        for file in ("verdict.json", "confirmation.json"):
             for found in _of_json(_json(one / name / file), _json(other / name / file)):
                 yield f"{name}/{file}{found}"
 

@@ -1,4 +1,4 @@
-"""Shared fixtures: a tiny random BERT with a Korean and English vocabulary, and pair files."""
+"""Shared fixtures: a tiny random BERT, pairs in Korean and English, a study trained on both."""
 
 from __future__ import annotations
 
@@ -19,13 +19,20 @@ for _variable in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
     os.environ.pop(_variable, None)
 
 import random
+import shutil
+import sys
+from contextlib import chdir
 from pathlib import Path
 
 import hypothesis
 import pandas as pd
 import pytest
 
+from command_line import tiny_sweep, whole_sweep
+from shared import folder_of_session, made_once
+from sweep.commands.cli import run_command
 from sweep.core.recipe import Data, Lora, Model, Recipe, Trainer
+from sweep.execute.children import warm_up
 
 # How long an example takes depends on the machine, and no test is about that.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -63,13 +70,52 @@ def make_pairs(rows: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses the study that a session trains."""
+    for item in items:
+        if "trained_study" in getattr(item, "fixturenames", ()):
+            item.add_marker("trains")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Where anything trains, have the server of child processes import what all children need.
+
+    It imports what the first of them asks for, whichever test that is.
+    """
+    if any(item.get_closest_marker("trains") for item in session.items):
+        warm_up("sweep.export.scoring")
+
+
+@pytest.fixture(autouse=True)
+def _only_marked_tests_train(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = sys.modules.get("sweep.train.trainer")
+    if trainer is not None and not request.node.get_closest_marker("trains"):
+        monkeypatch.setattr(trainer.PackTrainer, "train_to_the_end", _refuse)
+
+
+def _refuse(*_: object) -> None:
+    pytest.fail("A test that trains needs `@pytest.mark.trains`.")
+
+
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return folder_of_session(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(session_folder: Path) -> Path:
     """Folder of a random BERT: 2 layers, 32 wide, with a tokenizer for the words above."""
+    return made_once(session_folder / "모델", _make_tiny_model) / "tiny bert"
+
+
+def _make_tiny_model(parent: Path) -> None:
     import torch
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
-    folder = tmp_path_factory.mktemp("모델") / "tiny bert"
+    folder = parent / "tiny bert"
     folder.mkdir()
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *NOUNS, *VERBS]
     vocabulary = folder / "vocab.txt"
@@ -86,22 +132,22 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     BertModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
-def pair_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def pair_files(session_folder: Path) -> dict[str, Path]:
     """`train`, `dev` and `test` CSV files with Korean names and text."""
-    folder = tmp_path_factory.mktemp("문장 쌍")
+    folder = made_once(session_folder / "문장 쌍", _make_pair_files)
+    return {split: folder / f"{split} 자료.csv" for split in ("train", "dev", "test")}
+
+
+def _make_pair_files(folder: Path) -> None:
     sizes = {"train": 96, "dev": 40, "test": 40}
-    files = {}
     for seed, (split, rows) in enumerate(sizes.items()):
-        files[split] = folder / f"{split} 자료.csv"
-        make_pairs(rows, seed).to_csv(files[split], index=False)
-    return files
+        make_pairs(rows, seed).to_csv(folder / f"{split} 자료.csv", index=False)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def recipe(tiny_model: Path, pair_files: dict[str, Path]) -> Recipe:
     """A training of a second or less."""
     return Recipe(
@@ -126,22 +172,33 @@ def recipe(tiny_model: Path, pair_files: dict[str, Path]) -> Recipe:
 
 @pytest.fixture
 def arguments(tiny_model: Path, pair_files: dict[str, Path]) -> list[str]:
-    """A grid of four configs on the tiny model, a second each."""
-    return [
-        f"model.path={tiny_model}",
-        "data=files",
-        f"data.train={pair_files['train']}",
-        f"data.dev={pair_files['dev']}",
-        "data.max_length=32",
-        "trainer=smoke",
-        "trainer.learning_rate=5e-3",
-        "trainer.precision=fp32",
-        "tracking=disabled",
-        "executor=in_process",
-        "confirm=none",
-        "name=작은_실험",
-        "search.space={lora.r:[2,4],lora.target_modules:[qv,all-linear]}",
-    ]
+    return tiny_sweep(tiny_model, pair_files)
+
+
+@pytest.fixture
+def study_arguments(tiny_model: Path, pair_files: dict[str, Path]) -> list[str]:
+    """The command line of `trained_study`."""
+    return whole_sweep(tiny_model, pair_files)
+
+
+@pytest.fixture(scope="session")
+def trained_study(session_folder: Path, tiny_model: Path, pair_files: dict[str, Path]) -> Path:
+    """A study that the command line has planned and trained, once a session: only to be read."""
+
+    def train(home: Path) -> None:
+        with chdir(home):
+            for mode in ("plan", "run"):
+                assert run_command([*whole_sweep(tiny_model, pair_files), f"mode={mode}"]) == 0
+
+    return made_once(session_folder / "학습", train) / "results" / "작은_실험"
+
+
+@pytest.fixture
+def copied_study(trained_study: Path, home: Path) -> Path:
+    """A copy of `trained_study` in `home`, where its command line finds it."""
+    copy = home / "results" / trained_study.name
+    shutil.copytree(trained_study, copy)
+    return copy
 
 
 @pytest.fixture

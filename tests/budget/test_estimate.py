@@ -9,10 +9,13 @@ import pandas as pd
 import pytest
 
 from sweep.budget import estimate
-from sweep.budget.estimate import Estimates, MemoryLimit, expected_packs
+from sweep.budget.estimate import Estimates, MemoryLimit
+from sweep.budget.packs import expected_packs
+from sweep.budget.workers import Workers
+from sweep.budget.workload import Workload
+from sweep.commands.build import workers_of
 from sweep.commands.cli import run_command
 from sweep.config.compose import load_settings
-from sweep.config.schema import Settings
 from sweep.core.recipe import Recipe
 from sweep.train.memory import memory_for_workers
 from sweep.train.pace import Pace
@@ -68,7 +71,7 @@ def test_packs_of_a_plan_are_those_that_a_grid_deals(arguments: list[str]) -> No
     arguments = [a for a in arguments if a != "executor=in_process" and "space" not in a]
     space = "search.space={lora.r:[2,4,8],lora.target_modules:[qv,all-linear]}"
     settings, _ = load_settings([*arguments, space, "executor.workers=2", "executor.pack_size=2"])
-    packs = [[run.recipe for run in pack] for pack in expected_packs(settings)]
+    packs = expected_packs(Workload.of(settings), workers_of(settings))
     assert [len(pack) for pack in packs] == [2, 2, 2]
     assert {r.config_id for p in packs for r in p} == {r.config_id for _, r in settings.configs()}
     costs = [[estimate.relative_cost(recipe) for recipe in pack] for pack in packs]
@@ -84,18 +87,17 @@ def test_packs_of_a_plan_are_full_where_a_sampler_draws_more_than_corners(
     settings, _ = load_settings(
         [*arguments, space, "search=random", "search.n_trials=20", "executor.workers=2"]
     )
-    packs = expected_packs(settings)
+    packs = expected_packs(Workload.of(settings), workers_of(settings))
     assert [len(pack) for pack in packs] == [4, 4]
-    assert len({run.id for pack in packs for run in pack}) == 8
+    assert len({recipe.run_id for pack in packs for recipe in pack}) == 8
 
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """A MB for each number in LoRA: a tiny model's own differences drown in the process."""
 
-    def of(settings: Settings) -> Estimates:
-        recipes = [recipe for _, recipe in settings.configs()]
-        recipes.sort(key=estimate.relative_memory)
+    def of(load: Workload, workers: Workers) -> Estimates:
+        recipes = sorted(load.recipes, key=estimate.relative_memory)
         small, large = recipes[0], recipes[-1]
         ends = Pace((small,), 0.0, 0.1, 0.1, 1000.0), Pace((large,), 0.0, 0.1, 0.1, 2000.0)
         return Estimates(ends, 40)
@@ -103,6 +105,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimate, "estimates_of_extremes", of)
 
 
+@pytest.mark.trains
 @pytest.mark.usefixtures("measured")
 def test_sweep_leaves_out_what_does_not_fit_and_says_so(
     home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]

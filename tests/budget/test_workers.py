@@ -13,18 +13,14 @@ import torch
 from packs import train
 from sweep.budget import workers
 from sweep.budget.estimate import estimates_of_packs
-from sweep.budget.workers import (
-    gpus_of,
-    largest_pack,
-    memory_of_each,
-    num_scorers,
-    num_threads,
-    num_workers,
-)
+from sweep.budget.packs import largest_pack
+from sweep.budget.workload import Workload
 from sweep.commands import build
+from sweep.commands.build import workers_of
 from sweep.config.compose import load_settings
 from sweep.config.schema import Settings
 from sweep.core.recipe import Recipe
+from sweep.study.files import StudyFiles
 from sweep.train.devices import num_gpus
 from sweep.train.pace import Pace, measure_pace
 from sweep.train.precision import resolve_precision
@@ -39,7 +35,6 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
     properties = SimpleNamespace(total_memory=80e9)
     monkeypatch.setattr(workers, "physical_cores", lambda: [0, 1, 2, 3])
-    monkeypatch.setattr(build, "physical_cores", lambda: [0, 1, 2, 3])
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
@@ -54,40 +49,49 @@ def settings_with(*, use_cpu: bool) -> Settings:
 
 def numbers(settings: Settings) -> dict[str, object]:
     """All that is chosen by the devices."""
-    asked = (gpus_of, num_workers, num_scorers, num_threads, largest_pack, memory_of_each)
-    return {ask.__name__: ask(settings) for ask in asked}
+    found = workers_of(settings)
+    return {
+        "gpus": found.gpus,
+        "count": found.count,
+        "num_scorers": found.num_scorers,
+        "threads": found.threads,
+        "largest_pack": largest_pack(Workload.of(settings), found),
+        "memory_mb": found.memory_mb,
+    }
 
 
 @pytest.mark.usefixtures("two_gpus")
 def test_gpus_that_are_left_to_others_count_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with_gpus, spared = (numbers(settings_with(use_cpu=use_cpu)) for use_cpu in (False, True))
     assert with_gpus == {
-        "gpus_of": 2,
-        "num_workers": 2,
+        "gpus": 2,
+        "count": 2,
         "num_scorers": 1,
-        "num_threads": 2,
+        "threads": 2,
         "largest_pack": 32,
-        "memory_of_each": 80e3,
+        "memory_mb": 80e3,
     }
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert spared == numbers(settings_with(use_cpu=False))
-    assert spared["num_workers"] == spared["num_scorers"] == 4
+    assert spared["count"] == spared["num_scorers"] == 4
     assert spared["largest_pack"] in range(1, 5)
 
 
 @pytest.mark.usefixtures("two_gpus")
 @pytest.mark.parametrize("use_cpu", [False, True])
 def test_workers_are_shared_out_over_gpus_or_pinned_to_cores(
-    use_cpu: bool, monkeypatch: pytest.MonkeyPatch
+    use_cpu: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: dict[str, Any] = {}
     monkeypatch.setattr(build, "Processes", lambda train, **kwargs: opened.update(kwargs))
-    build._executor(settings_with(use_cpu=use_cpu), runs=8, pack_size=4)
-    expected = {"workers": 4, "gpus": 0, "cores": [0, 1, 2, 3]} if use_cpu else {"gpus": 2}
+    asked = workers_of(settings_with(use_cpu=use_cpu))
+    build._executor(asked, StudyFiles(tmp_path), runs=8, pack_size=4)
+    expected = {"workers": 4, "gpus": 0, "cores": (0, 1, 2, 3)} if use_cpu else {"gpus": 2}
     assert expected.items() <= opened.items()
 
 
+@pytest.mark.trains
 @pytest.mark.usefixtures("two_gpus")
 def test_training_that_leaves_gpus_to_others_asks_nothing_of_them(
     recipe: Recipe, tmp_path: Path
@@ -124,7 +128,8 @@ def test_packs_are_tried_side_by_side_where_no_gpu_is_shared(
     pace = Pace((recipe,), 0.0, 0.1, 1.0, None)
     monkeypatch.setattr("sweep.budget.estimate.in_fresh_process", lambda *_: pace)
     for use_cpu in (False, True):
-        estimates_of_packs(settings_with(use_cpu=use_cpu))
+        settings = settings_with(use_cpu=use_cpu)
+        estimates_of_packs(Workload.of(settings), workers_of(settings))
     assert asked == [1, 4]
 
 

@@ -14,31 +14,29 @@ from peft import PeftModel
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from command_line import run, table
+from studies import read_json
 
 
 def test_best_trains_again_to_the_same_score(
-    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+    home: Path, copied_study: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    # Company in a pack changes the last digits.
-    run(*arguments, "executor.pack_size=1", capfd=capfd)
     best = Path("results/작은_실험/best")
-    again = ["executor=in_process", "tracking=disabled"]
-    code, _, _ = run(f"+experiment={best / 'config.yaml'}", *again, capfd=capfd)
+    options = ["executor=in_process", "tracking=disabled"]
+    code, _, _ = run(f"+experiment={best / 'config.yaml'}", *options, capfd=capfd)
     assert code == 0
-    rows = table(home / "results" / "작은_실험_best")
-    assert rows["pearson"].tolist() == [
-        pytest.approx(table(home / "results" / "작은_실험")["pearson"].max(), abs=1e-6)
-    ]
+    first = read_json(copied_study / "best" / "metrics.json")["pearson"]
+    again = table(home / "results" / "작은_실험_best")["pearson"].tolist()
+    assert again == [pytest.approx(first, abs=1e-6)]
 
 
 def test_export_names_a_run_merges_and_never_overwrites_what_is_not_its_own(
-    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+    home: Path, copied_study: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run(*arguments, capfd=capfd)
     study = Path("results/작은_실험")
     worst = table(study).sort_values("pearson").iloc[0]
     target = home / "내 어댑터"
-    named = ["--run", worst["config_id"], "--merge", "--to", str(target)]
+    run_id = f"{worst['config_id']}-s{worst['seed']}"
+    named = ["--run", run_id, "--merge", "--to", str(target)]
     code, out, _ = run("export", str(study), *named, capfd=capfd)
     assert code == 0
     shown = float(out.split("dev Pearson ")[1].split(",")[0])
@@ -67,17 +65,17 @@ def test_export_names_a_run_merges_and_never_overwrites_what_is_not_its_own(
 
 
 def test_predict_scores_pairs_with_and_without_labels(
-    home: Path, arguments: list[str], pair_files: dict[str, Path],
+    home: Path, copied_study: Path, pair_files: dict[str, Path],
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    run(*arguments, "search.space={lora.r:[2]}", capfd=capfd)
     best = "results/작은_실험/best"
+    known = read_json(copied_study / "best" / "metrics.json")
     with warnings.catch_warnings():
         # What libraries say to each other would stand on the user's screen.
         warnings.simplefilter("error", FutureWarning)
         code, out, err = run("predict", best, str(pair_files["dev"]), capfd=capfd)
     assert code == 0
-    assert f"Pearson {table(home / 'results' / '작은_실험')['pearson'][0]:.4f}" in err
+    assert f"Pearson {known['pearson']:.4f}" in err
     assert out.splitlines()[0] == "text_a,text_b,label,prediction"
     plain = home / "새 문장.tsv"
     plain.write_text("a\tb\n고양이\t강아지\n", encoding="utf-8")
@@ -103,12 +101,11 @@ def test_predict_scores_pairs_with_and_without_labels(
 
 
 def test_tampered_adapter_does_not_verify(
-    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+    copied_study: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run(*arguments, capfd=capfd)
     best = Path("results/작은_실험/best")
     assert run("verify", str(best), capfd=capfd)[0] == 0
-    metrics = json.loads((best / "metrics.json").read_text(encoding="utf-8"))
+    metrics = read_json(best / "metrics.json")
     metrics["pearson"] += 2e-4
     (best / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
     code, _, err = run("verify", str(best), capfd=capfd)
@@ -118,10 +115,9 @@ def test_tampered_adapter_does_not_verify(
 
 @pytest.mark.parametrize("left", [None, 0, 100])
 def test_lost_or_cut_file_of_an_export_is_a_mistake_that_names_it(
-    home: Path, arguments: list[str], pair_files: dict[str, Path], left: int | None,
+    copied_study: Path, pair_files: dict[str, Path], left: int | None,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    run(*arguments, "search.space={lora.r:[2]}", capfd=capfd)
     best = Path("results/작은_실험/best")
     for name in ("adapter/adapter_model.safetensors", "adapter/adapter_config.json",
                  "metrics.json", "config.yaml"):  # fmt: skip

@@ -12,16 +12,16 @@ from sweep.commands.cli import run_command
 
 
 def test_place_that_can_not_be_written_to_is_a_mistake_that_names_it(
-    home: Path, arguments: list[str], pair_files: dict[str, Path], capfd: pytest.CaptureFixture[str]
-) -> None:
+    home: Path, copied_study: Path, arguments: list[str], pair_files: dict[str, Path],
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     (home / "파일").write_text("a file, no folder")
     for override in ("results_dir=파일", "results_dir=파일/안", f"name={'가' * 300}"):
         code, _, err = run(*arguments, override, capfd=capfd)
         assert code == 2
         assert "can be written" in err
         assert "Traceback" not in err
-    run(*arguments, "search.space={lora.r:[2]}", capfd=capfd)
-    pairs = ["results/작은_실험/best", str(pair_files["dev"])]
+    pairs = [str(copied_study / "best"), str(pair_files["dev"])]
     code, _, err = run("predict", *pairs, "--out", "파일/점수.csv", capfd=capfd)
     assert code == 1
     assert "파일" in err

@@ -9,8 +9,10 @@ import pytest
 
 from command_line import SPACE, run, table
 
+pytestmark = pytest.mark.trains
 
-def test_plan_shows_every_config_with_time_and_memory_and_is_compared_in_the_end(
+
+def test_plan_shows_every_config_with_time_and_memory(
     home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     code, out, err = run(*arguments, "mode=plan", "executor.workers=2", capfd=capfd)
@@ -26,22 +28,23 @@ def test_plan_shows_every_config_with_time_and_memory_and_is_compared_in_the_end
     assert (plan["workers"], plan["runs"], len(plan["configs"])) == (1, 4, 4)
     assert all(config["seconds"] > 0 for config in plan["configs"])
     assert all(config["measured_seconds"] is None for config in plan["configs"])
-    # It is no setting of the study: the same command without it goes ahead, and again.
-    code, out, _ = run(*arguments, capfd=capfd)
-    assert code == 0
-    assert "planned  the time of a run was off by" in out
-    plan = json.loads((study / "plan.json").read_text(encoding="utf-8"))
-    rows = table(study).set_index("config_id")
-    for config in plan["configs"]:
-        assert config["measured_seconds"] == rows.loc[config["config_id"], "train_seconds"]
-        assert config["lora_params"] == rows.loc[config["config_id"], "lora_params"]
-        assert config["head_params"] == rows.loc[config["config_id"], "head_params"]
-    assert plan["mean_absolute_error"]["seconds"] > 0
     for asked, runs in (3, 3), (9, 4):
         drawn = [*arguments, "mode=plan", "search=random", f"search.n_trials={asked}"]
         code, out, _ = run(*drawn, capfd=capfd)
         assert code == 0
         assert f"plan {runs} runs" in " ".join(out.split())
+
+
+def test_plan_is_no_setting_of_the_study_and_is_compared_in_the_end(trained_study: Path) -> None:
+    plan = json.loads((trained_study / "plan.json").read_text(encoding="utf-8"))
+    rows = table(trained_study).groupby("config_id")
+    assert len(plan["configs"]) == len(rows) == 4
+    for config in plan["configs"]:
+        runs = rows.get_group(config["config_id"])
+        assert config["measured_seconds"] == pytest.approx(runs["train_seconds"].mean())
+        assert (runs["lora_params"] == config["lora_params"]).all()
+        assert (runs["head_params"] == config["head_params"]).all()
+    assert plan["mean_absolute_error"]["seconds"] > 0
 
 
 def test_plan_says_what_trains_alone_and_a_sweep_never_mixes_precisions(

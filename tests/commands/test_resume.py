@@ -12,38 +12,35 @@ from command_line import SPACE, run, states, table, without_costs
 
 
 def test_second_start_trains_nothing_and_ends_the_same(
-    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+    copied_study: Path, study_arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run(*arguments, capfd=capfd)
-    study = home / "results" / "작은_실험"
-    before = (study / "table.csv").read_text(encoding="utf-8")
-    stamps = {p: p.stat().st_mtime_ns for p in study.glob("runs/*/run.json")}
-    code, out, _ = run(*arguments, capfd=capfd)
+    before = (copied_study / "table.csv").read_text(encoding="utf-8")
+    stamps = {p: p.stat().st_mtime_ns for p in copied_study.glob("runs/*/run.json")}
+    code, out, _ = run(*study_arguments, capfd=capfd)
     assert code == 0
-    assert out.count("done before") == 4
-    assert (study / "table.csv").read_text(encoding="utf-8") == before
-    assert {p: p.stat().st_mtime_ns for p in study.glob("runs/*/run.json")} == stamps
+    assert out.count("done before") == len(stamps) == 8
+    assert "planned  the time of a run was off by" in out
+    assert (copied_study / "table.csv").read_text(encoding="utf-8") == before
+    assert {p: p.stat().st_mtime_ns for p in copied_study.glob("runs/*/run.json")} == stamps
 
 
 def test_changed_setting_is_refused_and_extend_adds_the_new_cells(
-    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+    copied_study: Path, study_arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run(*arguments, capfd=capfd)
-    code, _, err = run(*arguments, "trainer.learning_rate=1e-3", capfd=capfd)
+    code, _, err = run(*study_arguments, "trainer.learning_rate=1e-3", capfd=capfd)
     assert code == 2
     for part in ("trainer.learning_rate", "0.005", "0.001", "resume=restart"):
         assert part in err
-    grown = [a for a in arguments if a != SPACE]
-    grown.append("search.space={lora.r:[2,4,8],lora.target_modules:[qv,all-linear]}")
-    assert run(*grown, capfd=capfd)[0] == 2
-    code, out, _ = run(*grown, "resume=extend", capfd=capfd)
+    grown = "search.space={lora.r:[2,4,8],lora.target_modules:[qv,all-linear]}"
+    study_arguments[-1] = grown
+    assert run(*study_arguments, capfd=capfd)[0] == 2
+    code, out, _ = run(*study_arguments, "resume=extend", capfd=capfd)
     assert code == 0
-    assert out.count("done before") == 4
-    rows = table(home / "results" / "작은_실험")
-    assert len(rows) == 6
-    assert rows["state"].tolist() == ["complete"] * 6
+    assert out.count("done before") == 8
+    assert table(copied_study)["state"].tolist() == ["complete"] * 12
 
 
+@pytest.mark.trains
 def test_changed_data_under_the_same_name_is_noticed(
     home: Path, arguments: list[str], pair_files: dict[str, Path],
     capfd: pytest.CaptureFixture[str],
@@ -60,13 +57,22 @@ def test_changed_data_under_the_same_name_is_noticed(
     assert "fingerprints.dev" in err
 
 
-@pytest.mark.parametrize("sampler", ["grid", "tpe"])
-def test_damaged_search_is_a_mistake_whose_way_out_trains_nothing_again(
-    home: Path, arguments: list[str], sampler: str, capfd: pytest.CaptureFixture[str]
+def test_damaged_grid_is_a_mistake_whose_way_out_trains_nothing_again(
+    copied_study: Path, study_arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    arguments += [f"search.sampler={sampler}", "search.n_trials=3"]
+    damage_and_mend(copied_study, study_arguments, capfd)
+
+
+@pytest.mark.trains
+def test_damaged_search_is_a_mistake_whose_way_out_trains_nothing_again(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments += ["search.sampler=tpe", "search.n_trials=3"]
     assert run(*arguments, capfd=capfd)[0] == 0
-    study = home / "results" / "작은_실험"
+    damage_and_mend(home / "results" / "작은_실험", arguments, capfd)
+
+
+def damage_and_mend(study: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     before = without_costs(table(study))
     trained = {p: p.stat().st_mtime_ns for p in study.glob("runs/*/predictions.npy")}
     database = study / "study.db"
@@ -84,6 +90,7 @@ def test_damaged_search_is_a_mistake_whose_way_out_trains_nothing_again(
     pd.testing.assert_frame_equal(without_costs(table(study)), before)
 
 
+@pytest.mark.trains
 def test_time_limit_saves_what_is_under_way_and_a_larger_one_goes_on(
     home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,6 +110,7 @@ def test_time_limit_saves_what_is_under_way_and_a_larger_one_goes_on(
     assert table(study)["state"].tolist() == ["complete"] * 4
 
 
+@pytest.mark.trains
 def test_config_added_to_a_stopped_study_is_trained_at_its_next_start(
     home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:

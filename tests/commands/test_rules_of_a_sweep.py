@@ -10,6 +10,8 @@ import pytest
 
 from command_line import SPACE, run, table
 
+pytestmark = pytest.mark.trains
+
 
 def test_space_that_is_used_up_goes_on_with_fresh_seeds_if_asked(
     home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]

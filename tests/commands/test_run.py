@@ -12,6 +12,8 @@ import pytest
 
 from command_line import SPACE, run, table
 
+pytestmark = pytest.mark.trains
+
 
 def test_sweep_leaves_tables_report_and_a_verified_adapter(
     home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
@@ -72,15 +74,13 @@ def test_one_pack_in_bf16_fills_the_table_and_verifies_in_float32(
 
 
 def test_order_of_the_grid_changes_no_result(
-    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+    home: Path, trained_study: Path, study_arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run(*arguments, capfd=capfd)
-    turned = [a for a in arguments if a != SPACE]
-    turned += ["search.space={lora.target_modules:[all-linear,qv],lora.r:[4,2]}", "name=turned"]
-    run(*turned, capfd=capfd)
+    turned = ["search.space={lora.target_modules:[all-linear,qv],lora.r:[8,2]}", "name=turned"]
+    run(*study_arguments[:-1], *turned, "search.seeds=[0]", capfd=capfd)
     first, second = (
-        table(home / "results" / name).set_index("config_id")["pearson"].sort_index()
-        for name in ("작은_실험", "turned")
+        frame[frame["seed"] == 0].set_index("config_id")["pearson"].sort_index()
+        for frame in map(table, (trained_study, home / "results" / "turned"))
     )
     pd.testing.assert_series_equal(first, second, atol=1e-6, rtol=0)
 
@@ -112,16 +112,22 @@ def test_sweep_in_which_nothing_finishes_ends_with_its_own_code(
     assert not (home / "results" / "작은_실험" / "best").exists()
 
 
-def test_several_seeds_are_runs_of_one_config(
-    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
-) -> None:
-    code, _, _ = run(*arguments, "search.space={lora.r:[2]}", "search.seeds=[0,1]", capfd=capfd)
-    assert code == 0
-    study = home / "results" / "작은_실험"
-    rows, board = table(study), table(study, "leaderboard.csv")
-    assert rows["seed"].tolist() == [0, 1]
-    assert board["n_seeds"].tolist() == [2]
-    assert board["mean"].iloc[0] == pytest.approx(rows["pearson"].mean())
+def test_several_seeds_are_runs_of_one_config(trained_study: Path) -> None:
+    rows, board = table(trained_study), table(trained_study, "leaderboard.csv")
+    assert board["n_seeds"].tolist() == [2] * 4
+    for config_id, mean in zip(board["config_id"], board["mean"], strict=True):
+        runs = rows[rows["config_id"] == config_id]
+        assert sorted(runs["seed"]) == [0, 1]
+        assert mean == pytest.approx(runs["pearson"].mean())
+
+
+def test_study_holds_all_that_is_found_out_about_it(trained_study: Path) -> None:
+    files = {path.name for path in trained_study.iterdir()}
+    assert files >= {
+        *("table.csv", "leaderboard.csv", "verdict.json", "config.yaml", "report.html"),
+        *("effects.csv", "effects.json", "importance.csv", "rank_use.csv"),
+        *("guard.json", "plan.json", "test.json", "best"),
+    }
 
 
 def test_cells_that_are_the_same_training_are_trained_once(

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 
-from executors import Open, open_in_process, open_processes, outcomes, run_of, scored
-from sweep.loop.ports import Handle, Pack
-from sweep.loop.trial import Event, Finished, Outcome, Progress, RunState
-from sweep.study.notes import ask_to_stop, asked_to_stop
-
-
-def train_until_asked_to_stop(pack: Pack, runs_dir: Path, handle: Handle) -> None:
-    for run in pack:
-        handle(Progress(run.id, 1, 2))
-        while (reason := asked_to_stop(runs_dir / run.id)) is None:
-            time.sleep(0.02)
-        handle(Finished(run.id, Outcome(RunState.PRUNED, reason=reason)))
+from executors import Open, open_in_process, open_processes, outcomes, run_of
+from sweep.loop.trial import Event, Progress
+from sweep.study.notes import ask_to_stop
+from trainings import train_broken_while_one_is_to_stop, train_until_asked_to_stop
 
 
 @pytest.mark.parametrize("open_executor", [open_in_process, open_processes])
@@ -40,17 +31,6 @@ def test_stop_reaches_a_run_and_no_later_attempt(open_executor: Open, tmp_path: 
             executor.work(handle)
         assert outcomes(events)[run.id].reason == reason
     executor.close()
-
-
-def train_broken_while_one_is_to_stop(pack: Pack, runs_dir: Path, handle: Handle) -> None:
-    first = pack[0]
-    if len(pack) > 1:
-        handle(Progress(first.id, 1, 2))
-        while asked_to_stop(runs_dir / first.id) is None:
-            time.sleep(0.02)
-        raise KeyError("broken before anybody has looked")
-    reason = asked_to_stop(runs_dir / first.id)
-    handle(Finished(first.id, Outcome(RunState.PRUNED, reason=reason)) if reason else scored(first))
 
 
 @pytest.mark.parametrize("open_executor", [open_in_process, open_processes])

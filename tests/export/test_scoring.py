@@ -26,6 +26,8 @@ from sweep.lora.packable import why_alone
 from sweep.train.keeper import scores
 from sweep.train.runs import train_pack
 
+pytestmark = pytest.mark.trains
+
 SETTINGS = [
     Lora(r=2),
     Lora(r=8, target_modules="all-linear", lora_dropout=0.2),
@@ -36,10 +38,11 @@ SETTINGS = [
 ]
 
 
-@pytest.fixture
-def trained(recipe: Recipe, tmp_path: Path) -> list[Trained]:
+@pytest.fixture(scope="module")
+def trained(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> list[Trained]:
     """More than fit into one pack, on two seeds, and one that can't be packed."""
-    folder = tmp_path / "runs"
+    study = tmp_path_factory.mktemp("study")
+    folder = study / "runs"
     runs = [
         Run(place, {}, replace(recipe, lora=lora, seed=place % 2))
         for place, lora in enumerate(SETTINGS)
@@ -47,7 +50,7 @@ def trained(recipe: Recipe, tmp_path: Path) -> list[Trained]:
     for run in runs:
         (folder / run.id).mkdir(parents=True)
         train_pack((run,), folder, lambda event: None)
-    return [Trained.of(run, tmp_path) for run in runs]
+    return [Trained.of(run, study) for run in runs]
 
 
 @pytest.mark.parametrize("processes", [1, 3])

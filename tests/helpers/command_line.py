@@ -12,6 +12,38 @@ from sweep.commands.cli import run_command
 SPACE = "search.space={lora.r:[2,4],lora.target_modules:[qv,all-linear]}"
 
 
+def tiny_sweep(model: Path, files: dict[str, Path]) -> list[str]:
+    """A grid of four configs on the tiny model, a second each."""
+    return [
+        f"model.path={model}",
+        "data=files",
+        f"data.train={files['train']}",
+        f"data.dev={files['dev']}",
+        "data.max_length=32",
+        "trainer=smoke",
+        "trainer.learning_rate=5e-3",
+        "trainer.precision=fp32",
+        "tracking=disabled",
+        "executor=in_process",
+        "confirm=none",
+        "name=작은_실험",
+        SPACE,
+    ]
+
+
+def whole_sweep(model: Path, files: dict[str, Path]) -> list[str]:
+    """As `tiny_sweep`, with all that a study can hold: the base settings, two seeds, pairs set
+    aside and a test file. Each run trains alone, so that its last digits are its own."""
+    return [
+        *(argument for argument in tiny_sweep(model, files) if argument != SPACE),
+        f"data.test={files['test']}",
+        "data.holdout=0.25",
+        "executor.pack_size=1",
+        "search.seeds=[0,1]",
+        "search.space={lora.r:[2,8],lora.target_modules:[qv,all-linear]}",
+    ]
+
+
 def run(*arguments: str, capfd: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     code = run_command(arguments)
     out, err = capfd.readouterr()

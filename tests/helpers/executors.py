@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import struct
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from sweep.core.recipe import Lora, Recipe
 from sweep.execute.in_process import InProcess
 from sweep.execute.processes import Processes
 from sweep.loop.ports import Executor, TrainFn
-from sweep.loop.trial import Event, Finished, Outcome, Run, RunState
+from sweep.loop.trial import Event, Finished, Outcome, Run
 
 Open = Callable[[TrainFn, Path], Executor]
 
@@ -28,21 +24,6 @@ def open_processes(train: TrainFn, folder: Path) -> Executor:
 
 def run_of(r: int) -> Run:
     return Run(0, {}, Recipe(lora=Lora(r=r)))
-
-
-def scored(run: Run) -> Finished:
-    return Finished(run.id, Outcome(RunState.COMPLETE, pearson=run.recipe.lora.r / 100))
-
-
-def die_after(sent: int) -> None:
-    """Have this process be killed when so many bytes of its next message have been sent."""
-
-    def cut(line: Connection, content: bytes) -> None:
-        message = struct.pack("!i", len(content)) + bytes(content)
-        os.write(line.fileno(), message[:sent])
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    Connection._send_bytes = cut  # type: ignore[attr-defined]
 
 
 def drain(executor: Executor) -> list[Event]:

@@ -44,8 +44,8 @@ def going_with_a_score(study: Path) -> bool:
     return bool(rows.loc[rows["state"] == "running", "pearson_last"].notna().any())
 
 
-def num_done(folder: Path) -> int:
-    return len(list((folder / "results").glob("*/runs/*/run.json")))
+def num_done(runs: Path) -> int:
+    return len(list(runs.glob("*/run.json")))
 
 
 def send(number: signal.Signals) -> None:

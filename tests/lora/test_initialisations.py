@@ -20,6 +20,7 @@ from sweep.lora.packable import pack_key
 from sweep.train.runs import train_pack
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("start", [True, False, "gaussian", "orthogonal", "mica", "pissa", "olora"])
 def test_adapter_scores_the_same_when_loaded_again(
     start: bool | str, recipe: Recipe, tiny_model: Path, tmp_path: Path
@@ -45,6 +46,7 @@ def test_odd_rank_is_refused_where_the_start_needs_an_even_one(
     assert not (home / "results").exists()
 
 
+@pytest.mark.trains
 def test_setting_that_peft_refuses_fails_its_own_run_only(recipe: Recipe, tmp_path: Path) -> None:
     ranks = (4, 5, 6)
     recipes = [

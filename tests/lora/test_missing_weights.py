@@ -47,6 +47,7 @@ def test_what_the_checkpoint_lacks_of_the_base_belongs_to_the_head(
         assert targets.head_params == 32 + 1 + pooler
 
 
+@pytest.mark.trains
 def test_classifier_of_another_size_gives_way_to_a_new_one(
     recipe: Recipe, tiny_model: Path, tmp_path: Path
 ) -> None:
@@ -75,6 +76,7 @@ def test_base_of_another_size_is_refused(tiny_model: Path, tmp_path: Path) -> No
         targets_of(Model(path=str(folder)), Lora())
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("family", ["bert-mlm", "albert-mlm"])
 @pytest.mark.parametrize("lora", [Lora(r=4), Lora(r=4, use_dora=True)], ids=["packed", "alone"])
 def test_adapters_of_several_seeds_score_the_same_when_loaded_again(
@@ -131,6 +133,7 @@ def test_checkpoint_that_lacks_more_is_refused_before_training(
     assert error.value.way_out
 
 
+@pytest.mark.trains
 def test_sweep_on_a_model_without_pooler_says_so_and_verifies(
     home: Path,
     arguments: list[str],

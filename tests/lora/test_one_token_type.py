@@ -36,6 +36,7 @@ def one_type(tiny_model: Path, tmp_path: Path) -> Model:
     return Model(path=str(folder))
 
 
+@pytest.mark.trains
 def test_second_sentence_has_no_type_of_its_own(
     one_type: Model, recipe: Recipe, tmp_path: Path
 ) -> None:

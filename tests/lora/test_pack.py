@@ -132,6 +132,7 @@ def test_dropping_a_run_leaves_predictions_of_the_others(
         assert not any(runs[1].id in name for name, _ in pack.model.named_parameters())
 
 
+@pytest.mark.trains
 def test_probe_of_the_longest_batch_changes_nothing(
     base: Base, recipe: Recipe, tmp_path: Path
 ) -> None:

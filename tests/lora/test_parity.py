@@ -41,6 +41,8 @@ from sweep.data.pairs import load_split, tokenized
 from sweep.lora.model import locate, targets_of
 from sweep.lora.packable import pack_key, why_alone
 
+pytestmark = pytest.mark.trains
+
 Collate = Callable[[list[Any]], Any]
 
 

@@ -16,7 +16,14 @@ from scipy.stats import spearmanr
 
 from sweep.core.recipe import Recipe
 from sweep.loop.trial import Outcome, Run, RunState
-from sweep.study.effects_files import matters_line, write_findings
+from sweep.study.effects_files import (
+    Effects,
+    answer_lines,
+    matters_line,
+    read_effects,
+    write_findings,
+)
+from sweep.study.files import StudyFiles
 from sweep.study.ranking import Ranking
 
 LABELS = np.random.default_rng(20).uniform(0, 5, 200)
@@ -57,7 +64,7 @@ def sentences(folder: Path) -> str:
 
 def test_files_and_words_tell_what_matters(tmp_path: Path) -> None:
     configs = [{R: r, ALPHA: 2 * r, TARGETS: t} for r, t in product((4, 8), ("qv", "all-linear"))]
-    effects = write_findings(board(tmp_path, configs), tmp_path, keys=(R, ALPHA, TARGETS))
+    found = write_findings(board(tmp_path, configs), tmp_path, keys=(R, ALPHA, TARGETS))
     table = pd.read_csv(tmp_path / "effects.csv")
     assert list(table.columns) == [
         *("key", "level", "num_configs", "mean", "difference"),
@@ -68,7 +75,7 @@ def test_files_and_words_tell_what_matters(tmp_path: Path) -> None:
     assert pd.read_csv(tmp_path / "importance.csv")["key"].iloc[0] == TARGETS
     assert "targets: all-linear is ahead of qv by +" in sentences(tmp_path)
     assert "r + alpha: not distinguishable" in sentences(tmp_path)
-    (line,) = matters_line(effects)
+    (line,) = matters_line(found.effects)
     assert line == "matters: targets (all-linear is best); not distinguishable: r + alpha"
 
 
@@ -108,7 +115,7 @@ def test_rank_and_alpha_that_vary_freely_are_looked_at_together(tmp_path: Path) 
 
 @pytest.mark.parametrize("configs", [[{R: 4}], [{R: 4}, {R: 8}]])
 def test_too_little_to_tell_is_no_failure(tmp_path: Path, configs: list[dict[str, Any]]) -> None:
-    effects = write_findings(board(tmp_path, configs, seeds=(0,)), tmp_path, keys=(R,))
+    effects = write_findings(board(tmp_path, configs, seeds=(0,)), tmp_path, keys=(R,)).effects
     assert len(effects) == (2 if len(configs) > 1 else 0)
     assert not any(e.distinguishable for e in effects)
 
@@ -116,5 +123,47 @@ def test_too_little_to_tell_is_no_failure(tmp_path: Path, configs: list[dict[str
 def test_study_without_predictions_has_no_effects(tmp_path: Path) -> None:
     found = board(tmp_path, [{R: 4}, {R: 8}])
     (tmp_path / "dev_labels.npy").unlink()
-    assert write_findings(found, tmp_path, keys=(R,)) == []
+    assert write_findings(found, tmp_path, keys=(R,)) == Effects()
     assert not (tmp_path / "effects.csv").exists()
+
+
+def test_answers_are_kept_as_numbers_and_said_at_the_end_of_a_sweep(tmp_path: Path) -> None:
+    """Rank, alpha, targets and learning rate vary freely: all three questions have an answer."""
+    values = product((4, 16), (8, 32), ("qv", "all-linear"), (1e-3, 2e-3))
+    keys = (R, ALPHA, TARGETS, RATE)
+    configs = [dict(zip(keys, row, strict=True)) for row in values]
+    found = write_findings(board(tmp_path, configs), tmp_path, keys=keys)
+    answers = found.answers
+    assert answers.rank_and_alpha is not None
+    assert answers.same_size is not None
+    assert answers.same_size.difference.is_clear
+    assert not answers.same_size.one_seed
+    assert answers.one_knob is not None
+    assert answers.one_knob.rate.ci_low <= answers.one_knob.rate.value
+    kept = json.loads((tmp_path / "effects.json").read_text(encoding="utf-8"))["answers"]
+    assert kept["same_size"]["difference"]["value"] == answers.same_size.difference.value
+    assert answers.lines == found.sentences[-3:]
+    first, *more = answer_lines(answers)
+    assert first.startswith("lora     r x alpha: ")
+    assert [line[:9].isspace() for line in more] == [True, True]
+
+
+def test_effects_are_read_as_they_were_written(tmp_path: Path) -> None:
+    configs = [{R: r, ALPHA: a, RATE: n} for r, a, n in product((4, 8), (8, 16), (1e-4, 1e-3))]
+    keys = (R, ALPHA, RATE)
+    found = write_findings(board(tmp_path, configs), tmp_path, keys=keys)
+    read = read_effects(StudyFiles(tmp_path))
+    assert read.sentences == found.sentences
+    assert read.answers == found.answers
+    assert [e.level for e in read.effects] == [e.level for e in found.effects]
+    means = [e.mean for e in found.effects]
+    assert [e.mean for e in read.effects] == pytest.approx(means)
+    assert [e.ci_low for e in read.effects if e.difference == 0] == [None] * 3
+    assert [i.key for i in read.importances] == [i.key for i in found.importances]
+
+
+def test_effects_of_an_older_program_have_no_answers(tmp_path: Path) -> None:
+    files = StudyFiles(tmp_path)
+    assert read_effects(files) == Effects()
+    files.effects_in_words.write_text('{"sentences": ["r: 8 is best."]}', encoding="utf-8")
+    assert read_effects(files) == Effects(sentences=("r: 8 is best.",))

@@ -27,6 +27,8 @@ from sweep.study.notes import ask_to_stop
 from sweep.train.checkpoints import random_states, read_checkpoint, restore_random_states
 from sweep.train.runs import train_pack
 
+pytestmark = pytest.mark.trains
+
 
 def test_run_that_is_stopped_leaves_its_pack_and_the_others_unchanged(
     recipe: Recipe, tmp_path: Path

@@ -114,6 +114,7 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("kind", [*KINDS, "checkpointed"])
 def test_nothing_of_a_pack_outlives_it_but_the_base(
     kind: str, alive: Alive, recipe: Recipe, tmp_path: Path
@@ -127,6 +128,7 @@ def test_nothing_of_a_pack_outlives_it_but_the_base(
     assert len(alive.others) >= 6
 
 
+@pytest.mark.trains
 def test_other_base_takes_the_place_of_the_first(
     alive: Alive, recipe: Recipe, tiny_model: Path, tmp_path: Path
 ) -> None:
@@ -136,6 +138,7 @@ def test_other_base_takes_the_place_of_the_first(
         assert (len(alive.bases), alive.num_bases, alive.num_others) == (number, 1, 0)
 
 
+@pytest.mark.trains
 def test_base_of_a_pack_that_broke_is_gone_before_another_is_loaded(
     alive: Alive, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from sweep.loop.trial import RunState
 from sweep.train.optimizer_check import OPTIMIZERS, SCHEDULES, check_optimizer
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("key", ["optim", "lr_scheduler_type"])
 def test_what_is_let_through_trains_and_the_rest_is_refused(
     key: str, recipe: Recipe, tmp_path: Path

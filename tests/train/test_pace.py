@@ -14,6 +14,8 @@ from sweep.loop.trial import Event, Finished, Run
 from sweep.train.pace import measure_pace, num_steps
 from sweep.train.runs import train_pack
 
+pytestmark = pytest.mark.trains
+
 
 @pytest.mark.parametrize(
     "changes",
@@ -45,8 +47,8 @@ def test_pace_is_measured_without_leaving_anything(recipe: Recipe, ranks: list[i
     recipes = [replace(recipe, lora=replace(recipe.lora, r=r)) for r in ranks]
     pace = measure_pace(recipes)
     assert pace.tried == tuple(recipes)
-    assert 0 < pace.step_seconds < 1
-    assert 0 < pace.eval_seconds < 5
+    assert pace.step_seconds > 0
+    assert pace.eval_seconds > 0
     longer = replace(recipe, trainer=replace(recipe.trainer, max_steps=600))
     times = [
         replace(pace, start_seconds=0.0, tried=(one,)).run_seconds(train_rows=96)

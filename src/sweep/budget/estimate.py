@@ -4,31 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from sweep.budget.workers import (
-    gpus_of,
-    largest_pack,
-    memory_of_each,
-    num_threads,
-    num_workers,
-    usual_pack,
-)
-from sweep.config.schema import Settings
+from sweep.budget.packs import Packed, expected_packs, of_its_like, usual_pack
+from sweep.budget.workers import Workers
+from sweep.budget.workload import Workload
 from sweep.core.errors import ConfigError
-from sweep.core.recipe import Recipe
+from sweep.core.recipe import Data, Recipe
 from sweep.data.pairs import load_split
 from sweep.execute.children import warm_up
 from sweep.execute.fresh import in_fresh_process
-from sweep.loop.packing import make_packs
-from sweep.loop.trial import Run
-from sweep.lora.packable import pack_key
 from sweep.train.cost import relative_cost, relative_memory
 from sweep.train.pace import Pace, measure_pace
-
-_Packed = tuple[Recipe, ...]
 
 
 @dataclass(frozen=True)
@@ -69,59 +58,31 @@ def _mean(of: Callable[[Recipe], float], recipes: Sequence[Recipe]) -> float:
     return float(np.mean([of(recipe) for recipe in recipes]))
 
 
-def estimates_of_packs(settings: Settings) -> Estimates:
+def estimates_of_packs(load: Workload, workers: Workers) -> Estimates:
     """Train a few steps of the cheapest and of the most expensive pack that there will be."""
-    packs = [tuple(run.recipe for run in pack) for pack in expected_packs(settings)]
+    packs = expected_packs(load, workers)
     packs.sort(key=lambda pack: _mean(relative_cost, pack))
-    return _tried(settings, packs[:1] + packs[1:][-1:])
+    return _tried(packs[:1] + packs[1:][-1:], workers, load.data)
 
 
-def estimates_of_extremes(settings: Settings) -> Estimates:
+def estimates_of_extremes(load: Workload, workers: Workers) -> Estimates:
     """Train a few steps of the smallest and of the largest config, each in a pack of its like.
 
     No pack takes more than one of which all runs are as the largest.
     """
-    recipes = sorted((recipe for _, recipe in settings.configs()), key=relative_memory)
-    ends = recipes[:1] + recipes[1:][-1:]
-    return _tried(settings, [_of_its_like(recipe, usual_pack(settings)) for recipe in ends])
+    recipes = sorted(load.recipes, key=relative_memory)
+    size = usual_pack(load, workers)
+    packs = [of_its_like(recipe, size) for recipe in recipes[:1] + recipes[1:][-1:]]
+    return _tried(packs, workers, load.data)
 
 
-def expected_packs(settings: Settings) -> list[tuple[Run, ...]]:
-    """Packs of the configs, as the sweep deals them.
-
-    A grid comes in the order of costs, first a pack for each worker, then one after the other as
-    workers get free; what a sampler draws comes as it likes.
-    """
-    workers, most = num_workers(settings), largest_pack(settings)
-    configs = [recipe for _, recipe in settings.configs()]
-    # A sampler draws more than the corners of its space.
-    copies = -(-workers * usual_pack(settings) // len(configs))
-    recipes = [like for recipe in configs for like in _of_its_like(recipe, copies)]
-    recipes.sort(key=relative_cost, reverse=True)
-    waiting = [Run(place, {}, recipe) for place, recipe in enumerate(recipes)]
-    at_once = workers * most if settings.search.sampler == "grid" else len(waiting)
-    later = [waiting[at : at + most] for at in range(at_once, len(waiting), most)]
-    return [
-        *make_packs(waiting[:at_once], pack_key, most=most, workers=workers),
-        *(pack for runs in later for pack in make_packs(runs, pack_key, most=most, workers=1)),
-    ]
-
-
-def _tried(settings: Settings, packs: Sequence[_Packed]) -> Estimates:
+def _tried(packs: Sequence[Packed], workers: Workers, data: Data) -> Estimates:
     """What these packs take; as many at a time as later."""
     warm_up("sweep.train.pace")
-    together = 1 if gpus_of(settings) else num_workers(settings)
-    threads = num_threads(settings)
+    together = 1 if workers.gpus else workers.count
     with ThreadPoolExecutor(together) as pool:
-        paces = pool.map(lambda pack: in_fresh_process(measure_pace, pack, threads), packs)
-        return Estimates(tuple(paces), len(load_split(settings.data, "train")))
-
-
-def _of_its_like(recipe: Recipe, count: int) -> _Packed:
-    """Recipes that take as much, with ids of their own."""
-    rate = recipe.trainer.learning_rate
-    rates = [rate * (1 + place / 1000) for place in range(count)]
-    return tuple(replace(recipe, trainer=replace(recipe.trainer, learning_rate=r)) for r in rates)
+        paces = pool.map(lambda pack: in_fresh_process(measure_pace, pack, workers.threads), packs)
+        return Estimates(tuple(paces), len(load_split(data, "train")))
 
 
 @dataclass(frozen=True)
@@ -142,24 +103,23 @@ class MemoryLimit:
         return (self.estimates.peak_memory_mb(recipe) or 0.0) - self.limit_mb
 
 
-def memory_limit(settings: Settings) -> MemoryLimit | None:
+def memory_limit(load: Workload, workers: Workers) -> MemoryLimit | None:
     """The limit that `executor.max_memory_gb` sets, measured; None without one.
 
     Raises:
         ConfigError: not even the cheapest config fits.
     """
-    given = settings.executor.max_memory_gb
-    if given is None:
+    if workers.max_memory_gb is None:
         return None
-    most = memory_of_each(settings, most_gb=given)
+    most = workers.memory_mb
     assert most is not None
-    limit = MemoryLimit(most, estimates_of_extremes(settings))
-    needed = min(limit.excess_mb(recipe) for _, recipe in settings.configs()) + most
+    limit = MemoryLimit(most, estimates_of_extremes(load, workers))
+    needed = min(limit.excess_mb(recipe) for recipe in load.recipes) + most
     if needed > most:
         raise ConfigError(
             "`executor.max_memory_gb` must hold the smallest config on every worker.",
             value=f"{needed:,.0f} MB are expected, {most:,.0f} MB allowed on each of "
-            f"{num_workers(settings)} workers",
+            f"{workers.count} workers",
             way_out="allow more, or set fewer `executor.workers`",
         )
     return limit

@@ -1,81 +1,76 @@
-"""How many runs train at the same time: workers, their threads, their packs."""
+"""Workers: how many runs train at the same time, on what, with how many threads."""
 
 from __future__ import annotations
 
-from sweep.config.schema import Settings
+import os
+from dataclasses import dataclass
+
+import torch
+
+from sweep.config.schema import ExecutorSettings
 from sweep.execute.cores import physical_cores
-from sweep.train.cost import most_activations
 from sweep.train.devices import num_gpus
 from sweep.train.memory import memory_for_workers
 
-#: Runs in a pack unless told otherwise; a GPU's pack that does not fit is halved.
-_GPU_PACK, _CPU_PACK = 32, 4
-#: Packs at least that a sampler which learns from scores shares its trials out to.
-_FEWEST_PACKS = 4
 
+@dataclass(frozen=True)
+class Workers:
+    """What trains at the same time; found out once, then it travels.
 
-def num_workers(settings: Settings) -> int:
-    """Runs that train at the same time, packs apart."""
-    return 1 if settings.executor.kind == "in_process" else asked_workers(settings)
-
-
-def num_scorers(settings: Settings) -> int:
-    """Processes that score pairs side by side, once the workers have left; they share a GPU."""
-    return 1 if gpus_of(settings) else num_workers(settings)
-
-
-def num_threads(settings: Settings) -> int:
-    """Of torch's pool in each worker."""
-    import torch
-
-    if settings.executor.kind == "in_process":
-        return settings.executor.threads or torch.get_num_threads()
-    return threads_of_each(settings)
-
-
-def gpus_of(settings: Settings) -> int:
-    """GPUs that the sweep trains on; 0 means the CPU."""
-    return num_gpus(use_cpu=settings.trainer.use_cpu)
-
-
-def asked_workers(settings: Settings) -> int:
-    """Worker processes: as set, else one per GPU, else one per core."""
-    return settings.executor.workers or gpus_of(settings) or len(physical_cores())
-
-
-def threads_of_each(settings: Settings) -> int:
-    """Of each worker process: as set, else the cores shared out."""
-    return settings.executor.threads or max(1, len(physical_cores()) // asked_workers(settings))
-
-
-def memory_of_each(settings: Settings, *, most_gb: float | None = None) -> float | None:
-    """MB that each worker may take at most; None where nobody knows."""
-    on_gpu = gpus_of(settings) > 0
-    return memory_for_workers(num_workers(settings), on_gpu=on_gpu, most_gb=most_gb)
-
-
-def largest_pack(settings: Settings) -> int:
-    """Most runs of a pack.
-
-    Together they share what a step costs beside its products: on a GPU nearly everything, on a
-    CPU core a third. A sampler that learns must see scores before it has drawn everything.
+    Args:
+        count: Packs that train at the same time.
+        threads: Of torch's pool in each worker.
+        gpus: That the sweep trains on; 0 means the CPU.
+        cores: Physical ones that we may use.
+        in_process: Whether it is the driver that trains.
+        pack_size: Most runs of a pack, as set; None leaves it open.
+        max_memory_gb: That all may take together, or on each GPU, as set; None takes what there is.
     """
-    size = settings.executor.pack_size
-    if size is None:
-        size = _GPU_PACK if gpus_of(settings) else _cpu_pack(settings)
-    if settings.search.sampler in ("tpe", "gp", "cmaes", "nsga2"):
-        size = min(size, settings.search.n_trials // (_FEWEST_PACKS * num_workers(settings)))
-    return max(1, size)
 
+    count: int
+    threads: int
+    gpus: int
+    cores: tuple[int, ...]
+    in_process: bool = False
+    pack_size: int | None = None
+    max_memory_gb: float | None = None
 
-def usual_pack(settings: Settings) -> int:
-    """Runs of a pack where there are few: every worker gets one."""
-    return min(largest_pack(settings), -(-settings.num_configs // num_workers(settings)))
+    @classmethod
+    def of(cls, executor: ExecutorSettings, *, use_cpu: bool) -> Workers:
+        """As set; else one per GPU, else one per core, with the cores shared out.
 
+        Args:
+            use_cpu: `trainer.use_cpu`: leave the GPUs to others.
+        """
+        gpus, cores = num_gpus(use_cpu=use_cpu), tuple(physical_cores())
+        in_process = executor.kind == "in_process"
+        count = 1 if in_process else executor.workers or gpus or len(cores)
+        usual = torch.get_num_threads() if in_process else max(1, len(cores) // count)
+        return cls(
+            count=count,
+            threads=executor.threads or usual,
+            gpus=gpus,
+            cores=cores,
+            in_process=in_process,
+            pack_size=executor.pack_size,
+            max_memory_gb=executor.max_memory_gb,
+        )
 
-def _cpu_pack(settings: Settings) -> int:
-    """As many runs as surely leave half of the memory to others: nobody can halve a pack here
-    before the system has killed something."""
-    memory = memory_of_each(settings, most_gb=settings.executor.max_memory_gb)
-    needed = max(most_activations(recipe) for _, recipe in settings.configs()) / 1e6
-    return 1 if memory is None else min(_CPU_PACK, int(memory / 2 / needed))
+    @property
+    def num_scorers(self) -> int:
+        """Processes that score pairs side by side, once the workers have left; they share a GPU."""
+        return 1 if self.gpus else self.count
+
+    @property
+    def memory_mb(self) -> float | None:
+        """That each may take at most; None where nobody knows."""
+        return memory_for_workers(self.count, on_gpu=self.gpus > 0, most_gb=self.max_memory_gb)
+
+    @property
+    def pinned_cores(self) -> tuple[int, ...]:
+        """A core for each worker, where all are taken.
+
+        Two sweeps that each take half of a machine would choose the same half.
+        """
+        one_each = not self.gpus and self.threads == 1 and self.count == len(self.cores)
+        return self.cores if one_each and hasattr(os, "sched_setaffinity") else ()

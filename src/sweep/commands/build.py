@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 
 from sweep.budget.estimate import MemoryLimit
-from sweep.budget.workers import asked_workers, gpus_of, largest_pack, threads_of_each
+from sweep.budget.packs import largest_pack
+from sweep.budget.workers import Workers
+from sweep.budget.workload import Workload
 from sweep.config.preflight import Preflight
-from sweep.config.schema import Settings
+from sweep.config.schema import SearchSettings, Settings, TrackingSettings
 from sweep.core.files import replacing_file, write_text
 from sweep.core.recipe import Recipe
-from sweep.execute.cores import physical_cores
 from sweep.execute.in_process import InProcess
 from sweep.execute.processes import Processes
 from sweep.loop.confirm import Confirmation
+from sweep.loop.objectives import Objective
 from sweep.loop.orchestrator import Sweep
 from sweep.loop.ports import Executor, Watcher
 from sweep.loop.rules import Rules
@@ -37,35 +39,40 @@ from sweep.train.runs import train_pack
 from sweep.watch.console import ConsoleWatcher
 from sweep.watch.report import ReportWatcher, figures_in_light
 from sweep.watch.wandb_log import WandbWatcher
+from sweep.watch.wandb_setup import Tracking
 from sweep.watch.wandb_values import StudyLog, study_tables
+
+
+def workers_of(settings: Settings) -> Workers:
+    return Workers.of(settings.executor, use_cpu=settings.trainer.use_cpu)
 
 
 def search_of(settings: Settings, limit: MemoryLimit | None = None) -> OptunaSearch:
     """The search; configs beyond the limit are left out."""
 
-    def excess_mb(params: Params) -> float:
-        return limit.excess_mb(_first_recipe(settings, params)) if limit else 0.0
+    def first_recipe(params: Params) -> Recipe:
+        return settings.expand(params, settings.search.seeds[0])
 
+    def excess_mb(params: Params) -> float:
+        return limit.excess_mb(first_recipe(params)) if limit else 0.0
+
+    search = settings.search
     task = SearchTask(
         name=settings.name,
         space=settings.space,
-        sampler=settings.search.sampler,
-        num_trials=settings.search.n_trials,
-        seeds=settings.search.seeds,
-        sampler_seed=settings.search.sampler_seed,
-        pruner=settings.search.pruner,
-        reduction=settings.search.reduction,
-        grace=settings.search.grace,
+        sampler=search.sampler,
+        num_trials=search.n_trials,
+        seeds=search.seeds,
+        sampler_seed=search.sampler_seed,
+        pruner=search.pruner,
+        reduction=search.reduction,
+        grace=search.grace,
         objectives=settings.objectives,
         first=settings.first_points(),
-        cost=lambda params: relative_cost(_first_recipe(settings, params)),
+        cost=lambda params: relative_cost(first_recipe(params)),
         excess=excess_mb,
     )
     return OptunaSearch(StudyFiles(settings.folder).database, task)
-
-
-def _first_recipe(settings: Settings, params: Params) -> Recipe:
-    return settings.expand(params, settings.search.seeds[0])
 
 
 def sweep_of(
@@ -75,86 +82,76 @@ def sweep_of(
     watchers: Sequence[Watcher],
     halt: Callable[[], bool],
 ) -> Sweep:
-    runs = _num_runs(settings, search) or search.num_trials * len(settings.search.seeds)
+    runs = _num_runs(settings, search)
+    load, workers = Workload.of(settings), workers_of(settings)
+    files, pack_size = StudyFiles(settings.folder.resolve()), largest_pack(load, workers)
     return Sweep(
         study=settings.name,
         search=search,
-        executor=_executor(
-            settings,
-            runs=runs,
-            pack_size=largest_pack(settings),
-        ),
+        executor=_executor(workers, files, runs=runs, pack_size=pack_size),
         records=results,
         watchers=watchers,
         expand=settings.expand,
         pack_key=pack_key,
-        rules=_rules(settings, runs=runs),
+        rules=_rules(settings.search, settings.objectives, confirmation_of(settings, runs=runs)),
         halt=halt,
         num_runs=runs,
     )
 
 
-def _rules(settings: Settings, *, runs: int) -> Rules:
-    """How much every config is trained, in a search of so many runs."""
-    search = settings.search
+def _num_runs(settings: Settings, search: OptunaSearch) -> int:
+    """Distinct runs of a grid; of a sampler, whose draws may be alike, as many as it has."""
+    seeds = settings.search.seeds
+    most = search.num_trials * len(seeds)
+    if settings.search.sampler != "grid":
+        return most
+    left_out = [point for point, _ in search.infeasible]
+    cells = [point for point in settings.space.grid() if point not in left_out]
+    return len({settings.expand(p, seed).run_id for p in cells for seed in seeds}) or most
+
+
+def _rules(
+    search: SearchSettings, objectives: tuple[Objective, ...], confirmation: Confirmation
+) -> Rules:
+    """How much every config is trained."""
     return Rules(
         seeds=search.seeds,
         # The race is for the best score alone.
-        race=search.race if len(settings.objectives) == 1 else False,
+        race=search.race if len(objectives) == 1 else False,
         prunes=search.pruner != "none",
         reduction=search.reduction if search.pruner == "halving" else None,
         grace=search.grace,
         audit=search.audit,
-        objectives=settings.objectives,
-        confirmation=confirmation_of(settings, runs=runs),
+        objectives=objectives,
+        confirmation=confirmation,
     )
 
 
 def confirmation_of(settings: Settings, *, runs: int) -> Confirmation:
     """What follows a search of so many runs."""
-    confirm = settings.confirm
     return Confirmation(
-        top=confirm.top,
-        seeds=confirm.seeds,
+        top=settings.confirm.top,
+        seeds=settings.confirm.seeds,
         baseline=settings.baseline_id,
-        most=int(confirm.share * runs),
+        most=int(settings.confirm.share * runs),
         spare=settings.num_spare_runs,
     )
 
 
-def _num_runs(settings: Settings, search: OptunaSearch) -> int | None:
-    """Distinct runs of a grid; what a sampler will draw is not known."""
-    if settings.search.sampler != "grid":
-        return None
-    left_out = [point for point, _ in search.infeasible]
-    cells = [point for point in settings.space.grid() if point not in left_out]
-    return len({settings.expand(p, seed).run_id for p in cells for seed in settings.search.seeds})
-
-
-def _executor(settings: Settings, *, runs: int, pack_size: int) -> Executor:
-    """One worker per GPU with large packs; without one, a worker per core with small packs.
-
-    A core is pinned only where all are taken: two sweeps that each take half of a machine would
-    choose the same half.
-    """
-    import torch
-
-    files = StudyFiles(settings.folder.resolve())
-    gpus, cores = gpus_of(settings), physical_cores()
-    if settings.executor.kind == "in_process":
-        if settings.executor.threads is not None:
-            torch.set_num_threads(settings.executor.threads)
+def _executor(workers: Workers, files: StudyFiles, *, runs: int, pack_size: int) -> Executor:
+    """One worker per GPU with large packs; without one, a worker per core with small packs."""
+    if workers.in_process:
+        if workers.threads != torch.get_num_threads():
+            torch.set_num_threads(workers.threads)
         return InProcess(train_pack, runs_dir=files.runs, pack_size=pack_size)
-    asked, threads = asked_workers(settings), threads_of_each(settings)
-    pinned = not gpus and threads == 1 and asked == len(cores) and hasattr(os, "sched_setaffinity")
     return Processes(
         train_pack,
         runs_dir=files.runs,
         logs_dir=files.logs,
-        workers=min(asked, runs),
-        threads=threads,
-        gpus=gpus,
-        cores=cores if pinned else (),
+        workers=min(workers.count, runs),
+        threads=workers.threads,
+        gpus=workers.gpus,
+        cores=workers.pinned_cores,
         pack_size=pack_size,
     )
 
@@ -168,7 +165,12 @@ def recorded(settings: Settings) -> dict[str, Any]:
 
 
 def watchers_of(
-    settings: Settings, results: Results, console: Console, *, mode: Any, say: Callable[[str], None]
+    results: Results,
+    tracking: TrackingSettings,
+    console: Console,
+    *,
+    mode: Tracking,
+    say: Callable[[str], None],
 ) -> list[Watcher]:
     """Who is told what happens.
 
@@ -176,17 +178,17 @@ def watchers_of(
         mode: Of wandb, resolved.
         say: Shows the user a line.
     """
-    watchers: list[Watcher] = [ConsoleWatcher(console), ReportWatcher(settings.folder)]
+    watchers: list[Watcher] = [ConsoleWatcher(console), ReportWatcher(results.folder)]
     if mode != "disabled":
         watchers.append(
             WandbWatcher(
-                settings.folder,
+                results.folder,
                 mode=mode,
-                project=settings.tracking.project,
-                entity=settings.tracking.entity,
-                timeout_s=settings.tracking.timeout_s,
-                searched_keys=settings.space.keys,
-                read_study=lambda: _study_log(settings, results),
+                project=tracking.project,
+                entity=tracking.entity,
+                timeout_s=tracking.timeout_s,
+                searched_keys=results.keys,
+                read_study=lambda: _study_log(results),
                 on_url=results.set_wandb_url,
                 say=say,
             )
@@ -194,11 +196,11 @@ def watchers_of(
     return watchers
 
 
-def _study_log(settings: Settings, results: Results) -> StudyLog:
+def _study_log(results: Results) -> StudyLog:
     """For the study's own wandb run, once everything is trained."""
-    write_findings(results.search_ranking(), settings.folder, keys=settings.space.keys)
-    study = Study.open(settings.folder)
-    return StudyLog(results.table(), study_tables(study), figures_in_light(settings.folder))
+    write_findings(results.search_ranking(), results.folder, keys=results.keys)
+    study = Study.open(results.folder)
+    return StudyLog(results.table(), study_tables(study), figures_in_light(results.folder))
 
 
 def new_results(settings: Settings, checks: Preflight) -> Results:

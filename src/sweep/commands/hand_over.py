@@ -9,8 +9,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sweep.budget.workers import num_scorers
-from sweep.config.schema import Settings
 from sweep.core.commands import command, meant
 from sweep.core.errors import ExportError, VerificationError
 from sweep.execute.cores import physical_cores
@@ -47,14 +45,20 @@ def export_from_study(
     return target, _export(results, record, earlier, to=target, merge=merge, threads=threads)
 
 
-def hand_over(settings: Settings, results: Results, console: Console) -> list[str]:
-    """Score what was set aside, export and verify the best adapter, and say where all that lies."""
+def hand_over(
+    results: Results, console: Console, *, baseline_id: str, num_scorers: int
+) -> list[str]:
+    """Score what was set aside, export and verify the best adapter, and say where all that lies.
+
+    Args:
+        baseline_id: The config of the base settings, for the scores on what was set aside.
+        num_scorers: Processes that may score pairs side by side.
+    """
     files, best = results.files, _best(results)
     complete = [r.run for r in results.records() if r.state is RunState.COMPLETE]
     ranks = rank_line(update_rank_use(results.folder, complete))
-    baseline = settings.recipe(best.run.recipe.seed).config_id
-    final = FinalScoring(results.folder, best.run, complete, baseline_id=baseline)
-    verified, scores = _verified_beside_scoring(results, best, final, settings, console)
+    final = FinalScoring(results.folder, best.run, complete, baseline_id=baseline_id)
+    verified, scores = _verified_beside_scoring(results, best, final, num_scorers, console)
     # With what was found out since the last run had finished.
     build_report(results.folder)
     return [
@@ -69,12 +73,12 @@ def hand_over(settings: Settings, results: Results, console: Console) -> list[st
 
 
 def _verified_beside_scoring(
-    results: Results, best: Record, final: FinalScoring, settings: Settings, console: Console
+    results: Results, best: Record, final: FinalScoring, num_scorers: int, console: Console
 ) -> tuple[Verified, FinalScores | None]:
     """The export is verified in one process while others score: both take a while."""
     trained = Trained.of(best.run, results.folder)
     wanted = [order_scoring(trained), *final.wanted]
-    processes = min(num_scorers(settings), sum(len(scoring.adapters) for scoring in wanted))
+    processes = min(num_scorers, sum(len(scoring.adapters) for scoring in wanted))
     # The verification is one more: thread pools that share their cores wait for one another.
     threads = max(1, len(physical_cores()) // (processes + 1))
     doing = "Verifying the best adapter in a fresh process"

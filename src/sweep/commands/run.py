@@ -9,7 +9,15 @@ from rich.console import Console
 from rich.text import Text
 
 from sweep.budget.estimate import MemoryLimit, memory_limit
-from sweep.commands.build import new_results, recorded, search_of, sweep_of, watchers_of
+from sweep.budget.workload import Workload
+from sweep.commands.build import (
+    new_results,
+    recorded,
+    search_of,
+    sweep_of,
+    watchers_of,
+    workers_of,
+)
 from sweep.commands.closing_words import (
     failure_lines,
     folded_lines,
@@ -26,6 +34,7 @@ from sweep.config.compose import default_settings
 from sweep.config.preflight import Preflight, preflight, with_settled_precision
 from sweep.config.schema import Settings
 from sweep.core.errors import Interrupted
+from sweep.loop.objectives import Objective
 from sweep.loop.orchestrator import Sweep
 from sweep.loop.trial import RunState
 from sweep.search import OptunaSearch
@@ -95,7 +104,7 @@ def _measured_limit(settings: Settings, console: Console) -> MemoryLimit | None:
     if settings.executor.max_memory_gb is None:
         return None
     with console.status("Measuring the memory of a cheap and of an expensive config ..."):
-        return memory_limit(settings)
+        return memory_limit(Workload.of(settings), workers_of(settings))
 
 
 def _limit_facts(settings: Settings, limit: MemoryLimit | None) -> list[str]:
@@ -117,7 +126,7 @@ def _train(
         Interrupted: by a signal; what is done is in its records.
     """
     watchers = watchers_of(
-        settings, results, console, mode=mode, say=lambda line: _say(console, line)
+        results, settings.tracking, console, mode=mode, say=lambda line: _say(console, line)
     )
     halt = Halt(timeout_min=settings.search.timeout_min, say=lambda line: _say(console, line))
     with database_trouble_told(results.files.database), halt:
@@ -148,25 +157,32 @@ def _sum_up(settings: Settings, results: Results, console: Console) -> int:
     failed = [r for r in results.records() if r.state is RunState.FAILED]
     board = results.configs()
     if board:
-        _show_ranking(settings, board, console)
+        _show_ranking(board, console, keys=results.keys, objectives=settings.objectives)
     _say(console, *failure_lines(failed))
     if not board:
         _say(console, "No run finished.", f"logs: {results.files.logs}")
         return EXIT_NONE_FINISHED
     _say(console, *_verdict(results, board), wrap=True)
     _say(console, *recommended_lines(results))
-    _say(console, *hand_over(settings, results, console))
+    base = settings.recipe(settings.search.seeds[0]).config_id
+    scorers = workers_of(settings).num_scorers
+    _say(console, *hand_over(results, console, baseline_id=base, num_scorers=scorers))
     return EXIT_SOME_FAILED if failed else EXIT_DONE
 
 
-def _show_ranking(settings: Settings, board: Sequence[ConfigRow], console: Console) -> None:
-    keys = list(settings.space.keys)
+def _show_ranking(
+    board: Sequence[ConfigRow],
+    console: Console,
+    *,
+    keys: Sequence[str],
+    objectives: Sequence[Objective],
+) -> None:
     console.print()
     console.print(ranked_table(board, keys=keys))
     front = [row for row in board if row.pareto]
     if front:
         _say(console, "", "Pareto front: nothing else is as good in every objective")
-        names = [objective.name for objective in settings.objectives]
+        names = [objective.name for objective in objectives]
         console.print(pareto_table(front, objectives=names, keys=keys))
 
 

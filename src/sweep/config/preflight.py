@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sweep.config.schema import Settings
+from sweep.config.schema import SearchSettings, Settings
 from sweep.core.arrays import Floats
 from sweep.core.errors import ConfigError
 from sweep.core.recipe import Data, Model, Recipe
@@ -18,6 +18,7 @@ from sweep.data.tokens import cached_tokens
 from sweep.lora.model import load_tokenizer, targets_of, weights_digest
 from sweep.lora.packable import why_alone
 from sweep.lora.targets import check_rank
+from sweep.space.space import Params, Space
 from sweep.train.optimizer_check import check_optimizer
 from sweep.train.precision import resolve_precision
 
@@ -42,9 +43,9 @@ def with_settled_precision(settings: Settings) -> Settings:
         ConfigError: bf16 is asked for, and a config trains weights of the base, which are too
             coarse in 16 bits to be moved by small steps.
     """
-    trainer = settings.trainer
+    trainer, recipes = settings.trainer, [recipe for _, recipe in settings.points()]
     precision = resolve_precision(trainer.precision, use_cpu=trainer.use_cpu)
-    biased = next((r for r in _recipes(settings) if r.lora.bias != "none"), None)
+    biased = next((r for r in recipes if r.lora.bias != "none"), None)
     if precision == "bf16" and biased is not None:
         if trainer.precision == "bf16":
             raise ConfigError(
@@ -62,42 +63,55 @@ def preflight(settings: Settings) -> Preflight:
     Raises:
         UserMistake: the first thing that would have stopped the sweep later.
     """
-    recipes = _recipes(settings)
+    recipes = [recipe for _, recipe in settings.points()]
     for names in dict.fromkeys((r.trainer.optim, r.trainer.lr_scheduler_type) for r in recipes):
         check_optimizer(*names)
     guarded = guard(settings.data)
-    models = list(dict.fromkeys(recipe.model for recipe in recipes))
-    weights = [weights_digest(model) for model in models]
-    pairs = {data: _pairs(data) for data in dict.fromkeys(recipe.data for recipe in recipes)}
-    for model, data in dict.fromkeys((recipe.model, recipe.data) for recipe in recipes):
-        for split in pairs[data]:
-            cached_tokens(split, load_tokenizer(model), data)
+    models = dict.fromkeys(recipe.model for recipe in recipes)
+    weights = {model: weights_digest(model) for model in models}
+    pairs = _checked_pairs(recipes)
     train, dev = pairs[recipes[0].data]
     counts = sorted({_check_config(recipe) for recipe in recipes})
     facts = (
-        *(_model_in_words(*found) for found in zip(models, weights, strict=True)),
+        *(_model_in_words(*found) for found in weights.items()),
         *_new_in_words(recipes),
         f"data   {len(train):,} train and {len(dev):,} dev pairs: {train.origin}, {dev.origin}",
         *guarded.lines,
         f"LoRA   {' / '.join(f'{n:,}' for n in counts)} parameters beside the head",
-        _size_in_words(settings, recipes),
-        *_start_in_words(settings),
+        _size_in_words(settings.search, settings.space, recipes),
+        *_start_in_words(settings.search, settings.space, settings.baseline),
         f"trains {_in_words(settings.trainer.precision)}{_alone_in_words(recipes)}",
     )
-    fingerprints = {"dev": dev.digest()}
-    for model, digest in zip(models, weights, strict=True):
-        name = "weights" if model == settings.model else f"weights of {model.path}"
-        fingerprints[name] = digest
-    for data, (pair, _) in pairs.items():
-        cut = f", {data.max_train_rows} rows" if data.max_train_rows else ""
-        name = "train" if data == settings.data else f"train of {data.train}{cut}"
-        fingerprints[name] = pair.digest()
     assert dev.labels is not None
-    return Preflight(dev.labels, fingerprints, facts, guarded)
+    prints = _fingerprints(settings.recipe(seed=0), weights, pairs)
+    return Preflight(dev.labels, {"dev": dev.digest(), **prints}, facts, guarded)
 
 
-def _pairs(data: Data) -> tuple[Pairs, Pairs]:
-    return load_split(data, "train"), load_split(data, "dev")
+def _checked_pairs(recipes: Sequence[Recipe]) -> dict[Data, tuple[Pairs, Pairs]]:
+    """Train and dev pairs of all data, read and cut into the tokens of all models."""
+    found = {
+        data: (load_split(data, "train"), load_split(data, "dev"))
+        for data in dict.fromkeys(recipe.data for recipe in recipes)
+    }
+    for model, data in dict.fromkeys((recipe.model, recipe.data) for recipe in recipes):
+        for split in found[data]:
+            cached_tokens(split, load_tokenizer(model), data)
+    return found
+
+
+def _fingerprints(
+    base: Recipe, weights: Mapping[Model, str], pairs: Mapping[Data, tuple[Pairs, Pairs]]
+) -> dict[str, str]:
+    """Of all weights and train pairs; those of the base have the short names."""
+    found = {}
+    for model, digest in weights.items():
+        name = "weights" if model == base.model else f"weights of {model.path}"
+        found[name] = digest
+    for data, (train, _) in pairs.items():
+        cut = f", {data.max_train_rows} rows" if data.max_train_rows else ""
+        name = "train" if data == base.data else f"train of {data.train}{cut}"
+        found[name] = train.digest()
+    return found
 
 
 def _model_in_words(model: Model, weights: str) -> str:
@@ -116,32 +130,29 @@ def _new_in_words(recipes: Sequence[Recipe]) -> list[str]:
     ]
 
 
-def _size_in_words(settings: Settings, recipes: Sequence[Recipe]) -> str:
+def _size_in_words(search: SearchSettings, space: Space, recipes: Sequence[Recipe]) -> str:
     """How many trainings there will be; cells that are the same training count once."""
-    seeds = len(settings.search.seeds)
-    if settings.search.sampler != "grid":
-        most = settings.space.num_points
-        found = settings.num_configs
+    if search.sampler != "grid":
+        found = space.num_configs(search.n_trials)
+        most = space.num_points
         again = f"; the space has no more than {_some(most, 'point')}" if found == most else ""
     else:
         found = len({recipe.config_id for recipe in recipes})
         folded = len(recipes) - found
         again = f"; {_some(folded, 'cell')} with the training of another" if folded else ""
-    configs = f"{_some(found, 'config')} ({settings.search.sampler})"
-    return f"search {configs}, {_some(seeds, 'seed')} each{again}"
+    configs = f"{_some(found, 'config')} ({search.sampler})"
+    return f"search {configs}, {_some(len(search.seeds), 'seed')} each{again}"
 
 
-def _start_in_words(settings: Settings) -> list[str]:
+def _start_in_words(search: SearchSettings, space: Space, baseline: Params | None) -> list[str]:
     """What every config has in common beyond the base, and what is tried first."""
-    constants = [f"{key}={label_of(value)}" for key, value in settings.space.constants]
+    constants = [f"{key}={label_of(value)}" for key, value in space.constants]
     lines = [f"fixed  {', '.join(constants)}"] if constants else []
-    first = ["the base recipe"] if settings.search.sampler != "grid" else []
-    if settings.baseline is None:
-        first = []
-        if settings.search.baseline:
-            lines.append("start  no baseline: the space does not hold the base recipe")
-    if settings.search.start_with:
-        first.append(f"{_some(len(settings.search.start_with), 'config')} of search.start_with")
+    if baseline is None and search.baseline:
+        lines.append("start  no baseline: the space does not hold the base recipe")
+    first = [] if baseline is None or search.sampler == "grid" else ["the base recipe"]
+    if search.start_with:
+        first.append(f"{_some(len(search.start_with), 'config')} of search.start_with")
     return [*lines, f"start  with {', then '.join(first)}"] if first else lines
 
 
@@ -158,12 +169,6 @@ def _alone_in_words(recipes: Sequence[Recipe]) -> str:
     reasons = Counter(reason for recipe in recipes if (reason := why_alone(recipe)))
     parts = [f"{count} of {len(recipes)} alone ({why})" for why, count in reasons.items()]
     return "; ".join(["", *parts])
-
-
-def _recipes(settings: Settings) -> list[Recipe]:
-    space = settings.space
-    points = space.grid() if settings.search.sampler == "grid" else space.corners()
-    return [settings.expand(point, seed=settings.search.seeds[0]) for point in points]
 
 
 def _check_config(recipe: Recipe) -> int:

@@ -211,12 +211,15 @@ class Settings:
 
     def configs(self) -> list[tuple[Params, Recipe]]:
         """Cells of a grid, or corners of a space that a sampler draws from; each training once."""
-        points = self.space.grid() if self.search.sampler == "grid" else self.space.corners()
         found: dict[str, tuple[Params, Recipe]] = {}
-        for point in points:
-            recipe = self.expand(point, self.search.seeds[0])
+        for point, recipe in self.points():
             found.setdefault(recipe.config_id, (point, recipe))
         return list(found.values())
+
+    def points(self) -> list[tuple[Params, Recipe]]:
+        """The same with those that are the training of another."""
+        points = self.space.grid() if self.search.sampler == "grid" else self.space.corners()
+        return [(point, self.expand(point, self.search.seeds[0])) for point in points]
 
     def expand(self, params: Params, seed: int) -> Recipe:
         """The recipe of a point of the space."""

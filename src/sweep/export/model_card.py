@@ -91,7 +91,7 @@ def model_card(
         lora_params=outcome.lora_params,
         head_params=outcome.head_params,
         advice=_TESTED if is_tested else _UNTESTED,
-        notes="".join(f"\n- {note.strip()}" for note in notes),
+        notes="".join(f"\n- {' '.join(note.split())}" for note in notes),
         effects=_listed("What each setting did, in this study", effects),
         settings=_settings(recipe),
         experiment=ExportedFiles(Path()).settings,

@@ -35,11 +35,13 @@ class Contender:
         return fmean(self.scores)
 
     @property
-    def cost(self) -> tuple[float, float]:
-        """LoRA parameters, then seconds; what is not known counts as expensive."""
-        known = (self.lora_params, self.train_seconds)
-        params, seconds = (float("inf") if x is None else float(x) for x in known)
-        return params, seconds
+    def cost(self) -> float:
+        """LoRA parameters; what is not known counts as expensive.
+
+        Seconds have no say: they are measured, and another start of the same study would
+        recommend another config.
+        """
+        return float("inf") if self.lora_params is None else float(self.lora_params)
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def _tied(order: Sequence[Contender], comparison: Comparison | None) -> list[Con
 
 
 def _recommended(order: Sequence[Contender], comparison: Comparison | None) -> Contender:
-    """The cheapest that is as good as the best by any measure.
+    """The cheapest that is as good as the best by any measure; of equally cheap ones the better.
 
     With few seeds nothing is told apart from the best, and nothing recommended in its place.
     """

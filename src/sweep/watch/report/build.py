@@ -70,7 +70,7 @@ def build_report(folder: Path) -> Path:
         "compact": compact,
         "duration": duration,
     }
-    page = environment.get_template("report.html.j2").render(
+    page = environment.get_template("page.html.j2").render(
         name=study.settings.name,
         place=place_of(study.settings, folder),
         base=study.settings.base,

@@ -65,7 +65,7 @@ def _draw(jobs: list[dict[str, Any]]) -> None:
     except ImportError:
         raise FiguresError(
             "Figures as files need the package kaleido.",
-            way_out='pip install "sweep[figures]"; report.html needs neither',
+            way_out='pip install "sweep[figures]"; the report needs neither',
         ) from None
     errors = importlib.import_module("choreographer.errors")
     try:

@@ -97,7 +97,7 @@
     const parts = /^(\D[^<>=]*)(<=|>=|<|>|=)(.+)$/.exec(word);
     if (!parts) return row => [...row.cells].some(cell => cell.textContent.toLowerCase().includes(word));
     const [, name, sign, bound] = parts;
-    // In full before its last words: `r` is not `lr`. `batchsize` is `batch size`.
+    // In full before its last words: `r` is not `lr`. `loraparams` is `LoRA params`.
     const column = [
       head => head === plain(name),
       head => head.replaceAll(" ", "") === plain(name).replaceAll(" ", ""),

@@ -24,7 +24,8 @@ def effects(study: Study) -> Section | None:
         plots = [whole, *plots]
     note = (
         "A thin line joins configs that differ in this setting alone. A bar is an average, "
-        "balanced over the other settings where the sweep allows it; it is not a test."
+        "balanced over the other settings where the sweep allows it, so that it may lie off its "
+        "points; it is not a test."
         f"{_whose_scores(study)}"
     )
     title = "What each setting does"

@@ -1,0 +1,103 @@
+"""Trainings that cost nothing and end in every way: children import nothing else of a test."""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from sweep.core.errors import RunFailed
+from sweep.loop.ports import Handle, Pack
+from sweep.loop.trial import Finished, Outcome, Progress, Run, RunState
+from sweep.study.notes import asked_to_stop
+
+
+def scored(run: Run) -> Finished:
+    return Finished(run.id, Outcome(RunState.COMPLETE, pearson=run.recipe.lora.r / 100))
+
+
+def die_after(sent: int) -> None:
+    """Have this process be killed when so many bytes of its next message have been sent."""
+
+    def cut(line: Connection, content: bytes) -> None:
+        message = struct.pack("!i", len(content)) + bytes(content)
+        os.write(line.fileno(), message[:sent])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    Connection._send_bytes = cut  # type: ignore[attr-defined]
+
+
+def train_by_rank(pack: Pack, runs_dir: Path, handle: Handle) -> None:
+    """Rank 1 fails with a reason, 2 with a bug, 3 runs out of memory; others score."""
+    for run in pack:
+        handle(Progress(run.id, 1, 2))
+        rank = run.recipe.lora.r
+        if rank == 1:
+            raise RunFailed("diverged")
+        if rank == 2:
+            raise KeyError("eval_pearson")
+        if rank == 3:
+            raise MemoryError
+        (runs_dir / run.id / "adapter").mkdir()
+        print(f"threads {os.environ.get('OMP_NUM_THREADS')}")
+        print(f"cores {sorted(os.sched_getaffinity(0))}")
+        handle(scored(run))
+
+
+def train_dying(pack: Pack, runs_dir: Path, handle: Handle) -> None:
+    """Rank 1 kills its worker every time, rank 2 the first time only."""
+    for run in pack:
+        rank = run.recipe.lora.r
+        mark = runs_dir / run.id / "died-before"
+        if rank == 1 or (rank == 2 and not mark.exists()):
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        handle(scored(run))
+
+
+def train_dying_in_a_message(pack: Pack, runs_dir: Path, handle: Handle) -> None:
+    """As `train_dying`, in the middle of telling the score, or of saying how long that will be."""
+    for run in pack:
+        rank = run.recipe.lora.r
+        mark = runs_dir / run.id / "died-before"
+        if rank == 1 or (rank == 2 and not mark.exists()):
+            mark.touch()
+            die_after(2 if rank == 2 else 20)
+        handle(scored(run))
+
+
+def train_two_at_once(pack: Pack, runs_dir: Path, handle: Handle) -> None:
+    """Memory is enough for two runs; says how many came."""
+    print(f"size {len(pack)}")
+    if len(pack) > 2:
+        raise MemoryError
+    for run in pack:
+        handle(scored(run))
+
+
+def train_slowly(pack: Pack, runs_dir: Path, handle: Handle) -> None:
+    handle(Progress(pack[0].id, 1, 2))
+    time.sleep(60)
+    (runs_dir / pack[0].id / "over").touch()
+
+
+def train_until_asked_to_stop(pack: Pack, runs_dir: Path, handle: Handle) -> None:
+    for run in pack:
+        handle(Progress(run.id, 1, 2))
+        while (reason := asked_to_stop(runs_dir / run.id)) is None:
+            time.sleep(0.02)
+        handle(Finished(run.id, Outcome(RunState.PRUNED, reason=reason)))
+
+
+def train_broken_while_one_is_to_stop(pack: Pack, runs_dir: Path, handle: Handle) -> None:
+    first = pack[0]
+    if len(pack) > 1:
+        handle(Progress(first.id, 1, 2))
+        while asked_to_stop(runs_dir / first.id) is None:
+            time.sleep(0.02)
+        raise KeyError("broken before anybody has looked")
+    reason = asked_to_stop(runs_dir / first.id)
+    handle(Finished(first.id, Outcome(RunState.PRUNED, reason=reason)) if reason else scored(first))
