@@ -20,8 +20,9 @@ for _variable in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
 
 import random
 import shutil
+import sqlite3
 import sys
-from contextlib import chdir
+from contextlib import chdir, closing
 from pathlib import Path
 
 import hypothesis
@@ -70,11 +71,15 @@ def make_pairs(rows: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
+#: Fixtures that train.
+STUDIES = {"trained_study", "korean_study"}
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses the study that a session trains."""
+    """Mark what uses a study that the session trains."""
     for item in items:
-        if "trained_study" in getattr(item, "fixturenames", ()):
+        if STUDIES & set(getattr(item, "fixturenames", ())):
             item.add_marker("trains")
 
 
@@ -189,6 +194,9 @@ def trained_study(session_folder: Path, tiny_model: Path, pair_files: dict[str, 
         with chdir(home):
             for mode in ("plan", "run"):
                 assert run_command([*whole_sweep(tiny_model, pair_files), f"mode={mode}"]) == 0
+            # As at the end of a process: nothing of the search waits beside its file.
+            with closing(sqlite3.connect("results/작은_실험/study.db")) as database:
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     return made_once(session_folder / "학습", train) / "results" / "작은_실험"
 

@@ -75,7 +75,9 @@ def test_recommended_config_stands_for_its_study(
     good = make(tmp_path / "a", {2: 0.5, 8: 3.0}, model="m")
     other = make(tmp_path / "b", {8: 3.0}, model="m")
     recommended = Recipe(model=Model(path="m")).with_values({"lora.r": 8}).config_id
-    (good / "verdict.json").write_text(json.dumps({"recommended": recommended}))
+    verdict = json.loads((good / "verdict.json").read_text(encoding="utf-8"))
+    told = json.dumps({**verdict, "recommended": recommended})
+    (good / "verdict.json").write_text(told, encoding="utf-8")
     code, text = said(good, other, capfd=capfd)
     assert code == 0
     assert "can't be told apart" in text

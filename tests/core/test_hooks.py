@@ -138,10 +138,10 @@ def test_hook_is_known_where_it_is_used_and_nowhere_else() -> None:
     code = "from transformers.pytorch_utils import Conv1D\nx._foreach_zero_()"
     found = {
         place: [what for _, what in _private_use(code, place)]
-        for place in ("lora/targets.py", "lora/pack.py")
+        for place in ("lora/anatomy.py", "lora/pack.py")
     }
     assert found == {
-        "lora/targets.py": ["_foreach_zero_"],
+        "lora/anatomy.py": ["_foreach_zero_"],
         "lora/pack.py": ["transformers.pytorch_utils.Conv1D"],
     }
 

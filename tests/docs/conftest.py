@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 
 from pages import ROOT, commands_of
+from shared import made_once
 from sweep.commands.cli import run_command
 
 
@@ -25,18 +27,19 @@ def small(tiny_model: Path) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def korean_study(tmp_path_factory: pytest.TempPathFactory, small: list[str]) -> Path:
+def korean_study(session_folder: Path, small: list[str]) -> Path:
     """The study of `examples/own_pairs`, run as its page says, with two objectives.
 
     It lies in `results/` of a folder that has `자료/` as well.
     """
-    folder = tmp_path_factory.mktemp("문장쌍")
-    shutil.copytree(ROOT / "examples", folder / "examples")
-    script, sweep = commands_of(ROOT / "examples" / "own_pairs" / "README.md")
-    subprocess.run([sys.executable, *script[1:]], cwd=folder, check=True, capture_output=True)
-    two = "search.objectives=[pearson:max,lora_params:min]"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        words = [*sweep[3:], *small, "search.space={lora.r:[2,4]}", two]
-        assert run_command(words) == 0
-    return folder / "results" / "내_문장쌍"
+
+    def train(folder: Path) -> None:
+        shutil.copytree(ROOT / "examples", folder / "examples")
+        script, sweep = commands_of(ROOT / "examples" / "own_pairs" / "README.md")
+        subprocess.run([sys.executable, *script[1:]], cwd=folder, check=True, capture_output=True)
+        two = "search.objectives=[pearson:max,lora_params:min]"
+        with chdir(folder):
+            words = [*sweep[3:], *small, "search.space={lora.r:[2,4]}", two]
+            assert run_command(words) == 0
+
+    return made_once(session_folder / "예제", train) / "results" / "내_문장쌍"

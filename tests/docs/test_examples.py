@@ -42,6 +42,7 @@ def test_every_example_has_a_page_in_the_index() -> None:
     assert all(f"({name}/README.md)" in index for name in folders)
 
 
+@pytest.mark.trains
 def test_own_experiment(beside: Path, small: list[str]) -> None:
     whole, part = sweeps("own_experiment")
     assert len(load_settings([*whole, *small])[0].configs()) == 3 * 2 * 2
@@ -61,6 +62,7 @@ def test_own_pairs(korean_study: Path, tmp_path: Path) -> None:
     assert len(pd.read_csv(scored)) == 200
 
 
+@pytest.mark.trains
 def test_own_group(beside: Path, small: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     searched, alone = sweeps("own_group")
     assert run_command([*searched, *small, "confirm=none"]) == 0

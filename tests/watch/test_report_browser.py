@@ -70,6 +70,12 @@ class Opened:
             plot.locator(".main-svg").first.wait_for(state="attached")
         self.tab.evaluate("scrollTo({top: 0, behavior: 'instant'})")
 
+    def bring_into_sight(self, plot: str) -> None:
+        """Scroll to the plot with this id, and wait until it is drawn."""
+        found = self.tab.locator(f"#{plot}")
+        found.scroll_into_view_if_needed()
+        found.locator(".main-svg").first.wait_for(state="attached")
+
     def keep_screenshot(self, name: str) -> None:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.tab.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
@@ -177,6 +183,7 @@ def test_every_control_is_reached_by_keyboard(opened: Opened) -> None:
 
 
 def test_a_point_tells_what_it_is(opened: Opened, report: Path) -> None:
+    opened.bring_into_sight("scores-1-1")
     point = opened.tab.locator("#scores-1-1 .point").first
     point.scroll_into_view_if_needed()
     box = point.bounding_box()
@@ -198,6 +205,7 @@ def test_plots_take_turns_by_keyboard(opened: Opened) -> None:
 
 
 def test_plots_follow_the_page_into_the_dark(opened: Opened) -> None:
+    opened.bring_into_sight("scores-1-1")
     legend = opened.tab.locator("#scores-1-1 .legendtext").first
     for scheme, palette in (("dark", DARK), ("light", LIGHT)):
         opened.tab.emulate_media(color_scheme=scheme)

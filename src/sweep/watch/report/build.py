@@ -58,19 +58,7 @@ def build_report(folder: Path) -> Path:
         StudyError: the folder holds no study.
     """
     study = Study.open(folder)
-    environment = Environment(
-        loader=FileSystemLoader(_PAGE), autoescape=True, undefined=StrictUndefined
-    )
-    # Globals are seen by imported macros, too.
-    environment.globals |= {
-        "figure_json": _figure_json,
-        "quote": quote,
-        "name_of": name_of,
-        "value_text": value_text,
-        "compact": compact,
-        "duration": duration,
-    }
-    page = environment.get_template("page.html.j2").render(
+    page = _templates().get_template("page.html.j2").render(
         name=study.settings.name,
         place=place_of(study.settings, folder),
         base=study.settings.base,
@@ -110,6 +98,24 @@ def _file_name(anchor: str, title: str, name: str) -> str:
     parts = dict.fromkeys(part for part in (anchor, title, name) if part)
     # Letters of any script stay; what a file system may not like goes.
     return "-".join(re.sub(r"\W+", "_", part).strip("_").lower() for part in parts)
+
+
+@cache
+def _templates() -> Environment:
+    """The page's templates: to compile them takes longer than to fill them."""
+    environment = Environment(
+        loader=FileSystemLoader(_PAGE), autoescape=True, undefined=StrictUndefined
+    )
+    # Globals are seen by imported macros, too.
+    environment.globals |= {
+        "figure_json": _figure_json,
+        "quote": quote,
+        "name_of": name_of,
+        "value_text": value_text,
+        "compact": compact,
+        "duration": duration,
+    }
+    return environment
 
 
 @cache
