@@ -58,18 +58,22 @@ def build_report(folder: Path) -> Path:
         StudyError: the folder holds no study.
     """
     study = Study.open(folder)
-    page = _templates().get_template("page.html.j2").render(
-        name=study.settings.name,
-        place=place_of(study.settings, folder),
-        base=study.settings.base,
-        sections=_sections(study),
-        built=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        templates={path.name.partition(".")[0] for path in (_PAGE / "sections").iterdir()},
-        light=LIGHT,
-        dark=DARK,
-        style=Markup((_PAGE / "style.css").read_text(encoding="utf-8")),
-        script=Markup((_PAGE / "page.js").read_text(encoding="utf-8")),
-        plotly_packed=_plotly_packed(),
+    page = (
+        _templates()
+        .get_template("page.html.j2")
+        .render(
+            name=study.settings.name,
+            place=place_of(study.settings, folder),
+            base=study.settings.base,
+            sections=_sections(study),
+            built=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            templates={path.name.partition(".")[0] for path in (_PAGE / "sections").iterdir()},
+            light=LIGHT,
+            dark=DARK,
+            style=Markup((_PAGE / "style.css").read_text(encoding="utf-8")),
+            script=Markup((_PAGE / "page.js").read_text(encoding="utf-8")),
+            plotly_packed=_plotly_packed(),
+        )
     )
     write_text(study.files.report, page)
     return study.files.report
