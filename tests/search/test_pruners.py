@@ -44,9 +44,14 @@ def test_what_falls_behind_is_pruned_counts_as_tried_and_is_not_asked_again(
 
 
 def ends(
-    folder: Path, steps: Sequence[int], *, restart_at: int | None = None, **arguments: Any
+    folder: Path,
+    steps: Sequence[int],
+    *,
+    trials: int = 16,
+    restart_at: int | None = None,
+    **arguments: Any,
 ) -> list[int | None]:
-    """Which evaluation, from 1, ends each of 30 trials with flat curves; None: it goes through.
+    """Which evaluation, from 1, ends each of the trials with flat curves; None: it goes through.
 
     Args:
         restart_at: An evaluation after whose report the driver dies, of every fourth trial: it
@@ -55,10 +60,10 @@ def ends(
     space = {"lora.lora_dropout": {"low": 0.0, "high": 0.5}}
 
     def opened() -> OptunaSearch:
-        return search(folder, space, sampler="random", num_trials=30, **arguments)
+        return search(folder, space, sampler="random", num_trials=trials, **arguments)
 
     chooser, found = opened(), []
-    for place, quality in enumerate(np.random.default_rng(0).random(30).tolist()):
+    for place, quality in enumerate(np.random.default_rng(0).random(trials).tolist()):
         trial = chooser.ask()
         assert trial is not None
         if restart_at is not None and place % 4 == 3:
@@ -114,7 +119,7 @@ def test_asha_cuts_at_the_rungs_of_grace_and_reduction_alone(
     tmp_path: Path, grace: int, reduction: int, rungs: set[int]
 ) -> None:
     steps = range(125, 1001, 125)
-    found = ends(tmp_path, steps, pruner="asha", grace=grace, reduction=reduction)
+    found = ends(tmp_path, steps, trials=30, pruner="asha", grace=grace, reduction=reduction)
     assert {end for end in found if end is not None} == rungs
     # One rung is won at a time: about the best one in `reduction` passes the first.
     passed = sum(end != grace for end in found)

@@ -99,7 +99,10 @@ def test_draws_that_do_not_fit_cost_nothing_of_the_budget(tmp_path: Path, sample
     assert all(t.constraints for t in trials_of(tmp_path) if t.params["lora.r"] > 16)
 
 
-def test_space_in_which_nothing_fits_ends_the_search(tmp_path: Path) -> None:
+def test_space_in_which_nothing_fits_ends_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "_MOST_DRAWS", 10)
     space = {"lora.r": {"low": 1, "high": 64}, "lora.lora_dropout": {"low": 0.0, "high": 0.5}}
     opened = search(tmp_path, space, sampler="tpe", num_trials=5, excess=lambda params: 1.0)
     assert opened.ask() is None

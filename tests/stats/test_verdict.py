@@ -80,10 +80,11 @@ def test_cheapest_of_the_tied_is_recommended_with_what_it_saves() -> None:
     cheap = next(name for name in verdict.tie_set if name != verdict.best)
     verdict = study(EQUAL | {"bad": 3.0}, params={"a": 4000, "b": 4000, "c": 4000, cheap: 1000})
     assert verdict.recommended == cheap
-    assert (
-        f"label {cheap} can't be told from the best, at a quarter of the LoRA parameters"
-        in (verdict.sentences[0])
-    )
+    assert f"label {cheap} is recommended: dev Pearson" in (verdict.sentences[0])
+    assert "at a quarter of the LoRA parameters" in verdict.sentences[0]
+    assert verdict.gives_up is not None
+    assert verdict.gives_up.ci_low <= 0 <= verdict.gives_up.value
+    assert f"is ahead by {verdict.gives_up.as_difference}" in verdict.sentences[0]
     assert "3 of 4 configs can't be told apart" in verdict.sentences[0]
 
 

@@ -117,12 +117,12 @@ def verdict_lines(results: Results) -> list[str]:
     return ["", *verdict.sentences] if verdict else []
 
 
-def recommended_lines(results: Results) -> list[str]:
-    """How to get the recommended config where it isn't the best one, which is exported anyway."""
+def highest_mean_lines(results: Results) -> list[str]:
+    """How to get the config with the highest mean where it isn't the recommended one."""
     verdict = results.verdict()
     if verdict is None or verdict.recommended == verdict.best:
         return []
-    run = results.best_run(verdict.recommended)
+    run = results.best_run(verdict.best)
     if run is None:
         return []
-    return ["", "the recommended one:", f"  {command('export', results.folder, '--run', run.id)}"]
+    return ["", "the highest mean:", f"  {command('export', results.folder, '--run', run.id)}"]

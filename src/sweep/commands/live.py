@@ -20,7 +20,7 @@ from sweep.study.folder import driver_of, is_driven
 from sweep.study.notes import add_point, added_points, ask_to_stop
 from sweep.study.rows import RunRow
 from sweep.study.study import Study
-from sweep.watch.console import ranked_table
+from sweep.watch.console import ranked_groups
 
 _SHOWN = 10
 
@@ -45,7 +45,7 @@ def show_status(folder: Path, console: Console) -> None:
     _say(console, *map(_under_way, _going(study)))
     if study.leaderboard:
         console.print()
-        console.print(ranked_table(study.leaderboard[:_SHOWN], keys=study.keys))
+        console.print(ranked_groups(study.leaderboard[:_SHOWN], keys=study.keys))
 
 
 def _going(study: Study) -> list[RunRow]:

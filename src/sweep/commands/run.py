@@ -22,9 +22,9 @@ from sweep.commands.closing_words import (
     failure_lines,
     folded_lines,
     halted_lines,
+    highest_mean_lines,
     left_out_lines,
     pruning_lines,
-    recommended_lines,
     used_up_lines,
     verdict_lines,
 )
@@ -45,7 +45,7 @@ from sweep.study.plan import compare_with_plan
 from sweep.study.rows import ConfigRow
 from sweep.study.study import Study
 from sweep.study.tables import Results
-from sweep.watch.console import ranked_table
+from sweep.watch.console import ranked_groups
 from sweep.watch.pareto import pareto_table
 from sweep.watch.report import build_report
 from sweep.watch.wandb_setup import Tracking, resolve_mode
@@ -163,7 +163,7 @@ def _sum_up(settings: Settings, results: Results, console: Console) -> int:
         _say(console, "No run finished.", f"logs: {results.files.logs}")
         return EXIT_NONE_FINISHED
     _say(console, *_verdict(results, board), wrap=True)
-    _say(console, *recommended_lines(results))
+    _say(console, *highest_mean_lines(results))
     base = settings.recipe(settings.search.seeds[0]).config_id
     scorers = workers_of(settings).num_scorers
     _say(console, *hand_over(results, console, baseline_id=base, num_scorers=scorers))
@@ -178,7 +178,7 @@ def _show_ranking(
     objectives: Sequence[Objective],
 ) -> None:
     console.print()
-    console.print(ranked_table(board, keys=keys))
+    console.print(ranked_groups(board, keys=keys))
     front = [row for row in board if row.pareto]
     if front:
         _say(console, "", "Pareto front: nothing else is as good in every objective")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 
+from sweep.config.effectless import refuse_without_effect
 from sweep.config.schema import ConfirmSettings, ExecutorSettings, SearchSettings, Settings
 from sweep.core.errors import ConfigError
 from sweep.space.space import Range, Space
@@ -37,6 +38,7 @@ def check_settings(settings: Settings, *, given: Sequence[str]) -> None:
     _refuse_mixed_precisions(space)
     _refuse_other_dev_sets(space)
     _refuse_fixed_and_searched(space, given)
+    refuse_without_effect(settings, given=given)
 
 
 def _check_search(search: SearchSettings) -> None:

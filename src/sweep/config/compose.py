@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -24,6 +24,7 @@ from sweep.config.combinations import check_settings
 from sweep.config.folders import ConfigFolders
 from sweep.config.grammar import quoted
 from sweep.config.groups import GROUPS, expand_groups
+from sweep.config.interpolations import follow_searched_keys
 from sweep.config.names import nearest, rename_old_keys
 from sweep.config.old_spellings import refuse_old_spellings
 from sweep.config.overrides import Ready, prepare
@@ -120,32 +121,45 @@ def _compose(overrides: Sequence[str], *, config_dir: Path | None) -> tuple[dict
     _register_default_settings()
     with ConfigFolders.open(assets(), config_dir) as places:
         ready = prepare(overrides, places=places, valid_keys=_valid_keys())
-        plain, notices = _composed(ready.overrides, places)
+        composed = _composed(ready.overrides, places)
+        plain, notices = _plain(composed)
         _join_dotted_keys(plain["search"].setdefault("space", {}))
+
+        searched: dict[str, list[DictConfig]] = {}
 
         def part(group: str, option: str) -> dict[str, Any]:
             others = [o for o in ready.overrides if not o.startswith(f"{group}=")]
-            changed: dict[str, Any] = _composed([*others, f"{group}={quoted(option)}"], places)[0][
-                group
-            ]
+            there = _composed([*others, f"{group}={quoted(option)}"], places)
+            searched.setdefault(group, []).append(there)
+            changed: dict[str, Any] = _plain(there)[0][group]
             return changed
 
-        expand_groups(plain["search"]["space"], base=plain, options=places.options, composed=part)
+        space = plain["search"]["space"]
+        expand_groups(space, base=plain, options=places.options, composed=part)
+    followers = follow_searched_keys(composed, space, options=searched)
     plain["name"] = plain.get("name") or ready.experiment or "sweep"
-    return plain, dataclasses.replace(ready, notices=[*ready.notices, *notices])
+    # A key that follows a searched one is not set beside it.
+    keys = tuple(key for key in ready.keys if key not in followers)
+    return plain, dataclasses.replace(ready, keys=keys, notices=[*ready.notices, *notices])
 
 
-def _composed(overrides: Sequence[str], places: ConfigFolders) -> tuple[dict[str, Any], list[str]]:
-    """What Hydra makes of the overrides, under current names, and notices about old ones."""
+def _composed(overrides: Sequence[str], places: ConfigFolders) -> DictConfig:
+    """What Hydra makes of the overrides; every interpolation in it leads somewhere."""
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(places.primary), version_base="1.3"):
             composed = compose("config", [*overrides, places.search_path])
-        content = OmegaConf.to_container(composed, resolve=True)
+        OmegaConf.to_container(composed, resolve=True)
     # YAML and a UnicodeDecodeError (a ValueError) come from a file that another one names in its
     # defaults list; Hydra fails with a plain ValueError where a key is set below a list.
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise _as_config_error(error) from error
+    return composed
+
+
+def _plain(composed: DictConfig) -> tuple[dict[str, Any], list[str]]:
+    """As plain containers under current names, and notices about old ones."""
+    content = OmegaConf.to_container(composed, resolve=True)
     assert isinstance(content, dict)
     plain: dict[str, Any] = {str(key): value for key, value in content.items()}
     for part in _PARTS:
@@ -210,4 +224,12 @@ def _as_config_error(error: Exception) -> ConfigError:
     """The first lines of Hydra's own message: it names the key, and the options that exist."""
     causes = [error, error.__cause__] if error.__cause__ else [error]
     lines = [line.strip() for cause in causes for line in str(cause).splitlines() if line.strip()]
-    return ConfigError("The configuration can't be composed.", value="; ".join(lines[:3]))
+    return ConfigError(
+        "The configuration can't be composed.",
+        value="; ".join(lines[:3]),
+        way_out="an interpolation names a key, as in `lora.lora_alpha: ${lora.r}`; what has to be "
+        "computed is written out as labels, as in `search.space.rank: {r8: {lora.r: 8, "
+        "lora.lora_alpha: 16}, ...}`"
+        if "Unsupported interpolation type" in str(error)
+        else "",
+    )

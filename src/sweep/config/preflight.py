@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from sweep.config.in_common import common_line
 from sweep.config.schema import SearchSettings, Settings
 from sweep.core.arrays import Floats
 from sweep.core.errors import ConfigError
@@ -79,6 +80,7 @@ def preflight(settings: Settings) -> Preflight:
         *guarded.lines,
         f"LoRA   {' / '.join(f'{n:,}' for n in counts)} parameters beside the head",
         _size_in_words(settings.search, settings.space, recipes),
+        common_line(recipes[0], settings.space.keys),
         *_start_in_words(settings.search, settings.space, settings.baseline),
         f"trains {_in_words(settings.trainer.precision)}{_alone_in_words(recipes)}",
     )

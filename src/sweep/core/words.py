@@ -15,6 +15,8 @@ _NAMES = {
     "trainer.num_train_epochs": "epochs",
     "trainer.per_device_train_batch_size": "batch",
     "trainer.gradient_accumulation_steps": "accumulation",
+    "trainer.max_steps": "steps",
+    "trainer.warmup_steps": "warmup",
     "trainer.lr_scheduler_type": "schedule",
 }
 _TARGETS = "lora.target_modules"
@@ -56,7 +58,12 @@ def setting(key: str, value: object) -> str:
 
 
 def settings_text(values: Mapping[str, object], *, none: str = "base settings") -> str:
-    """A config: `r=8 alpha=16 on qv`, its targets last; `none` where nothing is searched."""
+    """A config: `r=8 alpha=16 on qv`, its targets last; `none` where nothing is searched.
+
+    Targets alone are named: `on qv is best` would be no sentence.
+    """
+    if list(values) == [_TARGETS]:
+        return f"{name_of(_TARGETS)}={value_text(values[_TARGETS])}"
     ordered = sorted(values, key=lambda key: key == _TARGETS)
     return " ".join(setting(key, values[key]) for key in ordered) or none
 

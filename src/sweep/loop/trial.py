@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sweep.core.recipe import Recipe
+from sweep.core.words import settings_text
 from sweep.space.space import Params
 
 
@@ -46,12 +47,8 @@ class Run:
 
     @property
     def name(self) -> str:
-        """For people: trial number, labels, seed."""
-        labels = " ".join(
-            f"{value:.4g}" if isinstance(value, float) else str(value)
-            for value in self.params.values()
-        )
-        return f"{self.trial:03d} {labels} s{self.recipe.seed}".replace("  ", " ")
+        """For people: trial number, what was searched, seed: `003 r=8 on qv s0`."""
+        return f"{self.trial:03d} {settings_text(self.params, none='base')} s{self.recipe.seed}"
 
 
 @dataclass(frozen=True)

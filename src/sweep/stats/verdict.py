@@ -50,8 +50,9 @@ class Verdict:
 
     Config ids, Pearson points, None where something is not known. `beats_baseline` and `seed_sd`
     are not known with one seed a config. `versus_baseline` is the best minus the baseline, with the
-    interval that allows for the choice among all. `expected_score` is what the best config scores
-    on seeds that did not choose it.
+    interval that allows for the choice among all. `gives_up` is the best minus the recommended
+    config, with its interval; None where that is the best itself. `expected_score` is what the best
+    config scores on seeds that did not choose it.
     """
 
     best: str
@@ -65,6 +66,7 @@ class Verdict:
     confirmed: bool
     shrinkage: float | None
     expected_score: float | None
+    gives_up: Interval | None = None
     sentences: tuple[str, ...] = ()
 
 
@@ -104,15 +106,14 @@ def judge(
         return None
     best = order[0]
     base = next((c for c in order if c.config_id == baseline), None)
-    versus = None
-    if comparison is not None and base is not None and base is not best:
-        versus = Interval(*comparison.lead_over(order.index(base)))
+    use = _recommended(order, comparison)
+    versus, gives_up = (_lead(order, comparison, behind) for behind in (base, use))
     seed_sd = comparison.seed_sd if comparison else None
     known = base is not None and (base is best or (versus is not None and seed_sd is not None))
     enough = has_enough_seeds(order)
     return Verdict(
         best=best.config_id,
-        recommended=_recommended(order, comparison).config_id,
+        recommended=use.config_id,
         baseline=base.config_id if base else None,
         tie_set=tuple(c.config_id for c in _tied(order, comparison)),
         beats_baseline=(versus is not None and versus.ci_low > 0) if known else None,
@@ -122,7 +123,17 @@ def judge(
         confirmed=best.confirmed,
         shrinkage=_shrinkage(best),
         expected_score=score_on_other_seeds([c for c in order if c.config_id in enough]),
+        gives_up=gives_up,
     )
+
+
+def _lead(
+    order: Sequence[Contender], comparison: Comparison | None, behind: Contender | None
+) -> Interval | None:
+    """Of the best over another one; None for itself, and without predictions."""
+    if comparison is None or behind is None or behind is order[0]:
+        return None
+    return Interval(*comparison.lead_over(order.index(behind)))
 
 
 def _tied(order: Sequence[Contender], comparison: Comparison | None) -> list[Contender]:

@@ -54,15 +54,19 @@ def _best(
     if num_judged == 1:
         return f"{best.label} is the only config of {len(by_id)} that was confirmed ({score})."
     if len(verdict.tie_set) == 1:
-        return f"{best.label} is best ({score}), ahead of each of the {num_judged - 1} others."
+        rest = "the other config" if num_judged == 2 else f"each of the {num_judged - 1} others"
+        return f"{best.label} is best ({score}), ahead of {rest}."
     tied = f"{len(verdict.tie_set)} of {num_judged} configs can't be told apart"
     if use is best:
         is_cheapest = all(best.cost <= by_id[name].cost for name in verdict.tie_set)
         why = "it is the cheapest of them" if is_cheapest else "no cheaper one comes near it alone"
         return f"{best.label} is best ({score}). {tied}; {why}."
+    lead = verdict.gives_up
+    behind = f"{best.mean - use.mean:.4f}" if lead is None else lead.as_difference
     return (
-        f"{use.label} can't be told from the best{_at(use, best)}: {use.mean:.4f} against "
-        f"{best.mean:.4f} of {best.label} ({score.partition(', ')[2]}). {tied}."
+        f"{use.label} is recommended: dev Pearson {use.mean:.4f}{_at(use, best)}. "
+        f"The highest mean, {best.mean:.4f} of {best.label} ({score.partition(', ')[2]}), "
+        f"is ahead by {behind}, which may be luck: {tied}."
     )
 
 

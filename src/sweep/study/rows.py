@@ -125,6 +125,21 @@ def searched(recipe: Recipe, keys: Sequence[str]) -> dict[str, Any]:
     return {k: label_of(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 
+def by_standing(rows: Sequence[ConfigRow]) -> list[tuple[str, list[ConfigRow]]]:
+    """The rows by what their scores rest on, each group with its title, best first.
+
+    A score of the search alone has been chosen for being high: it can't be compared with one of
+    fresh seeds, and may be higher without being better.
+    """
+    confirmed = [row for row in rows if row.confirmed]
+    rest = [row for row in rows if not row.confirmed]
+    groups = [
+        ("confirmed on fresh seeds", confirmed),
+        ("search only: a higher score here may be the luck of the choice", rest),
+    ]
+    return [(title, members) for title, members in groups if members]
+
+
 def cost_front(rows: Sequence[ConfigRow], cost: str) -> list[ConfigRow]:
     """Configs that no other beats in score at the same or a lower cost, the cheapest first.
 

@@ -212,11 +212,9 @@ class Results:
         )
 
     def best_run(self, config_id: str | None = None) -> Run | None:
-        """The best run of a config; of the one on top of the leaderboard, if none is named."""
-        contenders = self.ranking().contenders
-        if not contenders:
-            return None
-        wanted = config_id or contenders[0].config_id
+        """The best run of a config; of the recommended one, if none is named."""
+        verdict = None if config_id else self.verdict()
+        wanted = verdict.recommended if verdict else config_id
         runs = [r for r in self._scored() if r.run.recipe.config_id == wanted]
         return max(runs, key=_score).run if runs else None
 

@@ -12,6 +12,9 @@ from sweep.stats.verdict import Verdict
 from sweep.study.files import StudyFiles
 from sweep.study.reading import read_json
 
+#: Fields that hold a lead.
+_LEADS = ("versus_baseline", "gives_up")
+
 
 @dataclass(frozen=True)
 class _Lead:
@@ -37,16 +40,16 @@ class _Kept:
     confirmed: bool = False
     shrinkage: float | None = None
     expected_score: float | None = None
+    gives_up: _Lead | None = None
     sentences: tuple[str, ...] = ()
 
 
 def write_verdict(files: StudyFiles, verdict: Verdict) -> None:
     content = dataclasses.asdict(verdict)
-    if verdict.versus_baseline is not None:
-        lead = verdict.versus_baseline
-        content["versus_baseline"] = dataclasses.asdict(
-            _Lead(lead.value, lead.ci_low, lead.ci_high)
-        )
+    for name in _LEADS:
+        lead: Interval | None = getattr(verdict, name)
+        if lead is not None:
+            content[name] = dataclasses.asdict(_Lead(lead.value, lead.ci_low, lead.ci_high))
     write_text(files.verdict, json.dumps(content, indent=2, ensure_ascii=False))
 
 
@@ -56,6 +59,7 @@ def read_verdict(files: StudyFiles) -> Verdict | None:
     if kept is None:
         return None
     fields = {field.name: getattr(kept, field.name) for field in dataclasses.fields(kept)}
-    if kept.versus_baseline is not None:
-        fields["versus_baseline"] = Interval(*dataclasses.astuple(kept.versus_baseline))
+    for name in _LEADS:
+        if fields[name] is not None:
+            fields[name] = Interval(*dataclasses.astuple(fields[name]))
     return Verdict(**fields)

@@ -16,7 +16,7 @@ from sweep.core.words import compact, duration, name_of, value_text
 from sweep.loop.ports import Totals
 from sweep.loop.trial import Evaluated, Event, Finished, Outcome, Paused, Run, RunState, Started
 from sweep.loop.trial import Progress as StepProgress
-from sweep.study.rows import ConfigRow
+from sweep.study.rows import ConfigRow, by_standing
 
 
 @dataclass
@@ -144,8 +144,19 @@ class ConsoleWatcher:
         return ", ".join(parts)
 
 
+def ranked_groups(rows: Sequence[ConfigRow], *, keys: Sequence[str]) -> Group:
+    """The leaderboard for the terminal, a table for each group of rows that can be compared."""
+    groups = by_standing(rows)
+    if len(groups) == 1:
+        return Group(ranked_table(rows, keys=keys))
+    parts: list[Text | Table] = []
+    for title, members in groups:
+        parts += [Text(""), Text(title, style="italic"), ranked_table(members, keys=keys)]
+    return Group(*parts[1:])
+
+
 def ranked_table(rows: Sequence[ConfigRow], *, keys: Sequence[str], limit: int = 20) -> Table:
-    """The leaderboard for the terminal."""
+    """One group of the leaderboard."""
     # Narrow on purpose: with five searched keys it fits 80 columns.
     table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
     add_columns(table, "#", "Pearson", "95 % interval", "tied")

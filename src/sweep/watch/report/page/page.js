@@ -76,20 +76,24 @@
   }));
 
   // Tables: missing values stay last, whichever way is sorted.
+  const isData = row => !row.classList.contains("group");
   const value = (row, column) => row.cells[column].dataset.v ?? row.cells[column].textContent;
   function compare(a, b) {
     const x = Number(a), y = Number(b);
     return Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b, undefined, { numeric: true }) : x - y;
   }
   each("table.sortable th button", button => button.addEventListener("click", () => {
-    const head = button.parentElement, column = head.cellIndex, body = head.closest("table").tBodies[0];
+    const head = button.parentElement, column = head.cellIndex;
     const way = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
     for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", way > 0 ? "ascending" : "descending");
     const missing = text => text === "" || text === "nan";
-    const rows = [...body.rows].map(row => [value(row, column), row]);
-    rows.sort(([a], [b]) => missing(a) - missing(b) || way * compare(a, b));
-    body.append(...rows.map(([, row]) => row));
+    // Each group is sorted by itself, below its title.
+    for (const body of head.closest("table").tBodies) {
+      const rows = [...body.rows].filter(isData).map(row => [value(row, column), row]);
+      rows.sort(([a], [b]) => missing(a) - missing(b) || way * compare(a, b));
+      body.append(...rows.map(([, row]) => row));
+    }
   }));
   // A filter is words that a row must hold, and conditions such as r>=16 or pearson>0.8.
   const plain = text => text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, " ").trim();
@@ -113,7 +117,7 @@
     const tests = input.value.toLowerCase().split(/\s+/).filter(Boolean).map(word => condition(word, heads));
     const found = input.closest(".bar").querySelector(".found"), all = Number(found.dataset.all);
     let shown = 0;
-    for (const row of table.tBodies[0].rows) {
+    for (const row of [...table.tBodies].flatMap(body => [...body.rows]).filter(isData)) {
       row.hidden = !tests.every(test => test(row));
       shown += !row.hidden;
     }

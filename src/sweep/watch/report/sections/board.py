@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sweep.study.rows import by_standing
 from sweep.study.study import Study
 from sweep.watch.report.figures.parts import factor_name
 from sweep.watch.report.figures.scores import MAX_DOTS, dot_plot
@@ -17,6 +18,7 @@ def leaderboard(study: Study) -> Section | None:
     verdict = study.verdict
     facts = {
         "rows": rows,
+        "groups": by_standing(rows),
         "searched": study.keys,
         "has_seeds": any(row.n_seeds > 1 for row in rows),
         "low": low,
