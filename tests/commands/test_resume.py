@@ -54,7 +54,7 @@ def test_changed_data_under_the_same_name_is_noticed(
     frame.to_csv(copy, index=False)
     code, _, err = run(*arguments, capfd=capfd)
     assert code == 2
-    assert "fingerprints.dev" in err
+    assert f"the dev pairs of {copy} were changed: as many" in err
 
 
 def test_damaged_grid_is_a_mistake_whose_way_out_trains_nothing_again(

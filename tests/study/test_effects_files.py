@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -16,6 +16,7 @@ from scipy.stats import spearmanr
 
 from sweep.core.recipe import Recipe
 from sweep.loop.trial import Outcome, Run, RunState
+from sweep.stats.statistics import Sample
 from sweep.study.effects_files import (
     Effects,
     answer_lines,
@@ -37,14 +38,23 @@ R, ALPHA, TARGETS, RATE = (
 
 
 def board(
-    folder: Path, configs: Sequence[dict[str, Any]], seeds: Sequence[int] = (0, 1)
+    folder: Path,
+    configs: Sequence[dict[str, Any]],
+    seeds: Sequence[int] = (0, 1),
+    *,
+    noise_by_rank: Mapping[int, float] | None = None,
 ) -> Ranking:
-    """A study in which q/v is clearly worse and a q/v adapter of rank r costs a quarter."""
+    """A study in which q/v is clearly worse and a q/v adapter of rank r costs a quarter.
+
+    Args:
+        noise_by_rank: Of q/v, where not 1.5.
+    """
     np.save(folder / "dev_labels.npy", LABELS)
     runs = []
     for (trial, params), seed in product(enumerate(configs), seeds):
         run = Run(trial, {}, replace(Recipe().with_values(params), seed=seed))
-        noise = 1.5 if params.get(TARGETS) == "qv" else 1.0
+        of_qv = (noise_by_rank or {}).get(params.get(R, 8), 1.5)
+        noise = of_qv if params.get(TARGETS) == "qv" else 1.0
         own = np.random.default_rng([22, trial, seed]).normal(scale=0.1, size=len(LABELS))
         predictions = LABELS + noise * SHARED + own
         run_dir = folder / "runs" / run.id
@@ -68,7 +78,7 @@ def test_files_and_words_tell_what_matters(tmp_path: Path) -> None:
     table = pd.read_csv(tmp_path / "effects.csv")
     assert list(table.columns) == [
         *("key", "level", "num_configs", "mean", "difference"),
-        *("ci_low", "ci_high", "distinguishable"),
+        *("ci_low", "ci_high", "distinguishable", "elsewhere_low", "elsewhere_high"),
     ]
     qv = table[table["level"] == "qv"].iloc[0]
     assert qv["ci_low"] < qv["difference"] < qv["ci_high"] < 0
@@ -79,10 +89,31 @@ def test_files_and_words_tell_what_matters(tmp_path: Path) -> None:
     assert line == "matters: targets (all-linear is best); not distinguishable: r + alpha"
 
 
+def test_confirmation_tells_the_luck_of_the_seed_that_one_seed_each_does_not(
+    tmp_path: Path,
+) -> None:
+    """What a grid shows in every cell is said of its cells, and less surely of others."""
+    configs = [{R: r, ALPHA: 2 * r, TARGETS: t} for r, t in product((4, 8), ("qv", "all-linear"))]
+    search = board(tmp_path, configs, seeds=(0,), noise_by_rank={4: 1.3, 8: 2.5})
+    write_findings(search, tmp_path, keys=(R, ALPHA, TARGETS))
+    assert "targets: not distinguishable" in sentences(tmp_path)
+    runs = [np.random.default_rng([23, seed]).normal(scale=0.1, size=200) for seed in range(6)]
+    confirmed = Sample(tuple(range(1, 7)), np.stack([LABELS + SHARED + run for run in runs]))
+    found = write_findings(replace(search, luck=(confirmed,)), tmp_path, keys=(R, ALPHA, TARGETS))
+    assert "targets: all-linear is ahead of qv by +" in sentences(tmp_path)
+    assert "in these configs" in sentences(tmp_path)
+    assert "beside other settings" in sentences(tmp_path)
+    qv = next(e for e in found.effects if e.level == "qv")
+    assert qv.elsewhere_low is not None
+    assert qv.ci_low is not None
+    assert qv.elsewhere_low < qv.ci_low
+    assert read_effects(StudyFiles(tmp_path)).effects == found.effects
+
+
 def test_targets_are_compared_at_equal_parameter_count(tmp_path: Path) -> None:
     configs = [{R: r, ALPHA: 2 * r, TARGETS: t} for r, t in product((4, 16), ("qv", "all-linear"))]
     write_findings(board(tmp_path, configs), tmp_path, keys=(R, ALPHA, TARGETS))
-    assert "at equal parameter count (1 pairs) all-linear is +" in sentences(tmp_path)
+    assert "at equal parameter count (1 pair) all-linear is +" in sentences(tmp_path)
 
 
 def test_scaling_and_learning_rate_are_shown_together(tmp_path: Path) -> None:

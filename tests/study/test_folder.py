@@ -45,7 +45,6 @@ def test_same_settings_open_again_and_versions_are_kept(tmp_path: Path) -> None:
     ("path", "value", "old", "new"),
     [
         ("lora__r", 16, "8", "16"),
-        ("fingerprints__train", "xyz", "'abc'", "'xyz'"),
         ("search__sampler", "tpe", "'grid'", "'tpe'"),
         ("search__space", {"lora.r": [4, 16]}, "[4, 8]", "[4, 16]"),
     ],
@@ -62,6 +61,43 @@ def test_changed_setting_is_refused_with_key_old_and_new_value(
     assert f"was {old}" in message
     assert f"now {new}" in message
     assert (tmp_path / "config.yaml").read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "told"),
+    [
+        ("train", "the train pairs of 한글/train.csv were 1,000, now 1,200"),
+        ("dev", "the dev pairs of dev.csv were changed: as many (50), but with other texts"),
+        ("weights", "the weights of /models/small were changed"),
+        ("weights of /models/large", "the weights of /models/large were changed"),
+    ],
+)
+def test_changed_file_is_named_with_what_has_changed(
+    tmp_path: Path, fingerprint: str, told: str
+) -> None:
+    begun = {
+        **SETTINGS,
+        "data": {"source": "files", "train": "한글/train.csv", "dev": "dev.csv"},
+        "model": {"path": "/models/small"},
+        "fingerprints": {fingerprint: "abc"},
+        "sizes": {"train": 1000, "dev": 50},
+    }
+    now = {**begun, "fingerprints": {fingerprint: "xyz"}, "sizes": {"train": 1200, "dev": 50}}
+    open_folder(tmp_path, begun, resume="continue")
+    with pytest.raises(StudyError) as caught:
+        open_folder(tmp_path, now, resume="continue")
+    assert told in str(caught.value)
+    assert "abc" not in str(caught.value)
+
+
+def test_another_file_is_told_once_and_other_sizes_alone_change_nothing(tmp_path: Path) -> None:
+    begun = {**SETTINGS, "data": {"dev": "a.csv"}, "fingerprints": {"dev": "abc"}}
+    open_folder(tmp_path, begun, resume="continue")
+    open_folder(tmp_path, {**begun, "sizes": {"dev": 7}}, resume="continue")
+    other = {**begun, "data": {"dev": "b.csv"}, "fingerprints": {"dev": "xyz"}}
+    with pytest.raises(StudyError) as caught:
+        open_folder(tmp_path, other, resume="continue")
+    assert caught.value.value == "`data.dev` was 'a.csv', now 'b.csv'"
 
 
 def test_fingerprint_that_was_not_found_out_before_is_taken_over(tmp_path: Path) -> None:

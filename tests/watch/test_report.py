@@ -87,8 +87,10 @@ def test_cheapest_tied_config_is_named_when_it_is_not_the_best(tmp_path: Path) -
     board = study_board(tmp_path / "s")
     assert board["lora.r"].iloc[0] == 16, "the numbers drawn make the large rank win"
     page = Page(build_report(tmp_path / "s"))
-    assert "can't be told from the best, at half of the LoRA parameters" in page.text
-    assert "640.0kcheapest tied: 320.0k" in page.text
+    assert "is recommended: dev Pearson" in page.text
+    assert "at half of the LoRA parameters" in page.text
+    assert "320.0kof the recommended config; the highest mean has 640.0k" in page.text
+    assert "highest mean" in [cell.strip() for cell in page.cells]
     assert "recommended" in [cell.strip() for cell in page.cells]
 
 

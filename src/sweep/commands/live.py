@@ -20,7 +20,7 @@ from sweep.study.folder import driver_of, is_driven
 from sweep.study.notes import add_point, added_points, ask_to_stop
 from sweep.study.rows import RunRow
 from sweep.study.study import Study
-from sweep.watch.console import ranked_groups
+from sweep.watch.ranking_tables import ranked_groups
 
 _SHOWN = 10
 

@@ -18,7 +18,7 @@ from sweep.loop.confirm import Confirmation
 from sweep.loop.race import fewest_seeds
 from sweep.lora.model import targets_of
 from sweep.study.plan import Plan, write_plan
-from sweep.watch.console import add_columns
+from sweep.watch.ranking_tables import add_columns
 
 _SHOWN = 24
 

@@ -45,8 +45,8 @@ from sweep.study.plan import compare_with_plan
 from sweep.study.rows import ConfigRow
 from sweep.study.study import Study
 from sweep.study.tables import Results
-from sweep.watch.console import ranked_groups
 from sweep.watch.pareto import pareto_table
+from sweep.watch.ranking_tables import ranked_groups
 from sweep.watch.report import build_report
 from sweep.watch.wandb_setup import Tracking, resolve_mode
 
@@ -94,7 +94,7 @@ def _open(settings: Settings, checks: Preflight) -> None:
     """Begin the study, or go on with it; another one of that name is refused."""
     open_folder(
         settings.folder,
-        {**recorded(settings), "fingerprints": checks.fingerprints},
+        {**recorded(settings), "fingerprints": checks.fingerprints, "sizes": checks.sizes},
         resume=settings.resume,
         defaults=default_settings(),
     )

@@ -33,6 +33,8 @@ class Preflight:
 
     dev_labels: Floats
     fingerprints: dict[str, str]
+    #: Pairs by split.
+    sizes: dict[str, int]
     facts: tuple[str, ...]
     guard: Guard
 
@@ -85,8 +87,9 @@ def preflight(settings: Settings) -> Preflight:
         f"trains {_in_words(settings.trainer.precision)}{_alone_in_words(recipes)}",
     )
     assert dev.labels is not None
-    prints = _fingerprints(settings.recipe(seed=0), weights, pairs)
-    return Preflight(dev.labels, {"dev": dev.digest(), **prints}, facts, guarded)
+    prints = {"dev": dev.digest(), **_fingerprints(settings.recipe(seed=0), weights, pairs)}
+    sizes = {"train": len(train), "dev": len(dev)}
+    return Preflight(dev.labels, prints, sizes, facts, guarded)
 
 
 def _checked_pairs(recipes: Sequence[Recipe]) -> dict[Data, tuple[Pairs, Pairs]]:

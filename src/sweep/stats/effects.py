@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -26,7 +27,10 @@ NUM_CONFIG_RESAMPLES = 400
 class Effect:
     """A level beside the best level of its key: Pearson points, with a 95 % interval.
 
-    The best level itself has difference 0 and no interval.
+    The interval holds what a new dev set and new seeds would change, for the configs that were
+    tried. `elsewhere_low` and `elsewhere_high` also hold how differently the configs take it: what
+    is to be expected beside settings that were not tried. None where the interval holds that
+    already, or it is not known. The best level itself has difference 0 and no interval.
     """
 
     key: str
@@ -37,6 +41,8 @@ class Effect:
     ci_low: float | None = None
     ci_high: float | None = None
     distinguishable: bool = False
+    elsewhere_low: float | None = None
+    elsewhere_high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -150,18 +156,18 @@ def _levels(factor: Factor, of_levels: LevelMeans, model: _Model) -> list[Effect
     for index, level in enumerate(factor.levels):
         count = factor.of_config.count(index)
         effect = Effect(factor.key, level, count, means[index], means[index] - means[best])
-        found = model.estimate(
-            weights[index] - weights[best],
-            with_misfit=misfit,
-            stretch=stretch,
-            pairs=math.comb(len(means), 2),
-        )
+        lead = weights[index] - weights[best]
+        estimate = partial(model.estimate, lead, stretch=stretch, pairs=math.comb(len(means), 2))
+        found = estimate(with_misfit=misfit)
         if index != best and found is not None:
+            wide = None if misfit else estimate(with_misfit=True)
             effect = replace(
                 effect,
                 ci_low=found.ci_low,
                 ci_high=found.ci_high,
                 distinguishable=found.ci_high < 0,
+                elsewhere_low=wide.ci_low if wide else None,
+                elsewhere_high=wide.ci_high if wide else None,
             )
         effects.append(effect)
     return effects

@@ -125,7 +125,7 @@ def _in_words(effects: Sequence[Effect]) -> list[str]:
         best = next(e for e in levels if e.difference == 0)
         worse = sorted((e for e in levels if e.distinguishable), key=lambda e: e.difference)
         if worse:
-            ahead = [f"{e.level} by {_lead(e).as_difference}" for e in worse[:3]]
+            ahead = [f"{e.level} by {_lead(e).as_difference}{_elsewhere(e)}" for e in worse[:3]]
             sentences.append(f"{name_of(key)}: {best.level} is ahead of {', '.join(ahead)}.")
             continue
         last = min(levels, key=lambda e: e.difference)
@@ -133,6 +133,14 @@ def _in_words(effects: Sequence[Effect]) -> list[str]:
         most = f"most between {best.level} and {last.level}{known}"
         sentences.append(f"{name_of(key)}: not distinguishable; {most}.")
     return sentences
+
+
+def _elsewhere(effect: Effect) -> str:
+    """What is to be expected beside settings that were not tried, where that is less sure."""
+    if effect.elsewhere_low is None or effect.elsewhere_high is None:
+        return ""
+    low, high = -effect.elsewhere_high, -effect.elsewhere_low
+    return f" in these configs, {low:+.4f} to {high:+.4f} beside other settings"
 
 
 def _lead(effect: Effect) -> Interval:
@@ -153,11 +161,13 @@ def _table(rows: Sequence[Effect | Importance], kind: type) -> pd.DataFrame:
 
 def _rows(path: Path, kind: type) -> list[Mapping[str, Any]]:
     """The rows of a table, with the columns that the kind has."""
-    names = {each.name for each in dataclasses.fields(kind)}
+    fields = dataclasses.fields(kind)
+    names = {each.name for each in fields}
+    needed = {each.name for each in fields if each.default is dataclasses.MISSING}
     try:
         table = read_csv(path)
     except StudyError:
         return []
-    if not names <= set(table.columns):
+    if not needed <= set(table.columns):
         return []
     return [{k: v for k, v in row.items() if k in names} for row in missing_is_none(table)]

@@ -10,37 +10,17 @@ from datetime import UTC, datetime
 from importlib import metadata
 from itertools import chain, count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
 
 from sweep.core.errors import StudyError
 from sweep.core.files import write_text
+from sweep.study.changes import Resume, refuse_changes
 from sweep.study.files import FORMAT, StudyFiles
 from sweep.study.settings import refuse_newer
 from sweep.study.yaml_file import read_mapping
-
-Resume = Literal["continue", "extend", "restart"]
-
-#: Settings that may change between starts without changing any result.
-_FREE = (
-    "baseline",
-    "confirm",
-    "executor",
-    "tracking",
-    "resume",
-    "results_dir",
-    "name",
-    "search.timeout_min",
-    "search.when_used_up",
-    "search.baseline",
-    "search.start_with",
-)
-#: Of the file, not of the sweep.
-_NO_SETTINGS = ("format", "versions")
-#: Settings that `resume=extend` may change.
-_EXTENDABLE = ("search.space", "search.seeds", "search.n_trials", "search.race")
 
 _PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "optuna", "numpy", "scipy")
 
@@ -126,7 +106,9 @@ def open_folder(
     if files.settings.exists():
         old = read_mapping(files.settings)
         refuse_newer(files, old)
-        _refuse_changes(folder, old, _plain(settings), resume=resume, defaults=defaults or {})
+        refuse_changes(
+            folder, old, _plain(settings), resume=resume, defaults=_plain(defaults or {})
+        )
     content = {"format": FORMAT, **_plain(settings), "versions": versions()}
     write_text(files.settings, yaml.safe_dump(content, allow_unicode=True, sort_keys=False))
 
@@ -143,66 +125,6 @@ def _move_aside(folder: Path) -> None:
     aside.mkdir()
     for entry in entries:
         entry.rename(aside / entry.name)
-
-
-def _refuse_changes(
-    folder: Path,
-    old: Mapping[str, Any],
-    new: Mapping[str, Any],
-    *,
-    resume: Resume,
-    defaults: Mapping[str, Any],
-) -> None:
-    allowed = _FREE + (_EXTENDABLE if resume == "extend" else ())
-    before, after = _flatten(old), _flatten(new)
-    known = _flatten(_plain(defaults))
-    before |= {key: known[key] for key in after if key in known and key not in before}
-    changed = [
-        key
-        for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key)
-        and not any(key == a or key.startswith(f"{a}.") for a in (*allowed, *_NO_SETTINGS))
-        # A grown space may bring models and data along.
-        and not (resume == "extend" and key.startswith("fingerprints.") and key not in before)
-        # The commit of a model from the Hub was not found out before.
-        and not (key.startswith("fingerprints.") and before.get(key) == "unknown")
-    ]
-    if resume == "extend":
-        _refuse_fewer_seeds(before.get("search.seeds"), after.get("search.seeds"))
-    if not changed:
-        return
-    lines = [
-        f"`{k}` was {before.get(k, 'unset')!r}, now {after.get(k, 'unset')!r}" for k in changed
-    ]
-    extendable = all(any(k.startswith(e) for e in _EXTENDABLE) for k in changed)
-    extend = "`resume=extend` adds the new cells, " if extendable else ""
-    raise StudyError(
-        f"The settings of a study can't change: {folder} was begun with others.",
-        value="\n           ".join(lines[:8] + ["..."] * (len(lines) > 8)),
-        way_out=f"{extend}`resume=restart` moves the old study aside and begins anew, "
-        "`name=...` keeps both",
-    )
-
-
-def _refuse_fewer_seeds(old: Any, new: Any) -> None:
-    """A run on a seed that the search has left would be taken for one that confirms it."""
-    if isinstance(old, list) and isinstance(new, list) and new[: len(old)] != old:
-        raise StudyError(
-            "`resume=extend` adds seeds behind those that a study has.",
-            value=f"`search.seeds` was {old}, now {new}",
-            way_out=f"for example `search.seeds={[*old, *(s for s in new if s not in old)]}`, or "
-            "`name=...` for a study of its own",
-        )
-
-
-def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in content.items():
-        if isinstance(value, Mapping) and value:
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _plain(content: Any) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 
 from sweep.core.arrays import Floats
 from sweep.core.recipe import Recipe
+from sweep.core.words import counted
 from sweep.stats.by_level import rank_correlation
 from sweep.stats.comparison import Comparison
 from sweep.stats.effects import interaction, resampled_configs
@@ -42,7 +43,7 @@ class SameSize:
         clear = "" if self.difference.is_clear else ", not distinguishable"
         seeds = "; one seed each, its luck is not in this" if self.one_seed else ""
         return (
-            f"at equal parameter count ({self.pairs} pairs) all-linear is "
+            f"at equal parameter count ({counted(self.pairs, 'pair')}) all-linear is "
             f"{self.difference.as_difference} from qv{clear}{seeds}."
         )
 

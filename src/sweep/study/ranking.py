@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
@@ -37,6 +37,8 @@ class Ranking:
     folder: Path
     #: Of a confirmation that does not count yet: runs done, and runs in all.
     unconfirmed: tuple[int, int] | None = None
+    #: Configs with several seeds that tell the luck of the seed, where those ranked have one each.
+    luck: tuple[Sample, ...] = ()
 
     @classmethod
     def of(
@@ -104,19 +106,27 @@ class Ranking:
         *,
         keys: Sequence[str],
         search_seeds: Collection[int] | None,
+        luck: Sequence[Sample] = (),
     ) -> Ranking:
-        """By the search's runs alone, also where others confirm the leaders."""
+        """By the search's runs alone, also where others confirm the leaders.
+
+        Args:
+            luck: Configs with several seeds: by them the luck of one seed is known.
+        """
         kept = [
             pair
             for pair in scored_runs(records)
             if search_seeds is None or _seed(pair) in search_seeds
         ]
-        return cls.of(kept, folder, keys=keys, search_seeds=None)
+        found = cls.of(kept, folder, keys=keys, search_seeds=None)
+        return replace(found, luck=tuple(luck))
 
     @cached_property
     def leaders(self) -> Comparison | None:
         """The configs that the verdict is about: the first ones."""
-        return comparison_of(judged(self.contenders), self.folder, num_rivals=len(self.contenders))
+        leading = judged(self.contenders)
+        num_rivals = len(self.contenders)
+        return comparison_of(leading, self.folder, num_rivals=num_rivals, luck=self.luck)
 
     @cached_property
     def others(self) -> Comparison | None:

@@ -37,16 +37,21 @@ def seed_luck(seeds: Mapping[str, Collection[int]], folder: Path) -> list[Sample
 
 
 def comparison_of(
-    group: Sequence[Contender], folder: Path, *, num_rivals: int
+    group: Sequence[Contender], folder: Path, *, num_rivals: int, luck: Sequence[Sample] = ()
 ) -> Comparison | None:
-    """None where predictions are not at hand."""
+    """None where predictions are not at hand.
+
+    Args:
+        luck: Configs that tell the luck of the seed where those of the group have one each.
+    """
     path = StudyFiles(folder).dev_labels
     if not group or not path.exists():
         return None
     try:
         labels = read_floats(path)
         samples = [Sample(c.seeds, predictions_of(c.config_id, folder, c.seeds)) for c in group]
-        noise_from = _with_all_seeds(group, folder)
+        has_several = any(len(c.all_seeds or c.seeds) > 1 for c in group)
+        noise_from = _with_all_seeds(group, folder) if has_several else list(luck) or None
     except StudyError as error:
         logger.warning("No intervals in the leaderboard: %s", error.value)
         return None

@@ -208,7 +208,11 @@ class Results:
     def search_ranking(self) -> Ranking:
         """By the search's runs alone, also where others confirm the leaders."""
         return Ranking.of_the_search(
-            self.records(), self.folder, keys=self.keys, search_seeds=self._search_seeds
+            self.records(),
+            self.folder,
+            keys=self.keys,
+            search_seeds=self._search_seeds,
+            luck=self.ranking().several_seeds,
         )
 
     def best_run(self, config_id: str | None = None) -> Run | None:

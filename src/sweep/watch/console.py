@@ -3,77 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 from rich.text import Text
 
-from sweep.core.words import compact, duration, name_of, value_text
+from sweep.core.words import counted, duration
 from sweep.loop.ports import Totals
-from sweep.loop.trial import Evaluated, Event, Finished, Outcome, Paused, Run, RunState, Started
+from sweep.loop.trial import Evaluated, Event, Finished, Outcome, Paused, Run, Started
 from sweep.loop.trial import Progress as StepProgress
-from sweep.study.rows import ConfigRow, by_standing
+from sweep.watch.tally import Going, Tally
 
-
-@dataclass
-class _Going:
-    """A run under way."""
-
-    run: Run
-    step: int = 0
-    total: int = 0
-    pearson: float | None = None
-
-    @property
-    def share(self) -> float:
-        return self.step / self.total if self.total else 0.0
-
-
-@dataclass
-class _Tally:
-    """Where the sweep stands; its clock starts with the first run of this start."""
-
-    runs: int = 0
-    done: int = 0
-    failed: int = 0
-    trained: int = 0
-    best: tuple[float, str] | None = None
-    going: dict[str, _Going] = field(default_factory=dict)
-    began: float = field(default_factory=time.monotonic)
-
-    def count(self, run: Run, outcome: Outcome) -> None:
-        self.done += 1
-        # Configs may be added while it runs.
-        self.runs = max(self.runs, self.done)
-        self.failed += outcome.state is RunState.FAILED
-        if outcome.pearson is not None and (self.best is None or outcome.pearson > self.best[0]):
-            self.best = (outcome.pearson, run.name)
-
-    @property
-    def eta_seconds(self) -> float | None:
-        """Time left at the pace of this start; None until something can be said."""
-        worked = self.trained + sum(g.share for g in self.going.values())
-        left = self.runs - self.done - sum(g.share for g in self.going.values())
-        elapsed = time.monotonic() - self.began
-        if worked < 0.05 or elapsed < 3:
-            return None
-        return max(0.0, left * elapsed / worked)
+#: Where output is no terminal, a line says so often how far the runs under way are.
+_LINE_SECONDS = 30.0
+#: So old is the last line before an evaluation is told: those of a pack come together.
+_SCORE_SECONDS = 3.0
 
 
 class ConsoleWatcher:
-    """A live view on a terminal; one line per event that matters when output is a file."""
+    """A live view on a terminal; lines of what happened and of how far it is elsewhere."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._tally = _Tally()
+        self._tally = Tally()
         self._live: Live | None = None
+        self._said_at = time.monotonic()
 
     def opened(self, totals: Totals) -> None:
-        self._tally = _Tally(runs=totals.runs)
+        self._tally = Tally(runs=totals.runs)
         if self._console.is_terminal:
             self._live = Live(console=self._console, refresh_per_second=4, transient=True)
             self._live.start()
@@ -90,7 +48,7 @@ class ConsoleWatcher:
     def run_event(self, run: Run, event: Event) -> None:
         tally = self._tally
         if isinstance(event, Started):
-            tally.going[run.id] = _Going(run)
+            tally.going[run.id] = Going(run)
             if self._live is None:
                 self._say(f"started      {run.name}")
         elif isinstance(event, StepProgress) and run.id in tally.going:
@@ -108,13 +66,30 @@ class ConsoleWatcher:
             self._say(f"{tally.done:>4}/{tally.runs:<4}    {_scored(run, event.outcome)}")
         if self._live is not None:
             self._live.update(self._view())
+        elif tally.going and not isinstance(event, Started):
+            waited = time.monotonic() - self._said_at
+            is_score = isinstance(event, Evaluated)
+            if waited >= (_SCORE_SECONDS if is_score else _LINE_SECONDS):
+                self._say(self._how_far())
 
     def closed(self) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None
 
+    def _how_far(self) -> str:
+        """`under way    4 runs, up to step 60 of 200, dev up to 0.61; 0 of 8 done; 7 min left`."""
+        tally = self._tally
+        ahead = max(tally.going.values(), key=lambda going: going.share)
+        scores = [going.pearson for going in tally.going.values() if going.pearson is not None]
+        first = [counted(len(tally.going), "run")]
+        first += [f"up to step {ahead.step} of {ahead.total}"] if ahead.total else []
+        first += [f"dev up to {max(scores):.4f}"] if scores else []
+        parts = [", ".join(first), f"{tally.done} of {tally.runs} done", self._summary()]
+        return f"under way    {'; '.join(part for part in parts if part)}"
+
     def _say(self, line: str) -> None:
+        self._said_at = time.monotonic()
         # No markup, no wrapping: names are the user's, and a line stays a line in a file.
         self._console.print(Text(line), soft_wrap=True)
 
@@ -142,48 +117,6 @@ class ConsoleWatcher:
         if self._tally.best:
             parts.append(f"best {self._tally.best[0]:.4f}")
         return ", ".join(parts)
-
-
-def ranked_groups(rows: Sequence[ConfigRow], *, keys: Sequence[str]) -> Group:
-    """The leaderboard for the terminal, a table for each group of rows that can be compared."""
-    groups = by_standing(rows)
-    if len(groups) == 1:
-        return Group(ranked_table(rows, keys=keys))
-    parts: list[Text | Table] = []
-    for title, members in groups:
-        parts += [Text(""), Text(title, style="italic"), ranked_table(members, keys=keys)]
-    return Group(*parts[1:])
-
-
-def ranked_table(rows: Sequence[ConfigRow], *, keys: Sequence[str], limit: int = 20) -> Table:
-    """One group of the leaderboard."""
-    # Narrow on purpose: with five searched keys it fits 80 columns.
-    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
-    add_columns(table, "#", "Pearson", "95 % interval", "tied")
-    add_columns(table, *map(name_of, keys), folded=True)
-    add_columns(table, "LoRA", "s")
-    for row in rows[:limit]:
-        table.add_row(*map(Text, _cells(row, keys)))
-    return table
-
-
-def add_columns(table: Table, *names: str, folded: bool = False) -> None:
-    """Columns of numbers, which stay whole, or of settings: a long one takes several lines."""
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=not folded, overflow="fold")
-
-
-def _cells(row: ConfigRow, keys: Sequence[str]) -> list[str]:
-    is_known = row.ci_low is not None and row.ci_high is not None
-    return [
-        str(row.rank),
-        f"{row.mean:.4f}",
-        f"{row.ci_low:.3f} {row.ci_high:.3f}" if is_known else "",
-        "yes" if row.tied_with_best else "",
-        *(value_text(row.values[key]) for key in keys),
-        "" if row.lora_params is None else compact(row.lora_params),
-        "" if row.train_seconds is None else f"{row.train_seconds:.0f}",
-    ]
 
 
 def _scored(run: Run, outcome: Outcome) -> str:
