@@ -35,16 +35,29 @@ pairs: it flatters. {advice}
 ## Use
 
 ```python
+import torch
 from peft import PeftModel
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("tokenizer")
 base = AutoModelForSequenceClassification.from_pretrained(
-    "{base}", num_labels=1, problem_type="regression"
+    "{base}", num_labels=1, problem_type="regression", pad_token_id=tokenizer.pad_token_id
 )
 model = PeftModel.from_pretrained(base, "adapter").eval()
-pair = tokenizer("A man is eating.", "Someone eats.", return_tensors="pt")
-score = {low:g} + {width:g} * model(**pair).logits.item()  # trained on labels scaled to [0, 1]
+
+
+@torch.inference_mode()
+def score(pairs):
+    first, second = map(list, zip(*pairs))
+    # Cut as in training: longer pairs would score otherwise, or not at all.
+    batch = tokenizer(
+        first, second, truncation=True, max_length={max_length}, padding=True, return_tensors="pt"
+    )
+    # Trained on labels scaled to [0, 1].
+    return ({low:g} + {width:g} * model(**batch).logits.squeeze(-1)).tolist()
+
+
+print(score([("A man is eating.", "Someone eats."), ("A man is eating.", "It rains.")]))
 ```
 
 or, without code: `python -m sweep predict THIS_FOLDER pairs.csv`.
@@ -83,6 +96,7 @@ def model_card(
         low=low,
         high=high,
         width=high - low,
+        max_length=recipe.data.max_length,
         data=_data(recipe),
         pearson=outcome.pearson,
         spearman=outcome.spearman,
