@@ -10,6 +10,7 @@ from sweep.core.recipe import fingerprint
 from sweep.core.words import counted
 from sweep.loop.pruning import pruning_audit
 from sweep.space.space import Params
+from sweep.study.baselines import Baselines
 from sweep.study.record import Record, ended
 from sweep.study.rows import ConfigRow
 from sweep.study.tables import Results
@@ -111,10 +112,15 @@ def pruning_lines(records: Sequence[Record], board: Sequence[ConfigRow]) -> list
     return lines
 
 
-def verdict_lines(results: Results) -> list[str]:
-    """The verdict in sentences."""
+def verdict_lines(results: Results, baselines: Baselines | None) -> list[str]:
+    """The verdict in sentences; that LoRA is not worth it, where it is not, comes first."""
     verdict = results.verdict()
-    return ["", *verdict.sentences] if verdict else []
+    if verdict is None:
+        return []
+    warning = baselines.warning if baselines else None
+    line = baselines.line if baselines else None
+    told = [warning, *verdict.sentences, line]
+    return ["", *(sentence for sentence in told if sentence)]
 
 
 def highest_mean_lines(results: Results) -> list[str]:

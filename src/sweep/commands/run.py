@@ -34,11 +34,14 @@ from sweep.config.compose import default_settings
 from sweep.config.preflight import Preflight, preflight, with_settled_precision
 from sweep.config.schema import Settings
 from sweep.core.errors import Interrupted
+from sweep.execute.cores import physical_cores
+from sweep.export.baselines import update_baselines
 from sweep.loop.objectives import Objective
 from sweep.loop.orchestrator import Sweep
 from sweep.loop.trial import RunState
 from sweep.search import OptunaSearch
 from sweep.search.study_db import database_trouble_told
+from sweep.study.baselines import Baselines
 from sweep.study.effects_files import answer_lines, matters_line, write_findings
 from sweep.study.folder import locked, open_folder
 from sweep.study.plan import compare_with_plan
@@ -162,7 +165,8 @@ def _sum_up(settings: Settings, results: Results, console: Console) -> int:
     if not board:
         _say(console, "No run finished.", f"logs: {results.files.logs}")
         return EXIT_NONE_FINISHED
-    _say(console, *_verdict(results, board), wrap=True)
+    baselines = _baselines(settings, results, console)
+    _say(console, *_verdict(results, board, baselines), wrap=True)
     _say(console, *highest_mean_lines(results))
     base = settings.recipe(settings.search.seeds[0]).config_id
     scorers = workers_of(settings).num_scorers
@@ -186,11 +190,20 @@ def _show_ranking(
         console.print(pareto_table(front, objectives=names, keys=keys))
 
 
-def _verdict(results: Results, board: Sequence[ConfigRow]) -> list[str]:
-    """Which config to use, what matters, and what the search's short cuts cost."""
+def _baselines(settings: Settings, results: Results, console: Console) -> Baselines | None:
+    asked = settings.baselines
+    kinds = [kind for kind in ("cosine", "head") if getattr(asked, kind)]
+    with console.status("Scoring the frozen base without LoRA ..."):
+        return update_baselines(results, kinds, threads=len(physical_cores()))
+
+
+def _verdict(
+    results: Results, board: Sequence[ConfigRow], baselines: Baselines | None
+) -> list[str]:
+    """What LoRA is worth, which config to use, what matters, what the search's short cuts cost."""
     found = write_findings(results.search_ranking(), results.folder, keys=results.keys)
     return [
-        *verdict_lines(results),
+        *verdict_lines(results, baselines),
         *matters_line(found.effects),
         *answer_lines(found.answers),
         *pruning_lines(results.records(), board),

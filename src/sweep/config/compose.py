@@ -29,6 +29,7 @@ from sweep.config.names import nearest, rename_old_keys
 from sweep.config.old_spellings import refuse_old_spellings
 from sweep.config.overrides import Ready, prepare
 from sweep.config.schema import (
+    BaselineSettings,
     ConfirmSettings,
     ExecutorSettings,
     SearchSettings,
@@ -49,6 +50,7 @@ _PARTS: dict[str, type] = {
     "trainer": Trainer,
     "search": SearchSettings,
     "confirm": ConfirmSettings,
+    "baselines": BaselineSettings,
     "executor": ExecutorSettings,
     "tracking": TrackingSettings,
 }

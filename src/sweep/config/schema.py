@@ -80,6 +80,16 @@ class ConfirmSettings:
 
 
 @dataclass(frozen=True)
+class BaselineSettings:
+    """What is scored beside LoRA, to tell what LoRA is worth."""
+
+    #: The cosine of both sentences' vectors from the frozen base: no training.
+    cosine: bool = True
+    #: The frozen base with a linear head.
+    head: bool = True
+
+
+@dataclass(frozen=True)
 class ExecutorSettings:
     """Where runs are trained."""
 
@@ -120,6 +130,7 @@ class Settings:
     trainer: Trainer
     search: SearchSettings
     confirm: ConfirmSettings
+    baselines: BaselineSettings
     executor: ExecutorSettings
     tracking: TrackingSettings
     results_dir: str = "results"

@@ -55,12 +55,13 @@ class CardFacts:
     """What is told of an exported adapter beside its verification.
 
     `final_scores` are on test or held-out pairs, where there are any; `effects` are sentences on
-    what each setting did in the study.
+    what each setting did in the study, `baselines` on what the base scores without the adapter.
     """
 
     asymmetry: Asymmetry
     final_scores: FinalScores | None
     effects: tuple[str, ...] = ()
+    baselines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def _card(export: Export, found: CardFacts) -> str:
         export.outcome,
         study=export.study,
         versions=export.versions,
-        notes=[found.asymmetry.in_words(), *(final.lines if final else [])],
+        notes=[*found.baselines, found.asymmetry.in_words(), *(final.lines if final else [])],
         effects=found.effects,
         is_tested=final is not None,
     )

@@ -13,6 +13,7 @@ Resume = Literal["continue", "extend", "restart"]
 #: Settings that may change between starts without changing any result.
 _FREE = (
     "baseline",
+    "baselines",
     "confirm",
     "executor",
     "tracking",

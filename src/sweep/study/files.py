@@ -150,6 +150,11 @@ class StudyFiles:
         return self.folder / "dev_labels.npy"
 
     @property
+    def baselines(self) -> Path:
+        """What the frozen base scores without LoRA."""
+        return self.folder / "baselines.json"
+
+    @property
     def test_scores(self) -> Path:
         return self.folder / "test.json"
 

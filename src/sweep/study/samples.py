@@ -69,6 +69,12 @@ def _with_all_seeds(group: Sequence[Contender], folder: Path) -> list[Sample] | 
     ]
 
 
+def dev_labels(folder: Path) -> Floats | None:
+    """Labels `[N]` of the study in this folder; None where it has kept none."""
+    path = StudyFiles(folder).dev_labels
+    return read_floats(path) if path.exists() else None
+
+
 def predictions_of(config_id: str, folder: Path, seeds: Sequence[int]) -> Floats:
     runs = [StudyFiles(folder).run(f"{config_id}-s{seed}") for seed in seeds]
     return np.stack([read_floats(run.predictions) for run in runs])

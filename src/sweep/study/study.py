@@ -16,6 +16,7 @@ from sweep.loop.trial import RunState
 from sweep.stats.by_level import FactorScores
 from sweep.stats.levels import Factor
 from sweep.stats.verdict import Contender, Verdict
+from sweep.study.baselines import Baselines, read_baselines
 from sweep.study.effects_files import Effects, read_effects
 from sweep.study.files import StudyFiles
 from sweep.study.final_scores import FinalScores, read_final_scores
@@ -188,6 +189,11 @@ class Study:
     def test_scores(self) -> FinalScores | None:
         """On pairs that were set aside."""
         return read_final_scores(self.files)
+
+    @cached_property
+    def baselines(self) -> Baselines | None:
+        """What the frozen base scores without LoRA."""
+        return read_baselines(self.files)
 
     @cached_property
     def rank_use(self) -> tuple[ModuleUse, ...]:

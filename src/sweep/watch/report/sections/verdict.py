@@ -23,6 +23,7 @@ def verdict(study: Study) -> Section:
         found = study.verdict if study.verdict and study.verdict.best in rows else None
         facts |= _told(found, rows) if found else _untold(study.leaderboard[0])
         facts |= {
+            "baselines": study.baselines,
             "others": len(rows) - 1,
             "one_seed": all(row.n_seeds == 1 for row in rows.values()),
             "more_seeds_asked": len(study.settings.seeds) > 1,

@@ -1,0 +1,150 @@
+"""One vector a sentence, from the frozen base: pooled as the model's own folder says.
+
+A sentence encoder's folder has `modules.json`, `1_Pooling/config.json` and, for a prefix,
+`config_sentence_transformers.json`; see sbert.net, "Structure of Sentence Transformer models".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import huggingface_hub
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from sweep.core.arrays import Floats
+from sweep.core.recipe import Model
+from sweep.lora.model import locate
+
+Pooled = Literal["mean", "cls", "max", "last"]
+#: The keys of `1_Pooling/config.json`; the first that is true holds.
+_MODES: dict[str, Pooled] = {
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_lasttoken": "last",
+}
+#: Names of the E5 family, whose cards ask for a prefix that their folders do not hold.
+_E5 = re.compile(r"(?:^|[-_/])e5(?:[-_/]|$)", re.IGNORECASE)
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class SentencePooling:
+    """How tokens become a vector. `is_own`: the model's folder says so; else it is a convention."""
+
+    mode: Pooled = "mean"
+    prefix: str = ""
+    is_own: bool = False
+
+    @property
+    def words(self) -> str:
+        """`mean of the tokens, prefix "query: "`."""
+        what = {
+            "mean": "mean of the tokens",
+            "cls": "first token",
+            "max": "largest of the tokens",
+            "last": "last token",
+        }[self.mode]
+        return f'{what}, prefix "{self.prefix}"' if self.prefix else what
+
+
+def pooling_of(model: Model) -> SentencePooling:
+    """As the model's folder, or its copy in the local cache, says; the mean where neither does."""
+    pooling = _read(model, "1_Pooling/config.json")
+    mode = next((mode for key, mode in _MODES.items() if pooling.get(key)), None)
+    # Its name in newer folders.
+    named = pooling.get("pooling_mode")
+    mode = named if named in _MODES.values() else mode
+    own = _read(model, "config_sentence_transformers.json")
+    prompts, default = own.get("prompts") or {}, own.get("default_prompt_name")
+    prefix = prompts.get(default, "") if default else ""
+    if not prefix and _E5.search(model.hub_name or model.path):
+        prefix = "query: "
+    return SentencePooling(mode or "mean", prefix, is_own=mode is not None)
+
+
+def _read(model: Model, name: str) -> dict[str, Any]:
+    """A JSON file of the model; empty where it is not there, or not to be read."""
+    place = locate(model.path)
+    path = Path(place) / name
+    if not Path(place).is_dir():
+        found = huggingface_hub.try_to_load_from_cache(place, name, revision=model.revision)
+        if not isinstance(found, str):
+            return {}
+        path = Path(found)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+@torch.inference_mode()
+def sentence_vectors(
+    net: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    pooling: SentencePooling,
+    *,
+    max_length: int,
+) -> Floats:
+    """Vectors `[N, D]` of sentences, each read alone.
+
+    Args:
+        net: The base without its head.
+        max_length: Word pieces of a sentence, special tokens included; more are cut.
+    """
+    net.eval()
+    prefixed = [f"{pooling.prefix}{text}" for text in texts]
+    encoded = tokenizer(prefixed, truncation=True, max_length=max_length)
+    order = np.argsort([len(ids) for ids in encoded["input_ids"]], kind="stable")
+    pool = _POOLS[pooling.mode]
+    vectors: list[Floats] = []
+    for start in range(0, len(order), _BATCH):
+        rows = [{k: encoded[k][i] for k in encoded} for i in order[start : start + _BATCH]]
+        batch = dict(tokenizer.pad(rows, return_tensors="pt"))
+        states = net(**batch).last_hidden_state.float()
+        vectors.append(pool(states, batch["attention_mask"].bool()).double().numpy())
+    found = np.concatenate(vectors)
+    return np.asarray(found[np.argsort(order, kind="stable")], dtype=np.float64)
+
+
+def cosines(one: Floats, other: Floats) -> Floats:
+    """Of vectors `[N, D]` with those of the same rows, `[N]`."""
+    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    return np.asarray((one * other).sum(axis=1) / np.maximum(norms, 1e-12), dtype=np.float64)
+
+
+def _mean(states: Tensor, mask: Tensor) -> Tensor:
+    weights = mask[..., None].to(states.dtype)
+    return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+
+
+def _first(states: Tensor, mask: Tensor) -> Tensor:
+    return states[torch.arange(len(states)), mask.int().argmax(dim=1)]
+
+
+def _largest(states: Tensor, mask: Tensor) -> Tensor:
+    return states.masked_fill(~mask[..., None], -torch.inf).amax(dim=1)
+
+
+def last_tokens(states: Tensor, mask: Tensor) -> Tensor:
+    """The state of each row's last token `[B, D]`, on whichever side the padding is."""
+    places = torch.arange(states.shape[1]).expand_as(mask)
+    return states[torch.arange(len(states)), places.masked_fill(~mask, -1).argmax(dim=1)]
+
+
+_POOLS: dict[Pooled, Callable[[Tensor, Tensor], Tensor]] = {
+    "mean": _mean,
+    "cls": _first,
+    "max": _largest,
+    "last": last_tokens,
+}
