@@ -9,6 +9,12 @@ from typing import Any
 
 from sweep.core.recipe import Conditions
 
+#: Of the settings under `data`, those that a flag sets as they are.
+_KEYS = (
+    "text_a", "text_b", "label", "encoding", "separator", "quoting", "header", "skip_lines",
+    "decimal", "split_text",
+)  # fmt: skip
+
 
 def add_reading_flags(verb: argparse.ArgumentParser) -> None:
     """What is not given is found out by looking at the file."""
@@ -36,9 +42,7 @@ def add_reading_flags(verb: argparse.ArgumentParser) -> None:
 
 def reading_given(args: argparse.Namespace) -> dict[str, Any]:
     """The keys of `data` that were given as flags."""
-    names = ("text_a", "text_b", "label", "encoding", "separator", "quoting", "header")
-    names += ("skip_lines", "decimal", "split_text")
-    given = {name: value for name in names if (value := getattr(args, name)) is not None}
+    given = {name: value for name in _KEYS if (value := getattr(args, name)) is not None}
     return {**given, "where": _where(args.where)} if args.where else given
 
 

@@ -38,7 +38,7 @@ class Model:
     hub_name: str | None = None
 
 
-class Conditions(dict[str, Any]):
+class Conditions(dict[str | int, Any]):
     """`data.where`: what a cell must hold, by column; the names of columns are texts.
 
     A plain dictionary for JSON and YAML, with a hash: the recipe that holds it has one.

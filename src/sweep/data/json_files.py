@@ -93,7 +93,8 @@ def _document(text: str) -> Any:
     while place < len(text):
         value, end = decoder.raw_decode(text, place)
         found.append(value)
-        place = _BLANKS.match(text, end).end()
+        blanks = _BLANKS.match(text, end)
+        place = blanks.end() if blanks else end
     return found[0] if len(found) == 1 else found
 
 
@@ -143,27 +144,13 @@ def _of_list(values: Sequence[Any], sought: Collection[str]) -> list[dict[Any, A
 
 def _of_object(document: Mapping[str, Any], sought: Collection[str]) -> list[dict[Any, Any]]:
     """One row, columns of cells, rows by name, or rows below one of its keys."""
-    inner = {key: value for key, value in document.items() if isinstance(value, (dict, list))}
-    named = sought & document.keys()
-    if any(key not in inner for key in named):
+    if any(key in sought and not _is_inner(value) for key, value in document.items()):
         return [dict(document)]
-    if inner and len(inner) == len(document):
-        if all(isinstance(value, list) for value in inner.values()) and (
-            named or _are_cells(inner)
-        ):
-            return _of_columns({key: dict(enumerate(value)) for key, value in inner.items()})
-        if all(isinstance(value, dict) for value in inner.values()):
-            names = {name for value in inner.values() for name in value}
-            if named or (not names & sought and all(map(str.isdigit, names))):
-                return _of_columns(inner)
-            # Cells stand in rows; below another key, there may be columns.
-            if any(
-                not isinstance(cell, (dict, list))
-                for row in inner.values()
-                for cell in row.values()
-            ):
-                return list(inner.values())
-    below = {key: value for key, value in inner.items() if _may_hold_rows(value)}
+    if (columns := _columns(document, sought)) is not None:
+        return _of_columns(columns)
+    if _are_rows(document):
+        return list(document.values())
+    below = {key: value for key, value in document.items() if _may_hold_rows(value)}
     if len(below) == 1:
         return rows_of(next(iter(below.values())), sought)
     if below:
@@ -172,11 +159,33 @@ def _of_object(document: Mapping[str, Any], sought: Collection[str]) -> list[dic
     return [dict(document)]
 
 
-def _are_cells(columns: Mapping[str, list[Any]]) -> bool:
-    """Whether lists hold cells, as many each, and no rows."""
-    lengths = {len(column) for column in columns.values()}
-    cells = all(not isinstance(cell, (dict, list)) for one in columns.values() for cell in one)
-    return len(lengths) == 1 and cells and len(columns) > 1
+def _is_inner(value: Any) -> bool:
+    return isinstance(value, (dict, list))
+
+
+def _columns(
+    document: Mapping[str, Any], sought: Collection[str]
+) -> Mapping[str, Mapping[Any, Any]] | None:
+    """Its cells by column and row, if that is what it holds."""
+    values, named = list(document.values()), any(key in sought for key in document)
+    if values and all(isinstance(value, list) for value in values):
+        cells = not any(_is_inner(cell) for value in values for cell in value)
+        alike = len(values) > 1 and len(set(map(len, values))) == 1
+        if named or (cells and alike):
+            return {key: dict(enumerate(value)) for key, value in document.items()}
+    if values and all(isinstance(value, dict) for value in values):
+        names = {str(name) for value in values for name in value}
+        if named or (not any(name in sought for name in names) and all(map(str.isdigit, names))):
+            return document
+    return None
+
+
+def _are_rows(document: Mapping[str, Any]) -> bool:
+    """Whether rows stand under names. They hold cells; below another key, there may be columns."""
+    values = list(document.values())
+    return all(isinstance(value, dict) for value in values) and any(
+        not _is_inner(cell) for row in values for cell in row.values()
+    )
 
 
 def _of_columns(columns: Mapping[str, Mapping[Any, Any]]) -> list[dict[Any, Any]]:
@@ -190,10 +199,8 @@ def _of_columns(columns: Mapping[str, Mapping[Any, Any]]) -> list[dict[Any, Any]
 
 def _may_hold_rows(value: Any) -> bool:
     """Whether it is a list of rows or cells by name, or has such below it."""
-    if isinstance(value, list):
-        return bool(value) and all(isinstance(one, (dict, list)) for one in value)
-    if not isinstance(value, dict):
+    if not _is_inner(value):
         return False
-    inner = list(value.values())
-    cells = bool(inner) and all(isinstance(one, (dict, list)) for one in inner)
-    return cells or any(map(_may_hold_rows, inner))
+    inner = value if isinstance(value, list) else list(value.values())
+    cells = bool(inner) and all(map(_is_inner, inner))
+    return cells or (isinstance(value, dict) and any(map(_may_hold_rows, inner)))

@@ -173,10 +173,10 @@ def pairs_of(table: pd.DataFrame, data: Data, *, origin: str, scored: bool = Tru
         text_a, text_b = both_texts(table, data.text_a, origin, between=data.split_text)
     else:
         text_a, text_b = (texts(table, named, origin) for named in (data.text_a, data.text_b))
-    options = {"allowed": data.label_range, "decimal": data.decimal}
-    return Pairs(
-        text_a, text_b, labels(table, data.label, origin, **options) if scored else None, origin
-    )
+    if not scored:
+        return Pairs(text_a, text_b, None, origin)
+    numbers = labels(table, data.label, origin, allowed=data.label_range, decimal=data.decimal)
+    return Pairs(text_a, text_b, numbers, origin)
 
 
 def tokenized(pairs: Pairs, tokenizer: PreTrainedTokenizerBase, data: Data) -> datasets.Dataset:

@@ -77,23 +77,25 @@ class _Quoted:
 
     @classmethod
     def of(cls, text: str, form: Form) -> _Quoted:
-        cut = re.escape(form.separator)
+        cut, end = re.escape(form.separator), form.line_end
         blanks = " *" if form.blanks else ""
         # Possessive: what was passed is not tried again, however many quotes there are.
         held = r'[^"\\]*+(?:(?:""|\\.)[^"\\]*+)*+' if form.escapes else '[^"]*+(?:""[^"]*+)*+'
         cell = re.compile(
-            rf'(?:\A|(?<=[\r\n])|(?<={cut})){blanks}"({held})"(?={cut}|[\r\n]|\Z)', re.DOTALL
+            rf'(?:\A|(?<={end})|(?<={cut})){blanks}"({held})"(?={cut}|\r?{end}|\Z)', re.DOTALL
         )
         inner = [match[1] for match in cell.finditer(text)]
-        across = [one for one in inner if "\n" in one or "\r" in one]
-        asked = re.compile(rf'\A\Z|""|{cut}' + (r'|\\"' if form.escapes else ""))
-        needed = sum(bool(asked.search(one)) for one in inner if not re.search(r"[\r\n]", one))
+        asked = re.compile(rf'\A\Z|""|[\r\n]|{cut}' + (r'|\\"' if form.escapes else ""))
+        needed = sum(bool(asked.search(one)) for one in inner if end not in one)
         rest = cell.sub("", text).replace(_ESCAPED if form.escapes else "\0", "")
-        others = re.split(rf"{cut}|[\r\n]", rest) if '"' in rest else []
-        return cls(len(inner), needed, len(across), sum('"' in one for one in others))
+        others = re.split(f"{cut}|{end}", rest) if '"' in rest else []
+        across = sum(end in one for one in inner)
+        return cls(len(inner), needed, across, sum('"' in one for one in others))
 
     def unusual(self, form: Form, rows: _Rows) -> int:
         """0 where quoting is the likelier of two that fit alike, 2 where it is not."""
+        if form.escapes and not self.all:
+            return 2
         if self.across:
             # Lines that are whole rows by themselves: a lone quote in each of two texts.
             return 0 if rows.width == 1 else 2

@@ -129,7 +129,7 @@ def _scored(table: pd.DataFrame, data: Data, origin: str) -> NDArray[np.bool_]:
 # -- data.where ----------------------------------------------------------------------------------
 
 
-def _wanted(where: Mapping[str, Any], split: Split) -> dict[str, list[Any]]:
+def _wanted(where: Mapping[str | int, Any], split: Split) -> dict[str, list[Any]]:
     """What each column must hold in the rows of a split."""
     own: Split = "train" if split == "holdout" else split
     found: dict[str, list[Any]] = {}
@@ -138,7 +138,7 @@ def _wanted(where: Mapping[str, Any], split: Split) -> dict[str, list[Any]]:
             continue
         # One line for all splits: each has its own name there.
         values = value if isinstance(value, list) else [value]
-        found[column] = [*_NAMES[own]] if values == ["train"] else values
+        found[str(column)] = [*_NAMES[own]] if values == ["train"] else values
     own_part = where.get(own)
     for column, value in (own_part if isinstance(own_part, Mapping) else {}).items():
         found[column] = value if isinstance(value, list) else [value]

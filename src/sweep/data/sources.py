@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pandas as pd
@@ -21,7 +22,7 @@ from sweep.data.reading import Reading
 from sweep.data.tables import existing, read_table
 
 #: What a file to predict may have otherwise than those of the training: found out anew.
-_FOUND_OUT = ("separator", "quoting", "skip_lines", "decimal")
+_FOUND_OUT = ("separator", "quoting", "skip_lines", "decimal", "where")
 
 
 def table_of(data: Data, split: Split) -> tuple[pd.DataFrame, str]:
@@ -99,9 +100,7 @@ def table_to_predict(
 
 
 def _found_out_anew(data: Data, given: Collection[str]) -> Data:
-    anew = {key: None for key in _FOUND_OUT if key not in given}
-    if "where" not in given:
-        anew["where"] = None
+    anew: dict[str, Any] = {key: None for key in _FOUND_OUT if key not in given}
     # Columns that are named anew say how they are named.
     if "header" not in given and {"text_a", "text_b"} & {*given}:
         anew["header"] = None

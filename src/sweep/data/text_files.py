@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pandas as pd
 
@@ -81,10 +81,11 @@ def _fitted(row: list[str], names: Sequence[str] | None, number: int) -> list[st
 def _table(
     rows: Sequence[list[str | None]], names: Sequence[str] | None, first: int, form: Form
 ) -> pd.DataFrame:
-    columns = names if names is not None else range(max(map(len, rows), default=0))
+    width = max(map(len, rows), default=0)
+    columns: list[Any] = list(names if names is not None else range(width))
     table = pd.DataFrame(
         rows,
-        columns=pd.Index(columns, dtype=object),
+        columns=columns,
         index=range(first, first + len(rows)),
         dtype=object,
     )
