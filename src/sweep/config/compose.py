@@ -195,6 +195,8 @@ def _read_conditions(data: dict[str, Any]) -> None:
 def default_settings() -> dict[str, Any]:
     """Every key with its default."""
     parts = {part: dataclasses.asdict(kind()) for part, kind in _PARTS.items()}
+    # Hydra takes plain dictionaries alone.
+    parts["data"]["where"] = {**parts["data"]["where"]}
     return {**_SCALARS, **parts}
 
 
