@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,8 @@ def test_labels_that_are_of_no_use_do_not_keep_pairs_from_being_scored(
         load_unscored(file, Data(), needs_labels=True, tell=said.append)
 
 
-@pytest.mark.parametrize("separator", ["|", ";", ",", "\t"])
-@pytest.mark.parametrize("studied", ["|", ";", None])
+@pytest.mark.parametrize("separator", ["^", "|", ";", ",", "\t"])
+@pytest.mark.parametrize("studied", ["^", ";", None])
 def test_pairs_to_predict_are_cut_as_the_training_files_or_else_as_they_look(
     tmp_path: Path, separator: str, studied: str | None
 ) -> None:
@@ -61,11 +62,14 @@ def test_pairs_to_predict_are_cut_as_the_training_files_or_else_as_they_look(
     lines = [["sentence1", "sentence2"], ["a b", "c"], ["d", "e f"]]
     path.write_text("\n".join(map(separator.join, lines)), encoding="utf-8")
     data = Data(separator=studied)
-    if separator == "|" != studied:
+    if separator == "^" != studied:
         with pytest.raises(DataError, match="must exist"):
             load_unscored(path, data, tell=print)
     else:
         assert load_unscored(path, data, tell=print).text_b == ("c", "e f")
+    asked = replace(data, separator=separator)
+    found = load_unscored(path, asked, tell=print, given={"separator"})
+    assert found.text_b == ("c", "e f")
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "json", "jsonl"])

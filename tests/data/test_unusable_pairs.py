@@ -19,7 +19,7 @@ def test_row_with_more_cells_than_names_is_refused(tmp_path: Path, row: str, bef
     path = tmp_path / "a.csv"
     rows = ["sentence1,sentence2,score", *["c,d,3.5"] * before, row, row]
     path.write_text("\n".join(rows), encoding="utf-8")
-    with pytest.raises(DataError, match=r"row 1 has more cells|line 3, saw 4"):
+    with pytest.raises(DataError, match=f"data row {before + 1} has more cells"):
         load(path)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sweep import __version__
+from sweep.commands.reading_flags import add_reading_flags
 
 _INTRO = """\
 Which LoRA setting is best for a task, how sure that is, and the adapter.
@@ -89,10 +90,10 @@ def _add_adapters(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
     predict = verbs.add_parser("predict", help="score the sentence pairs of a file")
     predict.add_argument("folder", type=_on_disk, help="an exported folder, e.g. results/X/best")
-    predict.add_argument("pairs", type=_on_disk, help="CSV, TSV, JSON, JSONL or Parquet")
-    predict.add_argument("--text-a", help="column of the first sentence")
-    predict.add_argument("--text-b", help="column of the second sentence")
-    predict.add_argument("--label", help="column of the score, where there is one")
+    predict.add_argument(
+        "pairs", type=_on_disk, help="CSV, TSV, JSON, JSONL, Parquet or Arrow, packed or not"
+    )
+    add_reading_flags(predict)
     predict.add_argument("--out", type=Path, help="CSV to write; default: standard output")
 
     verify = verbs.add_parser("verify", help="reload an exported adapter and score dev again")

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sweep.commands.arguments import parsed
+from sweep.commands.reading_flags import reading_given
 from sweep.core.commands import command
 from sweep.core.errors import Interrupted, SweepError, UserMistake
 from sweep.execute.children import warm_up
@@ -122,12 +123,10 @@ def _predict(args: argparse.Namespace) -> int:
     from sweep.export.exported import predict
     from sweep.train.keeper import scores
 
-    named = {"text_a": args.text_a, "text_b": args.text_b, "label": args.label}
-    columns = {key: _column(value) for key, value in named.items() if value is not None}
     if args.out is not None:
         # A place that can't be written to is refused now, not after the scoring.
         args.out.parent.mkdir(parents=True, exist_ok=True)
-    pairs, predictions = predict(args.folder, args.pairs, columns, tell=_say_aside)
+    pairs, predictions = predict(args.folder, args.pairs, reading_given(args), tell=_say_aside)
     table = pd.DataFrame({"text_a": pairs.text_a, "text_b": pairs.text_b})
     if pairs.labels is not None:
         table["label"] = pairs.labels
@@ -244,7 +243,3 @@ def _notice(notices: Sequence[str]) -> None:
 
 def _say(line: str) -> None:
     console.print(Text(line), soft_wrap=True)
-
-
-def _column(text: str) -> str | int:
-    return int(text) if text.isdigit() else text

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
@@ -126,6 +127,7 @@ def _compose(overrides: Sequence[str], *, config_dir: Path | None) -> tuple[dict
         composed = _composed(ready.overrides, places)
         plain, notices = _plain(composed)
         _join_dotted_keys(plain["search"].setdefault("space", {}))
+        _read_conditions(plain["data"])
 
         searched: dict[str, list[DictConfig]] = {}
 
@@ -188,9 +190,29 @@ def _join_dotted_keys(space: Any) -> None:
             space |= {f"{part}.{key}": value for key, value in space.pop(part).items()}
 
 
+def _read_conditions(data: dict[str, Any]) -> None:
+    """`data.where={분할: train}` arrives as a text: Hydra's grammar knows no such key."""
+    text = data.get("where")
+    if not isinstance(text, str):
+        return
+    try:
+        found = yaml.safe_load(text)
+    except YAMLError:
+        found = None
+    if not isinstance(found, dict):
+        raise ConfigError(
+            "`data.where` must map columns to what they hold.",
+            value=f"`{text}`",
+            way_out='for example "data.where={split: train}"',
+        )
+    data["where"] = found
+
+
 def default_settings() -> dict[str, Any]:
     """Every key with its default."""
     parts = {part: dataclasses.asdict(kind()) for part, kind in _PARTS.items()}
+    # Hydra takes plain dictionaries alone.
+    parts["data"]["where"] = {**parts["data"]["where"]}
     return {**_SCALARS, **parts}
 
 

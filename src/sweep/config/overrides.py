@@ -174,13 +174,13 @@ def _rewritten(override: Override, key: str) -> list[str]:
     """The override under its current name, in the form that does what it says.
 
     `+` before a known key is a slip that Hydra refuses. A whole space takes the place of the
-    old one, which Hydra would merge it into.
+    old one, which Hydra would merge it into, and so do all conditions of `data.where`.
     """
     line = override.input_line or ""
     value = line.partition("=")[2]
     if line.startswith("~"):
         return [line]
-    if key == "search.space":
-        return ["~search.space", f"+search.space={value}"]
+    if key in ("search.space", "data.where"):
+        return [f"~{key}", f"+{key}={value}"]
     prefix = "++" if key.startswith("search.space") else ""
     return [f"{prefix}{key}={value}"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import codecs
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sweep.core.errors import ConfigError
-from sweep.core.recipe import Recipe
+from sweep.core.recipe import Data, Recipe
 
 
 def _is_encoding(name: str) -> bool:
@@ -17,6 +17,21 @@ def _is_encoding(name: str) -> bool:
     except LookupError:
         return False
     return True
+
+
+def _are_conditions(where: Mapping[str, Any]) -> bool:
+    """Each column with a value or several, also below the name of a split."""
+    return all(
+        value and all(map(_is_wanted, value.values()))
+        if isinstance(value, Mapping) and column in ("train", "dev", "test")
+        else _is_wanted(value)
+        for column, value in where.items()
+    )
+
+
+def _is_wanted(value: Any) -> bool:
+    values = value if isinstance(value, list) else [value]
+    return bool(values) and all(isinstance(one, (str, int, float, bool)) for one in values)
 
 
 #: What a value must be, under the key it belongs to: (test, rule). The types are checked before.
@@ -29,6 +44,14 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "data.seed": (lambda n: n >= 0, "must be at least 0"),
     "data.holdout_seed": (lambda n: n >= 0, "must be at least 0"),
     "data.encoding": (_is_encoding, "must be one that Python knows, as `cp949`"),
+    "data.skip_lines": (lambda n: n is None or n >= 0, "must be at least 0, or null"),
+    "data.separator": (lambda text: text != "", "must be one character or more, or null"),
+    "data.split_text": (lambda text: text != "", "must be one character or more, or null"),
+    "data.where": (
+        _are_conditions,
+        "must map columns to a value or a list of values, as `{split: train}`, or splits to such "
+        "conditions, as `{train: {fold: 1}, dev: {fold: 2}}`",
+    ),
     "data.holdout": (
         lambda h: h is None or 0 < h < 1 or (h >= 2 and h == int(h)),
         "must be null, a share between 0 and 1, or a number of rows from 2 on",
@@ -74,9 +97,20 @@ def check_ranges(recipe: Recipe) -> None:
         value = recipe.value_of(key)
         if not holds(value):
             raise ConfigError(f"`{key}` {rule}.", value=repr(value))
+    _check_split_text(recipe.data)
     trainer = recipe.trainer
     if trainer.eval_strategy == "steps" and trainer.eval_steps is None:
         raise ConfigError(
             "`trainer.eval_strategy: steps` needs `trainer.eval_steps`.",
             way_out="for example `trainer.eval_steps=100`, or 0.25 for four evaluations",
+        )
+
+
+def _check_split_text(data: Data) -> None:
+    """Both texts are in the cell of `text_a` then."""
+    if data.split_text and data.text_b not in (Data().text_b, data.text_a):
+        raise ConfigError(
+            "With `data.split_text`, both texts stand in the column `data.text_a`.",
+            value=f"data.text_a={data.text_a}, data.text_b={data.text_b}",
+            way_out="leave `data.text_b` out, or set `data.split_text=null`",
         )

@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, cast
@@ -35,6 +36,27 @@ class Model:
     sha256: str | None = None
     #: Name on the Hub of a model that is loaded from elsewhere; exported adapters point to it.
     hub_name: str | None = None
+
+
+class Conditions(dict[str | int, Any]):
+    """`data.where`: what a cell must hold, by column; the names of columns are texts.
+
+    A plain dictionary for JSON and YAML, with a hash: the recipe that holds it has one.
+    """
+
+    @classmethod
+    def of(cls, content: Mapping[Any, Any]) -> Conditions:
+        return cls({str(key): _condition(value) for key, value in content.items()})
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(json.dumps(self, sort_keys=True, default=str))
+
+
+def _condition(value: Any) -> Any:
+    """As it comes back from JSON and YAML."""
+    if isinstance(value, Mapping):
+        return {str(key): _condition(inner) for key, inner in value.items()}
+    return [*value] if isinstance(value, (list, tuple)) else value
 
 
 @dataclass(frozen=True)
@@ -77,8 +99,31 @@ class Data:
     header: bool | None = None
     quoting: bool | None = None
     encoding: str = "utf-8-sig"
+    #: Lines above the header, or above the first row; None skips those above the header that holds
+    #: the columns' names.
+    skip_lines: int | None = None
+    #: Sign before the decimals of a score in text, `.` or `,`; None finds out.
+    decimal: Literal[".", ","] | None = None
+    #: What stands between two texts in one cell, as `"\n"`; the cell is that of `text_a` then, and
+    #: `text_b` is not read.
+    split_text: str | None = None
+    #: Which rows count, by what a column holds: `{lang: ko}`, `{genre: [news, forum]}`. The value
+    #: `train` stands for the name of each split (`{split: train}`: one file serves as all of
+    #: them); `{train: {fold: 1}, dev: {fold: 2}}` says it split by split.
+    where: dict[str | int, Any] | None = field(default_factory=Conditions)
+    #: What to do about rows without a score: refuse them, or leave them out.
+    unscored: Literal["error", "drop"] = "error"
     #: Seed of the generator (`source: demo`) and of the rows drawn; not the run's seed.
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "where", Conditions.of(self.where or {}))
+
+
+#: Keys under `data` that came after the first studies: at their default, they leave a config the
+#: id that it had before.
+_LATER = ("skip_lines", "decimal", "split_text", "where", "unscored")
+_DEFAULT_DATA = Data()
 
 
 @dataclass(frozen=True)
@@ -165,6 +210,9 @@ class Recipe:
             del content["data"]["on_leak"]
         if self.data.holdout is None:
             del content["data"]["holdout"], content["data"]["holdout_seed"]
+        for name in _LATER:
+            if getattr(self.data, name) == getattr(_DEFAULT_DATA, name):
+                del content["data"][name]
         if self.lora.use_rslora:
             alpha = round(self.lora.scaling * self.lora.r, 9)
             content["lora"] |= {"use_rslora": False, "lora_alpha": alpha}

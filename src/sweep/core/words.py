@@ -105,3 +105,9 @@ def score_with_interval(value: float, low: float, high: float) -> str:
 def difference_with_interval(value: float, low: float, high: float) -> str:
     """`+0.0663 (95 % interval +0.0388 to +0.0933)`: of two scores, always with its sign."""
     return f"{value:+.4f} (95 % interval {low:+.4f} to {high:+.4f})"
+
+
+def excerpt(value: object, most: int = 80) -> str:
+    """The beginning of a value that others have written: never more of it than people need."""
+    text = repr(value) if not isinstance(value, str) else repr(value[: most + 1])
+    return text if len(text) <= most else f"{text[: most - 1]}…"

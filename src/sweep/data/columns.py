@@ -6,112 +6,149 @@ Raises everywhere:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sweep.core.arrays import Floats
 from sweep.core.errors import DataError
+from sweep.core.words import excerpt
+from sweep.data.reading import tidied, unescaped
 
-_TRUTH = {"True": 1, "true": 1, "TRUE": 1, "False": 0, "false": 0, "FALSE": 0}
+#: How programs write that there is no score; a text may well be one of these words.
+NO_SCORE = frozenset(
+    ("na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none", "nil", "?", "-", "")
+)
+#: Columns that a message names, of those that exist, and letters of each.
+SHOWN, _LETTERS = 12, 40
 #: A column as the configuration names it: by name, by number, or the first of several names.
-Column = str | int | tuple[str, ...]
+Named = str | int | tuple[str | int, ...]
 
 
-def texts(table: pd.DataFrame, named: Column, origin: str) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Column:
+    """The cells `[N]` of a column, the data rows that they stand in, and words for both."""
+
+    name: str | int
+    cells: list[Any]
+    rows: Sequence[int]
+    origin: str
+
+    def at(self, place: int) -> str:
+        """`column `score` of dev.csv holds 'good' in data row 3`."""
+        cell = self.cells[place]
+        held = "nothing" if is_missing(cell) else excerpt(cell)
+        return f"column `{self.name}` of {self.origin} holds {held} in data row {self.rows[place]}"
+
+
+def is_missing(cell: Any, *, label: bool = False) -> bool:
+    """Whether a cell is empty; a score is missing as well where a word says so."""
+    if cell is None or (isinstance(cell, float) and np.isnan(cell)) or cell is pd.NA:
+        return True
+    if not isinstance(cell, str):
+        return False
+    text = cell.strip()
+    return not text or (label and text.lower() in NO_SCORE)
+
+
+def texts(table: pd.DataFrame, named: Named, origin: str) -> tuple[str, ...]:
     """The texts of a column `[N]`, whole numbers among them; an empty cell is refused."""
-    column = _first_there(table, named)
+    column = column_of(table, named, origin)
     # JSON and Parquet may hold the text `2020` as a number.
-    values = [str(v) if type(v) is int else v for v in _column(table, column, origin)]
-    for row, value in enumerate(values, start=1):
-        if not isinstance(value, str):
+    values = [str(v) if type(v) is int else v for v in column.cells]
+    for place, value in enumerate(values):
+        if not isinstance(value, str) or not value.strip():
             raise DataError(
                 "Every text must be there.",
-                value=f"column `{column}` of {origin} holds {value!r} in data row {row}",
+                value=column.at(place),
                 way_out="mend or remove the row; where a lone quote swallowed lines, "
                 "set `data.quoting=false`",
             )
     return tuple(values)
 
 
-def labels(
-    table: pd.DataFrame, named: Column, origin: str, *, allowed: tuple[float, float]
-) -> Floats:
-    """The labels of a column `[N]`: numbers in `allowed`, its ends included, not all alike."""
-    label = _first_there(table, named)
-    place = f"column `{label}` of {origin}"
-    values = _column(table, label, origin)
-    # Text files are read as text, so that `007` stays: there, truth is a word.
-    values = [_TRUTH.get(value, value) if isinstance(value, str) else value for value in values]
-    numbers = pd.to_numeric(pd.Series(values, dtype=object), errors="coerce").to_numpy(float)
-    if not np.isfinite(numbers).all():
-        row = int(np.argmin(np.isfinite(numbers)))
-        raise DataError(
-            "Every label must be a number.",
-            value=f"{place} holds {values[row]!r} in data row {row + 1}",
-            way_out=_struct_hint(values[row], label)
-            or "mend the row, or name another column with `data.label=`",
-        )
-    _check_labels(numbers, allowed, place)
-    return np.asarray(numbers, dtype=np.float64)
+def both_texts(
+    table: pd.DataFrame, named: Named, origin: str, *, between: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The two texts of each cell of a column."""
+    column = column_of(table, named, origin)
+    between = unescaped(between)
+    pairs = []
+    for place, text in enumerate(texts(table, named, origin)):
+        # A cell that is split at line ends may end in one.
+        parts = [part.strip() for part in text.strip().split(between)]
+        if len(parts) != 2 or not all(parts):
+            raise DataError(
+                f"Every cell must hold two texts, parted by `data.split_text` ({between!r}).",
+                value=f"{column.at(place)}: {len(parts)} of them",
+                way_out="mend the row, or set `data.split_text` to what stands between the texts",
+            )
+        pairs.append((parts[0], parts[1]))
+    return tuple(a for a, _ in pairs), tuple(b for _, b in pairs)
 
 
-def _check_labels(numbers: Floats, allowed: tuple[float, float], place: str) -> None:
-    """Refuse labels that are hidden, out of range, or all alike."""
-    low, high = allowed
-    if (numbers == -1).all():
-        raise DataError(
-            "Labels must be known.",
-            value=f"{place} holds -1 everywhere, from data row 1: a hidden test split",
-            way_out="take a split with labels",
-        )
-    outside = (numbers < low) | (numbers > high)
-    if outside.any():
-        row = int(np.argmax(outside))
-        raise DataError(
-            f"Every label must lie in `data.label_range`, [{low:g}, {high:g}].",
-            value=f"{place} holds {numbers[row]:g} in data row {row + 1}",
-            way_out="set `data.label_range=[lowest,highest]`, or name another column",
-        )
-    if numbers.min() == numbers.max() and len(numbers) > 1:
-        raise DataError(
-            "Labels must differ: without variance there is no correlation.",
-            value=f"{place} holds {numbers[0]:g} everywhere, from data row 1",
-            way_out="name another column with `data.label=`",
-        )
-
-
-def has_column(table: pd.DataFrame, named: Column) -> bool:
+def has_column(table: pd.DataFrame, named: Named) -> bool:
     return _is_there(table, _first_there(table, named))
 
 
-def _first_there(table: pd.DataFrame, column: Column) -> str | int:
-    """The first column of a list that the table has; the first of all if it has none."""
-    columns = column if isinstance(column, tuple) else (column,)
-    return next((c for c in columns if _is_there(table, c)), columns[0])
-
-
-def _column(table: pd.DataFrame, column: str | int, origin: str) -> list[Any]:
+def column_of(table: pd.DataFrame, named: Named, origin: str) -> Column:
     """A column by name, by number, or by a dotted path into a struct."""
-    if column in table.columns:
-        return table[column].tolist()
-    values = table.to_dict("records")
-    if isinstance(column, str) and _is_there(table, column):
-        return [_follow(row, column) for row in values]
-    raise DataError(
-        f"The column `{column}` must exist in {origin}.",
-        value=f"columns: {', '.join(_paths(values[0]))}",
-        way_out="set `data.text_a`, `data.text_b` and `data.label` to columns that exist; "
-        "for `predict`, `--text-a`, `--text-b` and `--label`",
+    name = _first_there(table, named)
+    if not _is_there(table, name):
+        raise _no_column(table, name, origin)
+    if name in table.columns:
+        cells = table[name].tolist()
+    elif isinstance(name, int):
+        cells = table.iloc[:, name].tolist()
+    else:
+        top, _, inner = name.partition(".")
+        cells = [_follow(cell, inner) for cell in table[top].tolist()]
+    return Column(name, cells, table.index.tolist(), origin)
+
+
+def _no_column(table: pd.DataFrame, name: str | int, origin: str) -> DataError:
+    there = _paths(table.iloc[0].to_dict() if len(table) else dict.fromkeys(table.columns))
+    twice = [path for path in there if str(path).startswith(f"{name}#")]
+    some = ", ".join(short(path) for path in there[:SHOWN])
+    more = f" and {len(there) - SHOWN:,} more" if len(there) > SHOWN else ""
+    if twice:
+        return DataError(
+            f"The column `{name}` must stand once in {origin}.",
+            value=f"columns: {some}{more}",
+            way_out=f"name one of {', '.join(twice)}, for example `data.label=\"'{twice[0]}'\"`",
+        )
+    return DataError(
+        f"The column `{name}` must exist in {origin}.",
+        value=f"columns: {some}{more}",
+        way_out="set `data.text_a`, `data.text_b` and `data.label` to columns that exist (for "
+        "`predict`, `--text-a`, `--text-b` and `--label`); where lines stand above the header, "
+        "`data.skip_lines`; where the file has none, number its columns from 0",
     )
+
+
+def short(path: str) -> str:
+    return path if len(path) <= _LETTERS else f"{path[: _LETTERS - 1]}…"
+
+
+def _first_there(table: pd.DataFrame, column: Named) -> str | int:
+    """The first column of a list that the table has; the first of all if it has none."""
+    columns = tidied(column if isinstance(column, tuple) else (column,))
+    return next((c for c in columns if _is_there(table, c)), columns[0])
 
 
 def _is_there(table: pd.DataFrame, column: str | int) -> bool:
     if column in table.columns:
         return True
-    known = isinstance(column, str) and len(table) > 0
-    return known and column in _paths(table.iloc[0].to_dict())
+    if isinstance(column, int):
+        return 0 <= column < table.shape[1]
+    top = column.partition(".")[0]
+    if top == column or top not in table.columns:
+        return False
+    # Of a struct that is not in every row, the first one tells.
+    structs = (cell for cell in table[top].tolist() if isinstance(cell, dict))
+    return column in _paths({top: next(structs, None)})
 
 
 def _follow(row: Any, path: str) -> Any:
@@ -127,10 +164,3 @@ def _paths(row: dict[Any, Any], prefix: str = "") -> list[str]:
         inner = _paths(value, f"{prefix}{key}.") if isinstance(value, dict) else None
         paths += inner or [f"{prefix}{key}"]
     return paths
-
-
-def _struct_hint(value: object, column: str | int) -> str:
-    if not isinstance(value, dict):
-        return ""
-    fields = ", ".join(f"`data.label={column}.{key}`" for key in value)
-    return f"it is a struct; name a field: {fields}"

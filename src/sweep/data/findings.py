@@ -47,4 +47,5 @@ class Guard:
         known += [f"{near:,} nearly"] if near else []
         lines = [f"guard  {', '.join(known)}"]
         shifts = [f.sentence for f in self.findings if f.kind == "labels" and f.level == "warn"]
+        shifts += [f.sentence for f in self.findings if f.kind == "left_out"]
         return lines + [f"       {sentence}" for sentence in shifts]

@@ -53,6 +53,7 @@ def guard(data: Data) -> Guard:
     if leaks and data.on_leak == "error":
         raise _refusal(findings, leaks)
     findings += [*_one_sentence(splits), *_labels(train, judges["dev"])]
+    findings += [found for s, pairs in splits.items() for found in pairs.left_out.found_in(s)]
     return Guard(data.on_leak, leaks, dropped, tuple(findings))
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,13 @@ from transformers import PreTrainedTokenizerBase
 from sweep.core.arrays import Floats
 from sweep.core.errors import DataError
 from sweep.core.recipe import Data
-from sweep.data.columns import has_column, labels, texts
-from sweep.data.demo.sts_demo import generate
+from sweep.data.columns import both_texts, has_column, texts
 from sweep.data.findings import Split
 from sweep.data.holdout import held_out
+from sweep.data.labels import labels
 from sweep.data.likeness import Key, pair_keys, unordered
-from sweep.data.tables import UTF8, encoding_of, read_table
+from sweep.data.rows import NONE_LEFT_OUT, LeftOut, refuse_none, rows_that_count
+from sweep.data.sources import table_of, table_to_predict
 
 #: `holdout` is the part of the train rows that `data.holdout` sets aside.
 Selection = NDArray[np.int64] | NDArray[np.bool_]
@@ -40,6 +40,7 @@ class Pairs:
     text_b: tuple[str, ...]
     labels: Floats | None
     origin: str
+    left_out: LeftOut = NONE_LEFT_OUT
 
     def __len__(self) -> int:
         return len(self.text_a)
@@ -52,11 +53,11 @@ class Pairs:
     def take(self, rows: Selection) -> Pairs:
         """Some of the rows, by number or by mask."""
         numbers = np.arange(len(self))[rows]
-        return Pairs(
-            tuple(self.text_a[i] for i in numbers),
-            tuple(self.text_b[i] for i in numbers),
-            None if self.labels is None else self.labels[numbers],
-            self.origin,
+        return dataclasses.replace(
+            self,
+            text_a=tuple(self.text_a[i] for i in numbers),
+            text_b=tuple(self.text_b[i] for i in numbers),
+            labels=None if self.labels is None else self.labels[numbers],
         )
 
     def swapped(self) -> Pairs:
@@ -82,7 +83,7 @@ def load_split(data: Data, split: Split) -> Pairs:
     Raises:
         DataError: names file, column and row of what is wrong.
     """
-    pairs = _whole(data, "train" if split == "holdout" else split)
+    pairs = _whole(data, split)
     if split == "holdout" or (split == "train" and data.holdout is not None):
         pairs = _side(pairs, data, held=split == "holdout")
     limit = {"train": data.max_train_rows, "dev": data.max_dev_rows}.get(split)
@@ -111,23 +112,10 @@ def leaking(train: Pairs, others: Mapping[Split, Pairs]) -> NDArray[np.bool_]:
 
 
 def _whole(data: Data, split: Split) -> Pairs:
-    """All rows of a split, as the source has them."""
-    name = getattr(data, split)
-    if not name:
-        raise DataError(f"`data.{split}` must be set.", way_out=f"for example data.{split}=path")
-    if data.source == "demo":
-        table, origin = _generated(data.seed)[split], f"generated {split} pairs"
-    elif data.source == "hub":
-        table, origin = _load_hub(data, name), f"split `{name}` of {data.path}"
-    else:
-        table, origin = _read_file(Path(name), data), name
-    return pairs_of(table, data, origin=origin)
-
-
-@functools.lru_cache(maxsize=1)
-def _generated(seed: int) -> dict[str, pd.DataFrame]:
-    """All splits are made at once, and a sweep reads each of them."""
-    return generate(seed=seed)
+    """All rows of a split that count."""
+    table, origin = table_of(data, "train" if split == "holdout" else split)
+    table, left_out = rows_that_count(table, data, split, origin)
+    return dataclasses.replace(pairs_of(table, data, origin=origin), left_out=left_out)
 
 
 def _side(pairs: Pairs, data: Data, *, held: bool) -> Pairs:
@@ -141,20 +129,31 @@ def _side(pairs: Pairs, data: Data, *, held: bool) -> Pairs:
 
 
 def load_unscored(
-    path: Path, data: Data, *, tell: Callable[[str], None], needs_labels: bool = False
+    path: Path,
+    data: Data,
+    *,
+    tell: Callable[[str], None],
+    needs_labels: bool = False,
+    given: Collection[str] = (),
 ) -> Pairs:
     """Pairs to predict: the same columns, labels only where the file has some that are of use.
 
     Args:
-        data: Of the training. Its separator is tried, then what the file looks like; UTF-8, its
-            encoding, then cp949.
-        tell: Hears why the labels that are there are left out, and of a guessed encoding.
+        data: Of the training, with what was asked for beside it. What the training files had
+            otherwise is found out by looking, its separator is tried first; UTF-8, its encoding,
+            then cp949.
+        tell: Hears why the labels that are there are left out, what rows are, and of a guessed
+            encoding.
         needs_labels: Refuse what is wrong with them instead.
+        given: Keys of `data` that were asked for; they hold as they are.
 
     Raises:
         DataError: the file can't be read or lacks a text column.
     """
-    table = _read_like_training(path, data, tell)
+    table, data = table_to_predict(path, data, given, tell)
+    table, left_out = rows_that_count(table, data, "test", str(path), scored=False)
+    if left_out.in_words:
+        tell(f"left out: {left_out.in_words}")
     if needs_labels:
         return pairs_of(table, data, origin=str(path))
     pairs = pairs_of(table, data, origin=str(path), scored=False)
@@ -167,34 +166,17 @@ def load_unscored(
         return pairs
 
 
-def _read_like_training(path: Path, data: Data, tell: Callable[[str], None]) -> pd.DataFrame:
-    """The table of a file that may be written in another way than the training files."""
-    expected = (UTF8, data.encoding)
-    # What Excel in Korea saves as CSV.
-    encoding = encoding_of(path, tuple(dict.fromkeys((*expected, "cp949"))))
-    if encoding not in expected:
-        tell(f"{path} is not UTF-8: read as {encoding}")
-    looked_at = dataclasses.replace(
-        data, separator=None, header=None, quoting=None, encoding=encoding
-    )
-    if data.separator is not None:
-        with contextlib.suppress(DataError):
-            table = _read_file(path, dataclasses.replace(looked_at, separator=data.separator))
-            if has_column(table, data.text_a) and has_column(table, data.text_b):
-                return table
-    return _read_file(path, looked_at)
-
-
 def pairs_of(table: pd.DataFrame, data: Data, *, origin: str, scored: bool = True) -> Pairs:
     """Take texts and labels out of a table and check them."""
-    if len(table) == 0:
-        raise DataError("A split must have rows.", value=f"none in {origin}")
-    return Pairs(
-        texts(table, data.text_a, origin),
-        texts(table, data.text_b, origin),
-        labels(table, data.label, origin, allowed=data.label_range) if scored else None,
-        origin,
-    )
+    refuse_none(table, origin)
+    if data.split_text:
+        text_a, text_b = both_texts(table, data.text_a, origin, between=data.split_text)
+    else:
+        text_a, text_b = (texts(table, named, origin) for named in (data.text_a, data.text_b))
+    if not scored:
+        return Pairs(text_a, text_b, None, origin)
+    numbers = labels(table, data.label, origin, allowed=data.label_range, decimal=data.decimal)
+    return Pairs(text_a, text_b, numbers, origin)
 
 
 def tokenized(pairs: Pairs, tokenizer: PreTrainedTokenizerBase, data: Data) -> datasets.Dataset:
@@ -217,38 +199,6 @@ def in_label_units(outputs: Floats, data: Data) -> Floats:
     """Model outputs `[N]` as scores in `data.label_range`: the inverse of the scaling."""
     low, high = data.label_range
     return low + (high - low) * outputs
-
-
-def _read_file(path: Path, data: Data) -> pd.DataFrame:
-    by_number = all(isinstance(c, int) for c in (data.text_a, data.text_b))
-    return read_table(
-        path,
-        separator=data.separator,
-        header=not by_number if data.header is None else data.header,
-        quoting=data.quoting,
-        encoding=data.encoding,
-    )
-
-
-def _load_hub(data: Data, split: str) -> pd.DataFrame:
-    """A split of a Hub data set, from the network or the local cache.
-
-    Whatever goes wrong on the way (no network, no such name, no such split) is one message:
-    the libraries below raise a dozen kinds of errors for it.
-    """
-    datasets.disable_progress_bars()
-    try:
-        loaded = datasets.load_dataset(data.path, data.name, split=split)
-    except Exception as error:
-        name = f"{data.path} ({data.name})" if data.name else data.path
-        raise DataError(
-            f"The data set {name} must be on the Hugging Face Hub or in the local cache.",
-            value=f"split `{split}` could not be loaded: {str(error).splitlines()[0][:200]}",
-            way_out="without a network, use local files: `data=files data.train=FILE "
-            "data.dev=FILE data.text_a=COLUMN data.text_b=COLUMN data.label=COLUMN`; "
-            "or run the offline default: `python -m sweep +experiment=lora_grid`",
-        ) from None
-    return pd.DataFrame(loaded.to_list())
 
 
 def _sample(pairs: Pairs, limit: int | None, *, seed: int) -> Pairs:

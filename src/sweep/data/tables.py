@@ -1,109 +1,130 @@
-"""Reading a file of sentence pairs as it is: CSV, TSV, JSON, JSONL, Parquet."""
+"""The door for files of sentence pairs: whatever they are, their rows come out as tables."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
-import json
-import warnings
-from collections.abc import Iterator, Sequence
+import lzma
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pyarrow import feather, ipc, parquet
 
 from sweep.core.errors import DataError
 from sweep.core.files import as_on_disk
+from sweep.data.encoding import settled, text_of, undecodable
+from sweep.data.first_bytes import Opened, opened
+from sweep.data.json_files import is_json, json_tables
+from sweep.data.reading import Reading, numbered, tidy
+from sweep.data.text_files import text_tables
 
-UTF8 = "utf-8-sig"
-_PARQUET = (".parquet", ".pq")
 #: Characters of a text file that are looked at to find out its form.
-_SNIFFED = 20_000
-#: Stands for a separator that is not one ASCII character: ASCII's own, which no text holds.
-_UNIT = "\x1f"
+_LOOKED_AT = 4_000_000
+#: Rows of a table that is read at once.
+_ROWS = 50_000
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip")
+_JSON = (".json", ".jsonl", ".ndjson")
+#: What the libraries below raise for files that are damaged, encrypted, or nested without end.
+_DAMAGED = (
+    ValueError, OSError, EOFError, RuntimeError, NotImplementedError, zlib.error, lzma.LZMAError,
+    zipfile.BadZipFile, pa.ArrowException,
+)  # fmt: skip
 
 
-def read_table(
-    path: Path,
-    *,
-    separator: str | None = None,
-    header: bool | None = None,
-    quoting: bool | None = None,
-    encoding: str = UTF8,
-) -> pd.DataFrame:
-    """The file's rows. JSON structs stay as dicts; a file without header has columns 0, 1, ...
+def read_table(path: Path, reading: Reading) -> pd.DataFrame:
+    """All rows of a file; see `read_tables`."""
+    tables = list(read_tables(path, reading))
+    whole = pd.concat(tables) if len(tables) > 1 else tables[0]
+    whole.attrs = tables[0].attrs
+    return whole
 
-    Cells of a text file are texts, numerals too (`007`), or NaN where empty.
 
-    Args:
-        separator: Between the columns of a text file; None takes the tab, comma or semicolon of its
-            lines, of the first one above all.
-        header: Whether the first line names the columns; None takes it for a header unless a
-            column is asked for by number (`data.text_a=0`).
-        quoting: Whether `"` quotes; None says no for tab-separated files, where a lone `"` is
-            text, and yes otherwise.
+def read_tables(path: Path, reading: Reading, *, rows: int = _ROWS) -> Iterator[pd.DataFrame]:
+    """The rows of a file, so many at a time, under their numbers in it, from 1.
+
+    First bytes decide what it is: text, JSON, Parquet or Arrow, packed or not, under any name. JSON
+    structs stay as dicts; a text file without header has columns 0, 1, ... Cells of a text file are
+    texts, or None where empty. Names of columns come without blanks around them.
 
     Raises:
         DataError: the file does not exist or can't be read; says why.
     """
-    path = _existing(path)
-    kind = path.suffix.lower()
-    with _trouble_told(path, encoding):
-        if kind in _PARQUET:
-            return pd.read_parquet(path)
-        if kind in (".json", ".jsonl", ".ndjson"):
-            return _read_json(path, encoding)
-        return _read_text(path, separator, header is not False, quoting, encoding)
+    path = existing(path)
+    with _trouble_told(path, reading), opened(path) as content:
+        if content.form == "text":
+            yield from _text_or_json(path, content, reading, rows)
+        else:
+            yield from _columns(content, rows)
+
+
+def _text_or_json(
+    path: Path, content: Opened, reading: Reading, rows: int
+) -> Iterator[pd.DataFrame]:
+    reading = replace(reading, encoding=settled(path, content.head, reading.encoding))
+    text = text_of(content.file, reading.encoding)
+    sample, more = text.read(_LOOKED_AT), text.read(1)
+    text.detach()
+    content.file.seek(0)
+    suffixes = [suffix for suffix in path.suffixes if suffix.lower() not in _COMPRESSED]
+    named_so = bool(suffixes) and suffixes[-1].lower() in _JSON
+    if is_json(sample, whole=not more, named_so=named_so):
+        yield from json_tables(content.file, reading, sample, rows=rows)
+    else:
+        yield from text_tables(content.file, reading, sample, whole=not more, rows=rows)
+
+
+def _columns(content: Opened, rows: int) -> Iterator[pd.DataFrame]:
+    """Rows of a file that keeps them in columns."""
+    number = 1
+    for batch in _batches(content, rows):
+        table = batch.to_pandas()
+        table.columns = pd.Index(numbered([tidy(str(name)) for name in table.columns]))
+        table.index = pd.RangeIndex(number, number + len(table))
+        number += len(table)
+        yield table
+    if number == 1:
+        yield pd.DataFrame()
+
+
+def _batches(content: Opened, rows: int) -> Iterator[pa.RecordBatch]:
+    if content.form == "parquet":
+        yield from parquet.ParquetFile(content.file).iter_batches(batch_size=rows)
+    elif content.form == "arrow":
+        yield from ipc.open_stream(content.file)
+    else:
+        # The first version of Feather, too, which knows no batches.
+        yield from feather.read_table(content.file).to_batches(max_chunksize=rows)
 
 
 @contextlib.contextmanager
-def _trouble_told(path: Path, encoding: str) -> Iterator[None]:
+def _trouble_told(path: Path, reading: Reading) -> Iterator[None]:
     """Why a file can't be read, in words."""
     try:
         yield
-    except UnicodeDecodeError as error:
+    except DataError:
+        raise
+    except UnicodeDecodeError:
+        raise undecodable(path, reading.encoding) from None
+    except _DAMAGED as error:
+        said = str(error).splitlines() or [type(error).__name__]
         raise DataError(
-            f"{path} must be text in the encoding {encoding}.",
-            value=f"byte {error.start} can't be decoded",
-            way_out="save it as UTF-8, or set `data.encoding=cp949` (or what it is)",
-        ) from None
-    except (ValueError, OSError, pd.errors.ParserError) as error:
-        raise DataError(
-            f"{path} can't be read as {path.suffix.lower() or 'text'}.",
-            value=str(error).splitlines()[0],
-            way_out="set `data.separator`, `data.quoting`, `data.header` to what the file is; "
-            "for `predict`, save it in the form of the training files",
+            f"{path} can't be read.",
+            value=said[0][:200],
+            way_out="set `data.separator`, `data.quoting`, `data.header`, `data.skip_lines` to what"
+            " the file is; for `predict`, `--separator`, `--quoting`, `--header`, `--skip-lines`",
         ) from None
 
 
-def encoding_of(path: Path, tried: Sequence[str]) -> str:
-    """The first of the encodings in which the whole file is text.
-
-    What is text in UTF-8 is UTF-8, so that belongs to the front: hardly anything else is, while
-    UTF-8 may look like text in other encodings.
+def existing(path: Path) -> Path:
+    """The file, also where the disk spells 한글 in another Unicode form.
 
     Raises:
-        DataError: the file does not exist, or is text in none of them.
+        DataError: it is not there, or is a folder; names its neighbours.
     """
-    path = _existing(path)
-    if path.suffix.lower() in _PARQUET:
-        return tried[0]
-    content = path.read_bytes()
-    for encoding in tried:
-        with contextlib.suppress(UnicodeDecodeError):
-            content.decode(encoding)
-            return encoding
-    raise DataError(
-        f"{path} must be text in one of the encodings {', '.join(tried)}.",
-        value="bytes that none of them can decode",
-        way_out="save it as UTF-8",
-    )
-
-
-def _existing(path: Path) -> Path:
-    """The file, also where the disk spells 한글 in another Unicode form."""
     path = as_on_disk(path)
     if path.is_file():
         return path
@@ -116,91 +137,3 @@ def _existing(path: Path) -> Path:
         value=path,
         way_out=f"in that folder: {', '.join(there)}" if there else f"no folder {folder}",
     )
-
-
-def _read_json(path: Path, encoding: str) -> pd.DataFrame:
-    text = path.read_text(encoding=encoding)
-    if text.lstrip().startswith("["):
-        rows = json.loads(text)
-    else:
-        # Not `splitlines`: U+2028 and the like may stand inside of a string.
-        rows = [json.loads(line) for line in text.split("\n") if line.strip()]
-    if not rows or not all(isinstance(row, dict) for row in rows):
-        raise ValueError("it must hold a list of objects, or one object a line")
-    # Built by hand: `pd.read_json` would turn structs and numbers in text into something else.
-    return pd.DataFrame(rows)
-
-
-def _read_text(
-    path: Path, separator: str | None, header: bool, quoting: bool | None, encoding: str
-) -> pd.DataFrame:
-    with path.open(encoding=encoding, newline="") as file:
-        text = file.read()
-    separator = separator or _sniff_separator(text[:_SNIFFED].replace("\r\n", "\n"))
-    # As it is typed in a shell.
-    separator = cut = separator.replace(r"\t", "\t")
-    if len(separator.encode()) > 1:
-        # pandas would take it for an expression, and leave quotes alone.
-        text, cut = text.replace(separator, _UNIT), _UNIT
-    quotes = quoting if quoting is not None else separator != "\t"
-    options: dict[str, Any] = {
-        "sep": cut,
-        "quoting": csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
-        # A sentence may be "NA" or "null": only an empty cell is missing.
-        "keep_default_na": False,
-        "na_values": [""],
-        # A sentence may be "2020" or "007".
-        "dtype": str,
-    }
-    table = _read_below_header(text, options) if header else _read_ragged(text, options)
-    if cut == separator:
-        return table
-    return table.map(lambda cell: cell.replace(cut, separator) if isinstance(cell, str) else cell)
-
-
-def _read_ragged(text: str, options: dict[str, Any]) -> pd.DataFrame:
-    """Rows without names, which may have more columns than the first one (STS-B: 7 to 9)."""
-    width = max(line.count(options["sep"]) + 1 for line in text.split("\n"))
-    return pd.DataFrame(
-        pd.read_csv(io.StringIO(text), header=None, names=list(range(width)), **options)
-    )
-
-
-def _read_below_header(text: str, options: dict[str, Any]) -> pd.DataFrame:
-    """Rows under the names of the first line; an empty cell may follow the last one.
-
-    Of rows with more cells than names pandas would make the first cells an index, and every column
-    would hold its neighbour's; told not to, it would cut the last ones off with a warning.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        try:
-            return pd.DataFrame(pd.read_csv(io.StringIO(text), index_col=False, **options))
-        except pd.errors.ParserWarning:
-            pass
-    width = len(pd.read_csv(io.StringIO(text), index_col=False, nrows=0, **options).columns)
-    places = range(width + 1)
-    wide = pd.read_csv(
-        io.StringIO(text), index_col=False, header=0, names=places, usecols=places, **options
-    )
-    row = int(np.argmax(wide[width].notna())) + 1
-    raise ValueError(f"data row {row} has more cells than the header, which names {width}")
-
-
-def _sniff_separator(sample: str) -> str:
-    """A tab if the lines hold tabs (also in files named .csv), else the `,` or `;` of the first.
-
-    Where that line has both, as a pair without header above it may, it is the one that cuts more
-    lines into as many cells as the first; then the one with fewer spaces behind it, as in prose.
-    """
-    lines = sample.split("\n")[:50]
-    if sum("\t" in line for line in lines) > len(lines) / 2:
-        return "\t"
-    there = [separator for separator in ",;" if separator in lines[0]] or [*",;"]
-
-    def consistency(separator: str) -> tuple[int, int]:
-        widths = [len(row) for row in csv.reader(lines, delimiter=separator) if row]
-        alike = sum(width == widths[0] > 1 for width in widths)
-        return alike, sample.count(separator) - sample.count(f"{separator} ")
-
-    return max(there, key=consistency)

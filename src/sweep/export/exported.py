@@ -27,22 +27,24 @@ AGAIN = "`python -m sweep export STUDY` writes it again"
 
 
 def predict(
-    folder: Path, pairs_file: Path, columns: Mapping[str, Any], *, tell: Callable[[str], None]
+    folder: Path, pairs_file: Path, given: Mapping[str, Any], *, tell: Callable[[str], None]
 ) -> tuple[Pairs, Floats]:
     """Predicted scores `[N]` of the pairs of a file; its labels are optional.
 
     Args:
-        columns: `text_a`, `text_b`, `label` where they differ from the training files'. A label
-            that is named must be of use; another one is left out if it is not.
-        tell: Hears that labels are left out, and why.
+        given: Keys of `data` that say how the file is read; the rest is found out. A label that is
+            named must be of use; another one is left out if it is not.
+        tell: Hears that labels or rows are left out, and why.
 
     Raises:
         ExportError: the folder is not an exported one.
         DataError: the file can't be read or lacks a column that is named.
     """
     recipe = read_recipe(folder)
-    data = dataclasses.replace(recipe.data, source="files", **columns)
-    pairs = load_unscored(pairs_file, data, tell=tell, needs_labels="label" in columns)
+    data = dataclasses.replace(recipe.data, source="files", **given)
+    pairs = load_unscored(
+        pairs_file, data, tell=tell, needs_labels="label" in given, given=given.keys()
+    )
     tokenizer = load_tokenizer(recipe.model)
     model = load_adapted(folder, recipe, tokenizer)
     return pairs, predicted(model, pairs, tokenizer, data)
