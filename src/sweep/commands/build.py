@@ -23,7 +23,7 @@ from sweep.execute.processes import Processes
 from sweep.loop.confirm import Confirmation
 from sweep.loop.objectives import Objective
 from sweep.loop.orchestrator import Sweep
-from sweep.loop.ports import Executor, Watcher
+from sweep.loop.ports import Executor, Halting, Watcher
 from sweep.loop.rules import Rules
 from sweep.lora.packable import pack_key
 from sweep.search import OptunaSearch, SearchTask
@@ -80,7 +80,7 @@ def sweep_of(
     search: OptunaSearch,
     results: Results,
     watchers: Sequence[Watcher],
-    halt: Callable[[], bool],
+    halt: Callable[[], Halting],
 ) -> Sweep:
     runs = _num_runs(settings, search)
     load, workers = Workload.of(settings), workers_of(settings)

@@ -48,6 +48,7 @@ from sweep.study.tables import Results
 from sweep.watch.console import ranked_table
 from sweep.watch.pareto import pareto_table
 from sweep.watch.report import build_report
+from sweep.watch.terminal import busy
 from sweep.watch.wandb_setup import Tracking, resolve_mode
 
 EXIT_DONE, EXIT_SOME_FAILED, EXIT_NONE_FINISHED = 0, 3, 4
@@ -61,7 +62,7 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
     """
     # Asked first: a refusal should come before anything is loaded.
     mode, line = resolve_mode(settings.tracking.mode)
-    with console.status("Checking model, data and every config ..."):
+    with busy(console, "Checking model, data and every config ..."):
         settings = with_settled_precision(settings)
         checks = preflight(settings)
     limit = _measured_limit(settings, console)
@@ -103,7 +104,7 @@ def _open(settings: Settings, checks: Preflight) -> None:
 def _measured_limit(settings: Settings, console: Console) -> MemoryLimit | None:
     if settings.executor.max_memory_gb is None:
         return None
-    with console.status("Measuring the memory of a cheap and of an expensive config ..."):
+    with busy(console, "Measuring the memory of a cheap and of an expensive config ..."):
         return memory_limit(Workload.of(settings), workers_of(settings))
 
 
@@ -128,7 +129,11 @@ def _train(
     watchers = watchers_of(
         results, settings.tracking, console, mode=mode, say=lambda line: _say(console, line)
     )
-    halt = Halt(timeout_min=settings.search.timeout_min, say=lambda line: _say(console, line))
+    halt = Halt(
+        timeout_min=settings.search.timeout_min,
+        grace_s=settings.executor.grace_s,
+        say=lambda line: _say(console, line),
+    )
     with database_trouble_told(results.files.database), halt:
         search = search_of(settings, limit)
         sweep = sweep_of(settings, search, results, watchers, halt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from importlib.util import find_spec
 
@@ -110,6 +111,13 @@ def _check_confirm(confirm: ConfirmSettings) -> None:
 
 
 def _check_executor(executor: ExecutorSettings) -> None:
+    if not 0 < executor.grace_s < math.inf:
+        raise ConfigError(
+            "`executor.grace_s` must be above 0.",
+            value=executor.grace_s,
+            way_out="10 fits where the program is killed 10 s after SIGTERM; under Slurm take what "
+            "`--signal=USR1@90` leaves: executor.grace_s=90",
+        )
     for name in ("workers", "threads", "pack_size"):
         number = getattr(executor, name)
         if number is not None and number < 1:

@@ -95,6 +95,9 @@ class ExecutorSettings:
     #: GB that all workers may take together, or on each GPU; configs that are expected to take more
     #: are not trained. None takes what there is, and expects nothing.
     max_memory_gb: float | None = None
+    #: Seconds between a signal that ends the sweep (SIGTERM, SIGHUP, SIGUSR1, SIGUSR2) and its end:
+    #: for as long runs go on to their next evaluation, else they are saved where they are.
+    grace_s: float = 10.0
 
 
 @dataclass(frozen=True)

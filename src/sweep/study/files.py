@@ -10,7 +10,7 @@ FORMAT = 1
 
 
 def pause_note(runs: Path) -> Path:
-    """Beside the runs' folders: it asks every run to make way at its next rung."""
+    """Beside the runs' folders: it asks every run to make way, at its next rung or step."""
     return runs / ".pause"
 
 
