@@ -40,7 +40,8 @@ from sweep.loop.trial import RunState
 from sweep.search import OptunaSearch
 from sweep.search.study_db import database_trouble_told
 from sweep.study.effects_files import answer_lines, matters_line, write_findings
-from sweep.study.folder import locked, open_folder
+from sweep.study.folder import open_folder
+from sweep.study.lock import locked
 from sweep.study.plan import compare_with_plan
 from sweep.study.rows import ConfigRow
 from sweep.study.study import Study
@@ -66,10 +67,10 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
         settings = with_settled_precision(settings)
         checks = preflight(settings)
     limit = _measured_limit(settings, console)
-    with locked(settings.folder):
+    with locked(settings.folder) as warning:
         _open(settings, checks)
         facts = [*checks.facts, *_limit_facts(settings, limit)]
-        _say(console, f"study  {settings.folder}", *facts, *([line] if line else []))
+        _say(console, f"study  {settings.folder}", *facts, *filter(None, (warning, line)))
         results = new_results(settings, checks)
         try:
             _train(settings, results, limit, console, mode=mode, command=command)

@@ -66,6 +66,11 @@ class StudyFiles:
         return self.folder / ".lock"
 
     @property
+    def lock_marker(self) -> Path:
+        """Stands for the lock where the disk keeps none."""
+        return self.folder / ".lock-marker"
+
+    @property
     def driver(self) -> Path:
         """Which process holds the lock, in words."""
         return self.folder / ".driver"
@@ -174,7 +179,7 @@ class StudyFiles:
     @property
     def of_the_driver(self) -> frozenset[str]:
         """Names that stay where they are while everything else is moved aside."""
-        return frozenset({self.lock.name, self.driver.name})
+        return frozenset({self.lock.name, self.lock_marker.name, self.driver.name})
 
 
 @dataclass(frozen=True)
