@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sweep.core.errors import TrackingError
-from sweep.watch.wandb_setup import resolve_mode
+from sweep.watch.wandb_mode import resolve_mode
 
 pytestmark = pytest.mark.usefixtures("wandb_at_home_nowhere")
 

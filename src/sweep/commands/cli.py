@@ -43,6 +43,7 @@ def run_command(argv: Sequence[str]) -> int:
         "stop": _stop,
         "add": _add,
         "compare": _compare,
+        "wandb": _wandb,
     }
     known = (*verbs, "-h", "--help", "--version")
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
@@ -230,6 +231,13 @@ def _compare(args: argparse.Namespace) -> int:
 
     one, other = args.studies
     show_comparison(one, other, console)
+    return EXIT_DONE
+
+
+def _wandb(args: argparse.Namespace) -> int:
+    from sweep.commands.tracking import write_to_wandb
+
+    write_to_wandb(args.study, online=args.online, console=console, say=_say)
     return EXIT_DONE
 
 

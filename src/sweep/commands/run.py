@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +17,7 @@ from sweep.commands.build import (
     recorded,
     search_of,
     sweep_of,
+    tracker_of,
     watchers_of,
     workers_of,
 )
@@ -50,7 +53,9 @@ from sweep.watch.console import ranked_table
 from sweep.watch.pareto import pareto_table
 from sweep.watch.report import build_report
 from sweep.watch.terminal import busy
-from sweep.watch.wandb_setup import Tracking, resolve_mode
+from sweep.watch.wandb_log import WandbWatcher
+from sweep.watch.wandb_mode import Tracking, resolve_mode
+from sweep.watch.wandb_target import Target
 
 EXIT_DONE, EXIT_SOME_FAILED, EXIT_NONE_FINISHED = 0, 3, 4
 
@@ -63,6 +68,7 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
     """
     # Asked first: a refusal should come before anything is loaded.
     mode, line = resolve_mode(settings.tracking.mode)
+    shell = None if mode == "disabled" else _target(settings).said
     with busy(console, "Checking model, data and every config ..."):
         settings = with_settled_precision(settings)
         checks = preflight(settings)
@@ -70,11 +76,13 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
     with locked(settings.folder) as warning:
         _open(settings, checks)
         facts = [*checks.facts, *_limit_facts(settings, limit)]
-        _say(console, f"study  {settings.folder}", *facts, *filter(None, (warning, line)))
+        _say(console, f"study  {settings.folder}", *facts, *filter(None, (warning, line, shell)))
         results = new_results(settings, checks)
+        tracker = _tracker(settings, results, console, mode)
         try:
-            _train(settings, results, limit, console, mode=mode, command=command)
-            return _sum_up(settings, results, console)
+            with tracker or nullcontext():
+                _train(settings, results, limit, console, tracker, command=command)
+                return _sum_up(settings, results, console)
         except Interrupted:
             _say(console, "Stopped. Finished runs are kept; to go on:", f"  {command}")
             raise
@@ -102,6 +110,17 @@ def _open(settings: Settings, checks: Preflight) -> None:
     )
 
 
+def _target(settings: Settings) -> Target:
+    return Target.of(settings.tracking.project, settings.tracking.entity)
+
+
+def _tracker(
+    settings: Settings, results: Results, console: Console, mode: Tracking
+) -> WandbWatcher | None:
+    say = functools.partial(_say, console)
+    return tracker_of(results, settings.tracking, console, mode=mode, say=say)
+
+
 def _measured_limit(settings: Settings, console: Console) -> MemoryLimit | None:
     if settings.executor.max_memory_gb is None:
         return None
@@ -118,8 +137,8 @@ def _train(
     results: Results,
     limit: MemoryLimit | None,
     console: Console,
+    tracker: WandbWatcher | None,
     *,
-    mode: Tracking,
     command: str,
 ) -> None:
     """Run the loop to its end, or to that of its time, and say what it left out.
@@ -127,9 +146,7 @@ def _train(
     Raises:
         Interrupted: by a signal; what is done is in its records.
     """
-    watchers = watchers_of(
-        results, settings.tracking, console, mode=mode, say=lambda line: _say(console, line)
-    )
+    watchers = watchers_of(results, console, tracker)
     halt = Halt(
         timeout_min=settings.search.timeout_min,
         grace_s=settings.executor.grace_s,

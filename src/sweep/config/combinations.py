@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from importlib.util import find_spec
 
 from sweep.config.schema import ConfirmSettings, ExecutorSettings, SearchSettings, Settings
 from sweep.core.errors import ConfigError
+from sweep.core.optional import trouble_with
 from sweep.space.space import Range, Space
 
 #: Samplers whose draws do not depend on scores.
@@ -94,9 +94,11 @@ def _check_sampler(settings: Settings) -> None:
             value=f"search.space: {', '.join(d.name for d in space.dimensions)}",
             way_out="write `{low, high}` instead of lists, or take `search=tpe`",
         )
-    if find_spec("cmaes") is None:
+    trouble = trouble_with("cmaes")
+    if trouble is not None:
         raise ConfigError(
             "`search=cmaes` needs the package `cmaes`.",
+            value=f"cmaes {trouble}",
             way_out='`pip install "sweep[cmaes]"`, or take `search=gp` or `search=tpe`',
         )
 

@@ -106,9 +106,10 @@ class TrackingSettings:
 
     #: `auto`: online when a key is at hand, else offline. `disabled`: nothing is written.
     mode: Literal["auto", "online", "offline", "disabled"] = "auto"
-    project: str = "sweep"
+    #: None takes that of `WANDB_PROJECT` and `WANDB_ENTITY`, else `sweep` and wandb's default.
+    project: str | None = None
     entity: str | None = None
-    #: Longest wait for the server at the start and at the end of a run.
+    #: Longest wait for the server at the start and at the end of a run; files have no limit.
     timeout_s: float = 30.0
 
 

@@ -98,6 +98,11 @@ class StudyFiles:
         return self.folder / "wandb"
 
     @property
+    def wandb_ledger(self) -> Path:
+        """What wandb holds of the study."""
+        return self.folder / "wandb.json"
+
+    @property
     def added(self) -> Path:
         """Notes of configs that somebody has added."""
         return self.folder / "added"
