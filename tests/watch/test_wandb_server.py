@@ -19,8 +19,9 @@ import pytest
 import wandb
 
 from sweep.core.errors import Interrupted
+from sweep.core.recipe import Lora, Recipe
 from sweep.loop.ports import Totals
-from sweep.loop.trial import Progress, Started
+from sweep.loop.trial import Evaluation, Outcome, Progress, Run, RunState, Started
 from wandb_files import all_logged, records_of
 from wandb_watching import STUDY, Listener, evaluated, finished, make_run, make_watcher, play
 
@@ -178,6 +179,7 @@ from sweep.watch.wandb_values import StudyLog
 folder = Path(sys.argv[1])
 mode, _ = resolve_mode("auto")
 table = pd.DataFrame({"state": ["complete"], "pearson": [0.5]})
+curve = (Evaluation(5, 0.5, 0.7, 0.6, 0.1),)
 watcher = WandbWatcher(
     folder, mode=mode, target=Target("p"), timeout_s=2.0, searched_keys=(),
     read_study=lambda: StudyLog(table), on_url=print, say=print,
@@ -185,21 +187,14 @@ watcher = WandbWatcher(
 watcher.opened(Totals("스터디", 1))
 """
 
-_RUNS = """
-curve = (Evaluation(5, 0.5, 0.7, 0.6, 0.1),)
+_KILLED = """
 for rank in range(1, 7):
     run = Run(rank, {}, Recipe(lora=Lora(r=rank)))
     outcome = Outcome(RunState.COMPLETE, pearson=0.7, evaluations=curve, train_seconds=rank / 7)
-    if "again" in sys.argv:
-        watcher.run_reused(run, outcome)
-    else:
-        watcher.run_event(run, Finished(run.id, outcome))
-while "again" not in sys.argv:
-    if len(list(folder.glob("wandb/offline-*/*.wandb"))) > int(sys.argv[2]):
-        os.kill(os.getpid(), 9)
+    watcher.run_event(run, Finished(run.id, outcome))
+while len(list(folder.glob("wandb/offline-*/*.wandb"))) <= int(sys.argv[2]):
     time.sleep(0.001)
-watcher.closed()
-watcher.finish()
+os.kill(os.getpid(), 9)
 """
 
 
@@ -224,12 +219,22 @@ def test_process_ends_soon_when_the_server_never_answers(study: Path) -> None:
 def test_what_a_killed_program_owed_is_written_once_at_the_next_start(
     written: int, study: Path
 ) -> None:
-    assert run_python(_SWEEP + _RUNS, str(study), str(written)).returncode == -9
+    assert run_python(_SWEEP + _KILLED, str(study), str(written)).returncode == -9
+    curve = (Evaluation(5, 0.5, 0.7, 0.6, 0.1),)
     for _ in range(2):  # the second time there is nothing to do
-        process = run_python(_SWEEP + _RUNS, str(study), "0", "again")
-        assert (process.returncode, process.stderr) == (0, "")
+        watcher = make_watcher(study, Listener())
+        watcher.opened(Totals("스터디", 6))
+        for rank in range(1, 7):
+            run = Run(rank, {}, Recipe(lora=Lora(r=rank)))
+            seconds = rank / 7
+            outcome = Outcome(
+                RunState.COMPLETE, pearson=0.7, evaluations=curve, train_seconds=seconds
+            )
+            watcher.run_reused(run, outcome)
+        watcher.closed()
+        watcher.finish()
         *runs, table = all_logged(study)
-        assert table.summary["best_pearson"] == 0.5
+        assert table.summary["best_pearson"] == 0.8
         assert len({found.config["run_id"] for found in runs}) == len(runs) == 6
         assert all([row["dev/pearson"] for row in found.history] == [0.7] for found in runs)
         assert all((found.summary["pearson"], found.exit_code) == (0.7, 0) for found in runs)
@@ -295,10 +300,9 @@ def test_service_that_dies_once_costs_nothing(study: Path, monkeypatch: pytest.M
 
     def die_first(**given: Any) -> Any:
         calls.append(given["name"])
-        handle = real(**given)
         if len(calls) == 1:
             raise ConnectionResetError("wandb-core is gone")
-        return handle
+        return real(**given)
 
     monkeypatch.setattr(wandb, "init", die_first)
     run, listener = make_run(0), Listener()

@@ -10,7 +10,10 @@ _PROJECT = "sweep"
 #: out of the study's folder.
 _OF_ONE_RUN = ("WANDB_RUN_ID", "WANDB_RESUME", "WANDB_JOB_TYPE", "WANDB_DIR")
 #: What wandb must not find while it works for us: it is given all of these by us, or by nobody.
-HIDDEN = (*_OF_ONE_RUN, "WANDB_NAME", "WANDB_MODE", "WANDB_DISABLED", "WANDB_SWEEP_ID")
+HIDDEN = (
+    *_OF_ONE_RUN,
+    *("WANDB_NAME", "WANDB_TAGS", "WANDB_MODE", "WANDB_DISABLED", "WANDB_SWEEP_ID"),
+)
 
 
 @dataclass(frozen=True)
