@@ -22,6 +22,8 @@ import random
 import shutil
 import sqlite3
 import sys
+import threading
+from collections.abc import Iterator
 from contextlib import chdir, closing
 from pathlib import Path
 
@@ -216,3 +218,24 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture
+def wandb_at_home_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No key, no settings, no files of the machine's user; a fresh wandb for every test."""
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("NETRC", str(tmp_path / "no netrc"))
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "config"))
+    monkeypatch.setenv("WANDB_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home data"))
+    import wandb
+
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    yield
+    # One that was left behind may still be at work on its last call.
+    for thread in threading.enumerate():
+        if thread.name == "wandb":
+            thread.join(30)
+    wandb.teardown()

@@ -9,6 +9,10 @@ import sys
 
 def main() -> int:
     """Entry point of the command line; returns the exit code."""
+    from sweep.core.streams import prepare_streams
+
+    # Before any file is opened.
+    prepare_streams()
     # Before any library is imported. The user's own choice wins.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

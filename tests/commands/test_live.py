@@ -11,7 +11,7 @@ import yaml
 from rich.console import Console
 
 from sweep.commands.live import show_status
-from sweep.study.folder import locked
+from sweep.study.lock import locked
 
 SPACE = {"lora.r": [2, 4], "lora.target_modules": ["qv", "mlp"]}
 ENDLESS = {"lora.r": [2, 4], "trainer.learning_rate": {"low": 1e-4, "high": 1e-3}}

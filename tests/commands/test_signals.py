@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 import torch
 
@@ -118,17 +119,85 @@ def test_workers_that_are_interrupted_twice_stop_at_once(
     assert not rungs(study)
 
 
-def test_sigterm_to_the_whole_group_ends_at_once(tmp_path: Path, arguments: list[str]) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1], ids=["TERM", "USR1"])
+def test_signal_to_the_whole_group_saves_the_runs_where_they_are(
+    number: signal.Signals, tmp_path: Path, arguments: list[str]
+) -> None:
+    """As Slurm sends it: to the driver, the workers, the server that they are forked from."""
     slow = [a for a in arguments if a != "executor=in_process"]
     slow += ["executor.workers=1", "trainer.max_steps=90000", "trainer.eval_steps=80000"]
-    process = start(slow, tmp_path)
-    wait_for(lambda: "running" in states(tmp_path / "results" / "작은_실험"), process)
-    os.killpg(process.pid, signal.SIGTERM)
+    study = tmp_path / "results" / "작은_실험"
+    process = start([*slow, "executor.grace_s=5"], tmp_path)
+    wait_for(lambda: "running" in states(study), process)
+    for _ in range(3):  # to the job, to its step, to whatever it started
+        os.killpg(process.pid, number)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 143
-    assert "Traceback" not in err
+    assert (process.returncode, err) == (128 + number, "")
+    assert f"Stopping within 5 s ({number.name})" in out
     assert "to go on:\n  python -m sweep" in out
-    assert states(tmp_path / "results" / "작은_실험") == {"queued"}
+    assert states(study) == {"queued"}
+    for rung in rungs(study):
+        assert torch.load(rung, weights_only=True)["evaluations"] == []
+    assert len(rungs(study)) == 4
+
+
+def test_run_that_is_saved_in_the_middle_goes_on_to_the_unbroken_score(
+    home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    study = home / "results" / "작은_실험"
+    arguments.remove("executor=in_process")
+    arguments += ["trainer.max_steps=600", "trainer.eval_steps=300", "search.space={lora.r:[2]}"]
+    arguments += ["executor.workers=1"]
+    process = start([*arguments, "executor.grace_s=1"], home)
+    wait_for(lambda: "running" in states(study), process)
+    os.kill(process.pid, signal.SIGUSR2)
+    assert process.wait(60) == 128 + signal.SIGUSR2
+    (rung,) = rungs(study)
+    assert torch.load(rung, weights_only=True)["step"] % 300 > 0
+    assert run(*arguments, capfd=capfd)[0] == 0
+    assert run(*arguments, "name=whole", capfd=capfd)[0] == 0
+    tables = [without_costs(table(study.with_name(n))) for n in (study.name, "whole")]
+    pd.testing.assert_frame_equal(*tables)
+
+
+def test_hangup_that_was_ignored_from_the_start_stays_ignored(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    """As `nohup` starts it."""
+    study = tmp_path / "results" / "작은_실험"
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = start([*arguments, "trainer.max_steps=200", "trainer.eval_steps=50"], tmp_path)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    wait_for(lambda: "running" in states(study), process)
+    os.killpg(process.pid, signal.SIGHUP)
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, "Stopping" in out) == (0, False)
+    assert states(study) == {"complete"}
+
+
+def test_worker_that_was_killed_is_said_on_screen_and_in_its_log(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    study = tmp_path / "results" / "작은_실험"
+    arguments.remove("executor=in_process")
+    arguments += ["executor.workers=1", "trainer.max_steps=300", "trainer.eval_steps=50"]
+    process = start(arguments, tmp_path)
+    wait_for(lambda: list(study.glob("runs/*/rung.pt")) != [], process)
+    worker = next(
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if any(str(study / "logs") in file.path for file in child.open_files())
+    )
+    worker.kill()
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert states(study) == {"complete"}
+    again = [line for line in out.splitlines() if line.startswith("starts again")]
+    assert len(again) == 4  # the pack that it was at work on
+    assert all("worker-0 died (killed by SIGKILL, often out of memory)" in line for line in again)
+    assert "== worker-0 died (killed by SIGKILL" in (study / "logs" / "worker-0.log").read_text()
 
 
 def test_interrupted_run_goes_on_from_its_rung_to_the_unbroken_score(
@@ -137,11 +206,11 @@ def test_interrupted_run_goes_on_from_its_rung_to_the_unbroken_score(
     study = home / "results" / "작은_실험"
     arguments += ["trainer.max_steps=100", "trainer.eval_steps=10", "search.space={lora.r:[2]}"]
     steps = [0]
-    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         before = rungs(study)
         with when(lambda old=before: rungs(study) != old, lambda n=number: send(n)):
             ended, out, err = run(*arguments, capfd=capfd)
-        assert (ended, err) == (code, "")
+        assert (ended, err) == (128 + number, "")
         assert "waits " in out
         assert states(study) == {"queued"}
         (rung,) = study.glob("runs/*/rung.pt")

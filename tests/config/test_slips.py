@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -145,7 +146,7 @@ def test_missing_own_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_cmaes_without_its_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweep.config.combinations.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "cmaes", None)
     ranges = "{lora.lora_dropout:{low:0,high:0.3},trainer.weight_decay:{low:0.0,high:0.1}}"
     with pytest.raises(ConfigError, match=r"sweep\[cmaes\]"):
         settings("search=cmaes", f"search.space={ranges}")

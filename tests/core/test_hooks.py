@@ -35,8 +35,8 @@ DOCUMENTED = {
     *("optuna", "optuna.trial", "optuna.distributions", "sqlalchemy", "hydra", "hydra.errors"),
     *("hydra.core.config_store", "omegaconf", "omegaconf.errors", "wandb", "kaleido"),
     *("plotly.graph_objects", "plotly.offline", "rich.console", "rich.live", "rich.progress"),
-    *("rich.table", "rich.text", "pyarrow", "pyarrow.parquet", "pyarrow.ipc", "pyarrow.feather"),
-    "charset_normalizer",
+    *("rich.status", "rich.table", "rich.text"),
+    *("pyarrow", "pyarrow.parquet", "pyarrow.ipc", "pyarrow.feather", "charset_normalizer"),
 }
 UNLISTED = "a hook in sweep.core.hooks must list it, with a reason and where it is used"
 #: Stands for an attribute that a class has on its instances only.

@@ -10,7 +10,7 @@ from typing import Any
 from sweep.core.recipe import Recipe
 from sweep.loop.confirm import Confirming
 from sweep.loop.orchestrator import Sweep
-from sweep.loop.ports import Handle, Pack, Totals, Watcher
+from sweep.loop.ports import Halting, Handle, Pack, Totals, Watcher
 from sweep.loop.rules import Rules
 from sweep.loop.trial import (
     Evaluated,
@@ -132,7 +132,7 @@ class InstantExecutor:
     def stop(self, run_id: str, reason: str) -> None:
         self.stopped[run_id] = reason
 
-    def pause(self) -> None:
+    def pause(self, *, at_step: bool = False) -> None:
         self.paused = True
 
     def close(self) -> None:
@@ -198,7 +198,7 @@ def sweep_of(
     records: Memory,
     seeds: list[int],
     watchers: Sequence[Watcher] = (BrokenWatcher(),),
-    halt: Callable[[], bool] = lambda: False,
+    halt: Callable[[], Halting] = lambda: Halting.NO,
     num_runs: int | None = None,
     **rules: Any,
 ) -> Sweep:

@@ -31,10 +31,10 @@ def start(arguments: list[str], folder: Path) -> subprocess.Popen[str]:
     return process
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str] | None) -> None:
     deadline = time.monotonic() + 120
     while not condition():
-        assert process.poll() is None, process.communicate()
+        assert process is None or process.poll() is None, process and process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
 

@@ -20,6 +20,7 @@ from sweep.loop.trial import (
     RunState,
 )
 from sweep.watch.wandb_log import WandbWatcher
+from sweep.watch.wandb_target import Target
 from sweep.watch.wandb_values import StudyLog
 
 STUDY = "한국어 스터디"
@@ -34,13 +35,19 @@ def make_run(trial: int, *, r: int = 8, seed: int = 0) -> Run:
     return Run(trial, {"rank": f"r{r}"}, recipe)
 
 
+def evaluation(step: int, pearson: float) -> Evaluation:
+    return Evaluation(step, step / 10, pearson, pearson - 0.1, 0.5)
+
+
 def evaluated(run: Run, step: int, pearson: float) -> Evaluated:
-    return Evaluated(run.id, Evaluation(step, step / 10, pearson, pearson - 0.1, 0.5))
+    return Evaluated(run.id, evaluation(step, pearson))
 
 
-def finished(run: Run, pearson: float = 0.8) -> Finished:
+def finished(run: Run, pearson: float = 0.8, *, curve: dict[int, float] | None = None) -> Finished:
+    """Its curve is a Pearson by step."""
     outcome = Outcome(
         RunState.COMPLETE,
+        evaluations=tuple(evaluation(*rung) for rung in (curve or {}).items()),
         pearson=pearson,
         pearson_last=pearson - 0.05,
         best_step=10,
@@ -87,8 +94,7 @@ class Listener:
 def make_watcher(folder: Path, listener: Listener, **changes: Any) -> WandbWatcher:
     settings: dict[str, Any] = {
         "mode": "offline",
-        "project": "lora",
-        "entity": None,
+        "target": Target(project="lora"),
         "timeout_s": 30.0,
         "searched_keys": ("lora.r", "trainer.learning_rate", "data.max_length"),
         "read_study": lambda: StudyLog(make_table()),
@@ -103,3 +109,4 @@ def play(watcher: WandbWatcher, *steps: tuple[Run, Event]) -> None:
     for run, event in steps:
         watcher.run_event(run, event)
     watcher.closed()
+    watcher.finish()

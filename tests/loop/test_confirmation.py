@@ -17,6 +17,7 @@ from loop_parts import (
     sweep_of,
 )
 from sweep.loop.confirm import Confirmation
+from sweep.loop.ports import Halting
 
 
 def test_leaders_are_confirmed_on_fresh_seeds_with_the_baseline() -> None:
@@ -120,7 +121,7 @@ def test_time_that_ends_with_the_search_leaves_the_confirmation_owed() -> None:
     executor, records = InstantExecutor(noisy, slots=1), Memory()
     halted = sweep_of(
         ListedSearch(points), executor, records, [0],
-        halt=lambda: len(executor.packs) > 2, confirmation=rule,
+        halt=lambda: Halting(len(executor.packs) > 2), confirmation=rule,
     )  # fmt: skip
     halted.run()
     assert (len(records.outcomes), halted.num_runs) == (3, 3)

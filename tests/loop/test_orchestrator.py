@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from loop_parts import InstantExecutor, ListedSearch, Memory, Totalled, noisy, sweep_of
+from sweep.loop.ports import Halting
 
 
 def test_value_of_a_trial_is_the_mean_over_its_seeds_and_a_broken_watcher_stops_nothing() -> None:
@@ -21,7 +22,7 @@ def test_halted_sweep_pauses_what_is_under_way_and_asks_for_nothing_more() -> No
     search = ListedSearch([{"r": r} for r in (4, 8, 16)])
     executor = InstantExecutor(lambda run: 0.5, slots=1, evaluations=2)
     records = Memory()
-    sweep = sweep_of(search, executor, records, [0], halt=lambda: len(executor.packs) > 1)
+    sweep = sweep_of(search, executor, records, [0], halt=lambda: Halting(len(executor.packs) > 1))
     sweep.run()
     assert search.told == {0: 0.5}
     assert len(executor.trained) == 2

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import errno
+import fcntl
 import multiprocessing
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,10 @@ import pytest
 import yaml
 
 from sweep.commands.cli import run_command
+from sweep.core.disks import Disk
 from sweep.core.errors import StudyError
-from sweep.study.folder import locked, open_folder
+from sweep.study.folder import open_folder
+from sweep.study.lock import is_driven, locked
 
 SETTINGS: dict[str, Any] = {
     "name": "s",
@@ -206,3 +210,32 @@ def test_second_driver_is_refused_until_the_first_is_gone(tmp_path: Path) -> Non
     first.join()
     with locked(tmp_path):
         assert (tmp_path / ".lock").exists()
+
+
+def test_disk_without_locks_has_a_marker_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    for _ in range(2):
+        with locked(tmp_path) as notice:
+            assert notice is not None
+            assert "keeps no locks" in notice
+            assert is_driven(tmp_path)
+            with pytest.raises(StudyError, match=r"remove .*lock-marker"), locked(tmp_path):
+                pass
+    assert not is_driven(tmp_path)
+
+
+def test_locks_that_other_machines_do_not_see_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk("nfs4", frozenset({"local_lock=all"}))
+    monkeypatch.setattr("sweep.study.lock.disk_of", lambda folder: disk)
+    with locked(tmp_path) as notice:
+        assert "nfs4" in str(notice)
+    monkeypatch.undo()
+    with locked(tmp_path) as notice:
+        assert notice is None

@@ -23,7 +23,7 @@ from sweep.loop.trial import (
     Run,
     RunState,
 )
-from sweep.study.notes import ask_to_stop
+from sweep.study.notes import ask_to_pause, ask_to_stop, forget_to_pause
 from sweep.train.checkpoints import random_states, read_checkpoint, restore_random_states
 from sweep.train.runs import train_pack
 
@@ -147,6 +147,41 @@ def test_paused_runs_go_on_in_other_packs_to_the_unbroken_result(
             assert torch.allclose(
                 adapter_of(run.recipe, tmp_path / "paused")[name], weights, atol=1e-6
             )
+
+
+@pytest.mark.parametrize("epochs", [False, True], ids=["steps", "epochs"])
+def test_pack_that_is_saved_between_rungs_goes_on_to_the_unbroken_result(
+    epochs: bool, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the first rung, right before and after one, at the ends of epochs (every 12 steps)."""
+    monkeypatch.setattr("sweep.train.members._PROGRESS_SECONDS", 0.0)
+    changes: dict[str, Any] = {"max_steps": 30, "eval_steps": 10}
+    if epochs:
+        changes = {"max_steps": -1, "num_train_epochs": 3, "eval_strategy": "epoch"}
+    longer = replace(recipe, trainer=replace(recipe.trainer, **changes))
+    pack = tuple(Run(i, {}, one) for i, one in enumerate(companions(longer)[:2]))
+    whole = train_together([run.recipe for run in pack], tmp_path / "whole")
+    broken, left, moments = tmp_path / "broken", [], [3, 10, 11, 12, 19, 24, 25]
+    for run in pack:
+        (broken / run.id).mkdir(parents=True)
+
+    def handle(event: Event) -> None:
+        if isinstance(event, Progress) and event.step == moments[len(left) // 2]:
+            ask_to_pause(broken, at_step=True)
+        if isinstance(event, Paused):
+            left.append(event.outcome.steps)
+
+    for moment in moments:
+        train_pack(pack, broken, handle)
+        assert left[-2:] == [moment, moment]
+        forget_to_pause(broken)
+    resumed = train_together([run.recipe for run in pack], broken)
+    for run, expected, found in zip(pack, whole, resumed, strict=True):
+        pairs = zip(expected.evaluations, found.evaluations, strict=True)
+        assert all((a.step, a.epoch) == (b.step, b.epoch) for a, b in pairs)
+        assert found.pearson == pytest.approx(expected.pearson, abs=1e-6)
+        for name, weights in adapter_of(run.recipe, tmp_path / "whole").items():
+            assert torch.allclose(adapter_of(run.recipe, broken)[name], weights, atol=1e-6)
 
 
 def test_rung_that_can_not_be_gone_on_from_starts_over(

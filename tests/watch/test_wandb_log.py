@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
 import studies
-from sweep.execute.boundary import Boundary
-from sweep.loop.ports import Handle, Pack, Totals
-from sweep.loop.trial import (
-    Outcome,
-    Paused,
-    RunState,
-    Started,
-)
+from sweep.loop.ports import Totals
+from sweep.loop.trial import Outcome, Paused, PutBack, RunState, Started
 from sweep.study.study import Study
 from sweep.watch.report import figures_in_light
 from sweep.watch.wandb_values import StudyLog, study_tables
@@ -38,8 +33,9 @@ pytestmark = pytest.mark.usefixtures("wandb_at_home_nowhere")
 
 
 def test_interleaved_runs_stay_apart(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Set by some cluster scripts; taken at its word, it would lead all runs into one.
-    monkeypatch.setenv("WANDB_RUN_ID", "same")
+    # Set by some cluster scripts; taken at their word, they would lead all runs into one.
+    for name in ("WANDB_RUN_ID", "WANDB_NAME", "WANDB_RESUME", "WANDB_JOB_TYPE"):
+        monkeypatch.setenv(name, "allow" if name == "WANDB_RESUME" else "same")
     a, b = make_run(0, r=4), make_run(1, r=16)
     play(
         make_watcher(study, Listener()),
@@ -47,14 +43,13 @@ def test_interleaved_runs_stay_apart(study: Path, monkeypatch: pytest.MonkeyPatc
         (b, Started(b.id, "w1")),
         (a, evaluated(a, 5, 0.1)),
         (b, evaluated(b, 5, 0.2)),
-        (b, evaluated(b, 10, 0.6)),
-        (a, evaluated(a, 10, 0.8)),
-        (b, finished(b, 0.6)),
-        (a, finished(a, 0.8)),
+        (b, finished(b, 0.6, curve={5: 0.2, 10: 0.6})),
+        (a, finished(a, 0.8, curve={5: 0.1, 10: 0.8})),
     )
 
     first, second, _ = all_logged(study)
     assert [first.run.display_name, second.run.display_name] == [a.name, b.name]
+    assert {first.run.job_type, second.run.job_type} == {"train"}
     assert first.run.run_id != second.run.run_id
     assert {first.run.run_group, second.run.run_group} == {STUDY}
     assert [first.config["r"], second.config["r"]] == [4, 16]
@@ -65,31 +60,9 @@ def test_interleaved_runs_stay_apart(study: Path, monkeypatch: pytest.MonkeyPatc
     assert [first.summary["pearson"], second.summary["pearson"]] == [0.8, 0.6]
 
 
-def test_paused_run_goes_on_in_the_same_wandb_run(study: Path) -> None:
-    run = make_run(0)
-    play(
-        make_watcher(study, Listener()),
-        (run, Started(run.id, "w0")),
-        (run, evaluated(run, 5, 0.1)),
-        (run, Paused(run.id, Outcome(RunState.PRUNED))),
-        (run, Started(run.id, "w1")),
-        (run, evaluated(run, 5, 0.1)),
-        (run, evaluated(run, 10, 0.8)),
-        (run, finished(run, 0.8)),
-    )
-    only, _ = all_logged(study)
-    assert [(row["_step"], row["dev/pearson"]) for row in only.history] == [(5, 0.1), (10, 0.8)]
-    assert only.summary["state"] == "complete"
-
-
 def test_run_carries_flat_config_history_and_best_score(study: Path) -> None:
     run = make_run(7, seed=3)
-    play(
-        make_watcher(study, Listener()),
-        (run, Started(run.id, "w0")),
-        (run, evaluated(run, 10, 0.8)),
-        (run, finished(run)),
-    )
+    play(make_watcher(study, Listener()), (run, finished(run, curve={10: 0.8})))
 
     found = all_logged(study)[0]
     assert found.config == {
@@ -130,72 +103,47 @@ def test_failed_run_is_logged_as_failed_even_if_it_never_started(study: Path) ->
     assert found.summary["reason"] == "CUDA out of memory"
 
 
-def test_second_attempt_gets_its_own_wandb_run(study: Path) -> None:
+def test_run_is_one_however_often_it_was_taken_up(study: Path) -> None:
     run = make_run(0)
     play(
         make_watcher(study, Listener()),
         (run, Started(run.id, "w0")),
         (run, evaluated(run, 5, 0.3)),
-        (run, Started(run.id, "w1")),  # the first worker died
-        (run, evaluated(run, 5, 0.4)),
-        (run, finished(run)),
+        (run, PutBack(run.id, "w0", "killed by SIGKILL")),
+        (run, Started(run.id, "w1")),
+        (run, Paused(run.id, Outcome(RunState.PRUNED))),
+        (run, Started(run.id, "w0")),
+        (run, finished(run, 0.4, curve={5: 0.4})),
     )
+    found, _ = all_logged(study)
+    assert [(row["_step"], row["dev/pearson"]) for row in found.history] == [(5, 0.4)]
+    assert found.summary["state"] == "complete"
 
-    attempts = sorted(all_logged(study)[:2], key=lambda found: found.history[0]["dev/pearson"])
-    # wandb itself calls a run failed by its exit code.
-    assert [found.exit_code for found in attempts] == [0, 0]
-    assert [found.summary["state"] for found in attempts] == ["queued", "complete"]
-    assert attempts[0].summary["reason"] == "began again"
-    assert [found.history[0]["dev/pearson"] for found in attempts] == [0.3, 0.4]
+
+def test_failed_attempt_and_the_one_after_it_are_two_runs(study: Path) -> None:
+    run = make_run(0)
+    play(make_watcher(study, Listener()), (run, failed(run)))
+    play(make_watcher(study, Listener()), (run, finished(run)))
+    *attempts, _ = all_logged(study)
+    assert [found.summary["state"] for found in attempts] == ["failed", "complete"]
     assert [found.config["run_id"] for found in attempts] == [run.id, run.id]
     assert attempts[0].run.run_id != attempts[1].run.run_id
 
 
-@pytest.mark.parametrize("reason", ["memory", "one bad setting"])
-@pytest.mark.parametrize("evaluations", [0, 1])
-def test_pack_that_is_trained_in_parts_is_no_failure_of_its_runs(
-    study: Path, tmp_path: Path, reason: str, evaluations: int
-) -> None:
-    """One wandb run each; a second one only where the first has a history."""
-    runs = {run.id: run for run in (make_run(0, r=4), make_run(1, r=8))}
-
-    def train(pack: Pack, folder: Path, handle: Handle) -> None:
-        for run in pack[: 2 * evaluations]:
-            handle(evaluated(run, 5, 0.1))
-        if len(pack) > 1:
-            raise MemoryError if reason == "memory" else ValueError(reason)
-        handle(finished(pack[0]))
-
-    watcher = make_watcher(study, Listener())
-    watcher.opened(Totals(STUDY, 2))
-    boundary = Boundary(train, runs_dir=tmp_path / "runs", worker="w0")
-    boundary.attempt(tuple(runs.values()), lambda e: watcher.run_event(runs[e.run_id], e))
-    watcher.closed()
-
-    found = all_logged(study)[:-1]
-    states = [(one.summary["state"], one.summary.get("reason")) for one in found]
-    assert states.count(("complete", None)) == 2
-    assert states.count(("queued", "began again")) == 2 * evaluations
-    assert len(found) == 2 + 2 * evaluations
-
-
-def test_interrupted_run_is_closed_as_not_done(study: Path) -> None:
-    run = make_run(0)
-    play(make_watcher(study, Listener()), (run, Started(run.id, "w0")))
-
-    found = all_logged(study)[0]
-    assert found.exit_code == 1
-    assert found.summary["state"] == "queued"
-
-
 def test_study_run_holds_the_table_with_missing_values(study: Path) -> None:
     reused = make_run(0)
-    watcher = make_watcher(study, Listener())
+    listener = Listener()
+    play(make_watcher(study, listener), (reused, finished(reused)))
+    for path in (study / "wandb").glob("offline-run-*"):  # sent, and tidied up
+        shutil.rmtree(path)
+    watcher = make_watcher(study, listener)
     watcher.opened(Totals(STUDY, 3))
     watcher.run_reused(reused, finished(reused).outcome)
+    watcher.run_event(make_run(1, r=2), finished(make_run(1, r=2)))
     watcher.closed()
+    watcher.finish()
 
-    (found,) = all_logged(study)  # the reused run is not logged again
+    _, found = all_logged(study)  # the reused run is not logged again
     assert (found.run.display_name, found.run.job_type) == (STUDY, "study")
     assert found.summary["best_pearson"] == 0.8
     assert (found.summary["num_complete"], found.summary["num_failed"]) == (2, 1)
@@ -245,11 +193,12 @@ def test_wandb_stays_in_the_study_and_off_the_terminal(
     watcher.run_event(run, Started(run.id, "w0"))
     watcher.run_event(run, finished(run))
     watcher.closed()
+    watcher.finish()
 
     assert capfd.readouterr() == ("", "")
     assert dict(os.environ) == environment
     assert list((tmp_path / "cwd").iterdir()) == []
-    assert [path.name for path in study.iterdir()] == ["wandb"]
+    assert sorted(path.name for path in study.iterdir()) == ["wandb", "wandb.json"]
     assert not (study / "wandb" / "wandb").exists()
     assert not (tmp_path / "home data").exists()
     assert listener.threads == {threading.current_thread()}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sweep.core.errors import TrackingError
-from sweep.watch.wandb_setup import resolve_mode
+from sweep.watch.wandb_mode import resolve_mode
 
 pytestmark = pytest.mark.usefixtures("wandb_at_home_nowhere")
 
@@ -95,3 +95,24 @@ def test_missing_package_disables_auto_and_refuses_what_was_asked_for(
         with pytest.raises(TrackingError, match="pip install wandb"):
             resolve_mode(asked)
     assert resolve_mode("disabled") == ("disabled", None)
+
+
+@pytest.mark.parametrize(
+    "code", ["raise RuntimeError('no protobuf')", "import no_such_module", "raise SystemExit(3)"]
+)
+def test_package_that_is_broken_is_as_one_that_is_missing(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "wandb").mkdir()
+    (tmp_path / "wandb" / "__init__.py").write_text(code)
+    with monkeypatch.context() as broken:
+        broken.syspath_prepend(tmp_path)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "wandb"]:
+            broken.delitem(sys.modules, name)
+        mode, line = resolve_mode("auto")
+        with pytest.raises(TrackingError, match="fails at import") as caught:
+            resolve_mode("offline")
+    assert mode == "disabled"
+    assert "fails at import" in str(line)
+    assert "python -m sweep wandb" in str(line)
+    assert "reinstall" in caught.value.way_out

@@ -18,11 +18,10 @@ from typing import Any
 import pytest
 import wandb
 
+from sweep.core.errors import Interrupted
+from sweep.core.recipe import Lora, Recipe
 from sweep.loop.ports import Totals
-from sweep.loop.trial import (
-    Progress,
-    Started,
-)
+from sweep.loop.trial import Evaluation, Outcome, Progress, Run, RunState, Started
 from wandb_files import all_logged, records_of
 from wandb_watching import STUDY, Listener, evaluated, finished, make_run, make_watcher, play
 
@@ -82,6 +81,7 @@ def test_lost_server_is_said_once_and_runs_go_offline(
         watcher.run_event(run, Started(run.id, "w0"))
         watcher.run_event(run, finished(run))
     watcher.closed()
+    watcher.finish()
     assert capfd.readouterr() == ("", "")  # what is said goes through `say`
 
     offline = [found for found in all_logged(study) if found.folder.name.startswith("offline-")]
@@ -132,21 +132,26 @@ def test_server_lost_on_the_way_leaves_the_run_on_disk(
     server.server_close()
     for run in (a, b):
         watcher.run_event(run, evaluated(run, 10, 0.8))
-        watcher.run_event(run, finished(run))
+        watcher.run_event(run, finished(run, curve={5: 0.4, 10: 0.8}))
     watcher.closed()
+    watcher.finish()
 
     assert [run_id for run_id, _ in listener.urls] == [a.id, b.id]
     assert all("/team/lora/runs/" in url for _, url in listener.urls)
     assert sum("server is lost" in line for line in listener.lines) == 1
-    first, second, *tables = all_logged(study)
-    assert [found.run.display_name for found in (first, second)] == [a.name, b.name]
-    assert [found.history[0]["dev/pearson"] for found in (first, second)] == [0.8, 0.8]
-    # The table was tried online, in vain, and then logged offline: only that one is to be sent.
-    (table,) = [found for found in tables if found.folder.name.startswith("offline-")]
+    # Whole and once, under the ids that the server knows, beside what it was to get live.
+    logged = all_logged(study)
+    offline = [found for found in logged if found.folder.name.startswith("offline-")]
+    assert [found.run.display_name for found in offline] == [a.name, b.name, STUDY]
+    for run, found in zip((a, b), offline, strict=False):
+        assert [row["dev/pearson"] for row in found.history] == [0.4, 0.8]
+        assert found.summary["pearson"] == 0.8
+        assert any(
+            url.endswith(found.run.run_id) for run_id, url in listener.urls if run_id == run.id
+        )
     script = (study / "wandb" / "sync.sh").read_text()
-    assert all(found.folder.name in script for found in (first, second, table))
+    assert all(found.folder.name in script for found in offline)
     assert script.count("run-") == 3
-    assert script.index(first.folder.name) < script.index(table.folder.name)  # oldest first
 
 
 def run_python(code: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -164,32 +169,32 @@ _SWEEP = """
 import os, sys, time
 from pathlib import Path
 import pandas as pd
-from sweep.loop.ports import Handle, Pack, Totals
-from sweep.core.recipe import Recipe
-from sweep.loop.trial import Evaluated, Evaluation, Run, Started
+from sweep.core.recipe import Lora, Recipe
+from sweep.loop.ports import Totals
+from sweep.loop.trial import Evaluation, Finished, Outcome, Run, RunState
 from sweep.watch.wandb_log import WandbWatcher
-from sweep.watch.wandb_setup import resolve_mode
+from sweep.watch.wandb_mode import resolve_mode
+from sweep.watch.wandb_target import Target
 from sweep.watch.wandb_values import StudyLog
 folder = Path(sys.argv[1])
 mode, _ = resolve_mode("auto")
 table = pd.DataFrame({"state": ["complete"], "pearson": [0.5]})
+curve = (Evaluation(5, 0.5, 0.7, 0.6, 0.1),)
 watcher = WandbWatcher(
-    folder, mode=mode, project="p", entity=None, timeout_s=2.0, searched_keys=(),
+    folder, mode=mode, target=Target("p"), timeout_s=2.0, searched_keys=(),
     read_study=lambda: StudyLog(table), on_url=print, say=print,
 )
 watcher.opened(Totals("스터디", 1))
 """
 
 _KILLED = """
-run = Run(0, {}, Recipe())
-watcher.run_event(run, Started(run.id, "w0"))
-watcher.run_event(run, Evaluated(run.id, Evaluation(5, 0.5, 0.7, 0.6, 0.1)))
-deadline = time.monotonic() + 10  # left to itself, wandb writes every 15 s
-while time.monotonic() < deadline:
-    if any(b"dev/pearson" in p.read_bytes() for p in folder.glob("wandb/offline-*/*.wandb")):
-        os.kill(os.getpid(), 9)
-    print("a live view", flush=True)
-    time.sleep(0.05)
+for rank in range(1, 7):
+    run = Run(rank, {}, Recipe(lora=Lora(r=rank)))
+    outcome = Outcome(RunState.COMPLETE, pearson=0.7, evaluations=curve, train_seconds=rank / 7)
+    watcher.run_event(run, Finished(run.id, outcome))
+while len(list(folder.glob("wandb/offline-*/*.wandb"))) <= int(sys.argv[2]):
+    time.sleep(0.001)
+os.kill(os.getpid(), 9)
 """
 
 
@@ -198,7 +203,10 @@ def test_process_ends_soon_when_the_server_never_answers(study: Path) -> None:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         # Left to itself, wandb waits longer than `run_python` does.
         process = run_python(
-            _SWEEP + "watcher.closed()", str(study), WANDB_API_KEY=KEY, WANDB_BASE_URL=url
+            _SWEEP + "watcher.closed(); watcher.finish()",
+            str(study),
+            WANDB_API_KEY=KEY,
+            WANDB_BASE_URL=url,
         )
     assert process.returncode == 0
     assert process.stderr == ""
@@ -207,57 +215,101 @@ def test_process_ends_soon_when_the_server_never_answers(study: Path) -> None:
     assert found.summary["best_pearson"] == 0.5
 
 
-def test_killed_sweep_leaves_its_history_and_nothing_else_on_disk(study: Path) -> None:
-    process = run_python(_SWEEP + _KILLED, str(study))
-    assert process.returncode == -9
-    (found,) = all_logged(study)
-    assert [row["dev/pearson"] for row in found.history] == [0.7]
-    assert found.exit_code is None
-    (path,) = found.folder.glob("*.wandb")
-    kinds = {record.WhichOneof("record_type") for record in records_of(path)}
-    assert not kinds & {"output", "output_raw", "stats"}  # neither the terminal nor the machine
-
-    watcher = make_watcher(study, Listener())  # the next start lists it
-    play(watcher)
-    assert found.folder.name in (study / "wandb" / "sync.sh").read_text()
-
-
-def test_hanging_init_costs_no_more_than_the_timeout(
-    study: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("written", [0, 3])
+def test_what_a_killed_program_owed_is_written_once_at_the_next_start(
+    written: int, study: Path
 ) -> None:
-    release, waited = threading.Event(), []
+    assert run_python(_SWEEP + _KILLED, str(study), str(written)).returncode == -9
+    curve = (Evaluation(5, 0.5, 0.7, 0.6, 0.1),)
+    for _ in range(2):  # the second time there is nothing to do
+        watcher = make_watcher(study, Listener())
+        watcher.opened(Totals("스터디", 6))
+        for rank in range(1, 7):
+            run = Run(rank, {}, Recipe(lora=Lora(r=rank)))
+            seconds = rank / 7
+            outcome = Outcome(
+                RunState.COMPLETE, pearson=0.7, evaluations=curve, train_seconds=seconds
+            )
+            watcher.run_reused(run, outcome)
+        watcher.closed()
+        watcher.finish()
+        *runs, table = all_logged(study)
+        assert table.summary["best_pearson"] == 0.8
+        assert len({found.config["run_id"] for found in runs}) == len(runs) == 6
+        assert all([row["dev/pearson"] for row in found.history] == [0.7] for found in runs)
+        assert all((found.summary["pearson"], found.exit_code) == (0.7, 0) for found in runs)
+        kinds = {
+            record.WhichOneof("record_type")
+            for found in runs
+            for path in found.folder.glob("*.wandb")
+            for record in records_of(path)
+        }
+        assert not kinds & {"output", "output_raw", "stats"}  # neither the terminal nor the machine
 
-    def hang(**_: Any) -> None:
-        release.wait(60)
-        waited.append(True)
 
-    monkeypatch.setattr(wandb, "init", hang)
-    run = make_run(0)
-    listener = Listener()
-    watcher = make_watcher(study, listener, timeout_s=0.5)
-    play(watcher, (run, Started(run.id, "w0")), (run, finished(run)))
-    assert waited == []
+def test_wandb_that_hangs_is_left_and_owed(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+    monkeypatch.setattr("sweep.watch.wandb_log._HUNG_SECONDS", 0.3)
+    monkeypatch.setattr(wandb, "init", lambda **_: release.wait(60))
+    run, listener = make_run(0), Listener()
+    play(make_watcher(study, listener), (run, Started(run.id, "w0")), (run, finished(run)))
     release.set()
-    assert listener.lines == ["wandb stopped (no answer in time); the sweep goes on without it."]
+    assert "wandb has not moved" in listener.lines[0]
+    assert "wandb lacks 1 run: the next start writes them" in listener.lines[1]
 
 
-def test_crash_inside_wandb_is_said_once_and_ends_only_wandb(
+def test_interrupted_wait_ends_in_order(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(left: int) -> None:
+        raise Interrupted(130)
+
+    release, real = threading.Event(), wandb.init
+    monkeypatch.setattr(wandb, "init", lambda **given: (release.wait(60), real(**given))[1])
+    run, listener = make_run(0), Listener()
+    watcher = make_watcher(study, listener, show_progress=interrupt)
+    watcher.opened(Totals(STUDY, 1))
+    watcher.run_event(run, finished(run))
+    watcher.closed()
+    with pytest.raises(Interrupted):
+        watcher.finish()
+    assert "python -m sweep wandb" in listener.lines[-1]
+    release.set()
+
+
+def test_crash_inside_wandb_is_said_once_and_made_up_for_at_the_next_start(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(**_: Any) -> None:
         raise RuntimeError("service process died\nmore lines")
 
+    real = wandb.init
     monkeypatch.setattr(wandb, "init", crash)
     a, b = make_run(0), make_run(1, r=16)
     listener = Listener()
-    play(
-        make_watcher(study, listener),
-        (a, Started(a.id, "w0")),
-        (b, Started(b.id, "w1")),
-        (a, finished(a)),
-        (b, finished(b)),
-    )
-    assert listener.lines == ["wandb stopped (service process died); the sweep goes on without it."]
+    steps = ((a, finished(a)), (b, finished(b)))
+    play(make_watcher(study, listener), *steps)
+    said, lacks = listener.lines
+    assert said == "wandb stopped (service process died); the sweep goes on without it."
+    assert "wandb lacks 2 runs" in lacks
+    monkeypatch.setattr(wandb, "init", real)
+    play(make_watcher(study, Listener()), *steps)
+    assert [found.run.display_name for found in all_logged(study)] == [a.name, b.name, STUDY]
+
+
+def test_service_that_dies_once_costs_nothing(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = wandb.init, []
+
+    def die_first(**given: Any) -> Any:
+        calls.append(given["name"])
+        if len(calls) == 1:
+            raise ConnectionResetError("wandb-core is gone")
+        return real(**given)
+
+    monkeypatch.setattr(wandb, "init", die_first)
+    run, listener = make_run(0), Listener()
+    play(make_watcher(study, listener), (run, finished(run, curve={5: 0.4})))
+    only, _ = all_logged(study)
+    assert [row["dev/pearson"] for row in only.history] == [0.4]
+    assert not any("stopped" in line for line in listener.lines)
 
 
 def test_module_does_not_import_wandb() -> None:

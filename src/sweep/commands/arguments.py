@@ -21,6 +21,7 @@ Which LoRA setting is best for a task, how sure that is, and the adapter.
   python -m sweep compare results/A results/B  two studies of one task, paired on the dev pairs
   python -m sweep stop    results/NAME --run ID    end a run that is not worth its time
   python -m sweep add     results/NAME lora.r=32   train one more config of its space
+  python -m sweep wandb   results/NAME         write to wandb what it lacks; --online: send it
   python -m sweep VERB --help                  flags of a verb
 """
 _RUN_HELP = """\
@@ -34,7 +35,8 @@ Arguments are Hydra overrides: +experiment=NAME (or a YAML file), group=option, 
   resume=extend | resume=restart               grow a study | move it aside and begin anew
 
 Exit codes: 0 done, 1 unexpected error, 2 a mistake in config, data or model (nothing trained),
-3 finished with failed runs, 4 no run finished, 130/143 interrupted (same command goes on).
+3 finished with failed runs, 4 no run finished, 128 + n interrupted by signal n (130 Ctrl-C, 143
+SIGTERM; the same command goes on).
 """
 
 
@@ -116,6 +118,10 @@ def _add_studies(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
     compare = verbs.add_parser("compare", help="compare the chosen configs of two studies")
     compare.add_argument("studies", type=_on_disk, nargs=2, metavar="STUDY")
+
+    wandb = verbs.add_parser("wandb", help="give wandb what it lacks of a study")
+    wandb.add_argument("study", type=_on_disk)
+    wandb.add_argument("--online", action="store_true", help="also send all that waits")
 
     report = verbs.add_parser("report", help="rebuild the report of a study")
     report.add_argument("study", type=_on_disk)

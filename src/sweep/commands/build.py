@@ -23,7 +23,7 @@ from sweep.execute.processes import Processes
 from sweep.loop.confirm import Confirmation
 from sweep.loop.objectives import Objective
 from sweep.loop.orchestrator import Sweep
-from sweep.loop.ports import Executor, Watcher
+from sweep.loop.ports import Executor, Halting, Watcher
 from sweep.loop.rules import Rules
 from sweep.lora.packable import pack_key
 from sweep.search import OptunaSearch, SearchTask
@@ -38,8 +38,10 @@ from sweep.train.cost import relative_cost
 from sweep.train.runs import train_pack
 from sweep.watch.console import ConsoleWatcher
 from sweep.watch.report import ReportWatcher, figures_in_light
+from sweep.watch.terminal import Countdown
 from sweep.watch.wandb_log import WandbWatcher
-from sweep.watch.wandb_setup import Tracking
+from sweep.watch.wandb_mode import Tracking
+from sweep.watch.wandb_target import Target
 from sweep.watch.wandb_values import StudyLog, study_tables
 
 
@@ -80,7 +82,7 @@ def sweep_of(
     search: OptunaSearch,
     results: Results,
     watchers: Sequence[Watcher],
-    halt: Callable[[], bool],
+    halt: Callable[[], Halting],
 ) -> Sweep:
     runs = _num_runs(settings, search)
     load, workers = Workload.of(settings), workers_of(settings)
@@ -164,39 +166,42 @@ def recorded(settings: Settings) -> dict[str, Any]:
     return {**content, "baseline": settings.baseline_id}
 
 
-def watchers_of(
+def watchers_of(results: Results, console: Console, tracker: WandbWatcher | None) -> list[Watcher]:
+    """Who is told what happens."""
+    shown: list[Watcher] = [ConsoleWatcher(console), ReportWatcher(results.folder)]
+    return [*shown, *([tracker] if tracker else [])]
+
+
+def tracker_of(
     results: Results,
     tracking: TrackingSettings,
     console: Console,
     *,
     mode: Tracking,
     say: Callable[[str], None],
-) -> list[Watcher]:
-    """Who is told what happens.
+) -> WandbWatcher | None:
+    """Who tells wandb; to be entered as a context around all that it is to hold.
 
     Args:
         mode: Of wandb, resolved.
         say: Shows the user a line.
     """
-    watchers: list[Watcher] = [ConsoleWatcher(console), ReportWatcher(results.folder)]
-    if mode != "disabled":
-        watchers.append(
-            WandbWatcher(
-                results.folder,
-                mode=mode,
-                project=tracking.project,
-                entity=tracking.entity,
-                timeout_s=tracking.timeout_s,
-                searched_keys=results.keys,
-                read_study=lambda: _study_log(results),
-                on_url=results.set_wandb_url,
-                say=say,
-            )
-        )
-    return watchers
+    if mode == "disabled":
+        return None
+    return WandbWatcher(
+        results.folder,
+        mode=mode,
+        target=Target.of(tracking.project, tracking.entity),
+        timeout_s=tracking.timeout_s,
+        searched_keys=results.keys,
+        read_study=lambda: study_log(results),
+        on_url=results.set_wandb_url,
+        say=say,
+        show_progress=Countdown(console, say).show,
+    )
 
 
-def _study_log(results: Results) -> StudyLog:
+def study_log(results: Results) -> StudyLog:
     """For the study's own wandb run, once everything is trained."""
     write_findings(results.search_ranking(), results.folder, keys=results.keys)
     study = Study.open(results.folder)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from errno import EACCES, EDQUOT, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS
-from types import FrameType
 
 import yaml
 from rich.console import Console
@@ -17,10 +15,12 @@ from rich.text import Text
 
 from sweep.commands.arguments import parsed
 from sweep.commands.reading_flags import reading_given
+from sweep.commands.signals import interruptible
 from sweep.core.commands import command
-from sweep.core.errors import Interrupted, SweepError, UserMistake
+from sweep.core.errors import ConfigError, Interrupted, SweepError, UserMistake
+from sweep.core.streams import print_data
 from sweep.execute.children import warm_up
-from sweep.execute.fresh import end_fresh_processes
+from sweep.watch.terminal import busy
 
 EXIT_DONE = 0
 EXIT_UNEXPECTED = 1
@@ -44,14 +44,18 @@ def run_command(argv: Sequence[str]) -> int:
         "stop": _stop,
         "add": _add,
         "compare": _compare,
+        "wandb": _wandb,
     }
     known = (*verbs, "-h", "--help", "--version")
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
     try:
         # Paths are looked up: a disk may have its say already here.
-        args = parsed(list(argv) if argv and argv[0] in known else ["run", *argv])
-        with _Signals():
-            return verbs[args.verb](args)
+        args = _parsed(list(argv) if argv and argv[0] in known else ["run", *argv])
+        with interruptible():
+            code = verbs[args.verb](args)
+        # A full disk can still be told here.
+        sys.stdout.flush()
+        return code
     except UserMistake as mistake:
         _tell("error", str(mistake))
         return EXIT_MISTAKE
@@ -60,10 +64,6 @@ def run_command(argv: Sequence[str]) -> int:
     except SweepError as error:
         _tell("error", str(error))
         return EXIT_UNEXPECTED
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`).
-        sys.stderr.close()
-        return EXIT_DONE
     except OSError as error:
         if error.errno not in _OF_THE_DISK:
             raise
@@ -71,13 +71,22 @@ def run_command(argv: Sequence[str]) -> int:
         return EXIT_UNEXPECTED
 
 
+def _parsed(argv: list[str]) -> argparse.Namespace:
+    try:
+        return parsed(argv)
+    except SystemExit:
+        sys.stdout.flush()
+        raise
+
+
 def _run(args: argparse.Namespace) -> int:
     from sweep.config.compose import compose_config, load_settings
 
+    _refuse_broken_text(args.overrides)
     if args.cfg:
         content, notices = compose_config(args.overrides, config_dir=args.config_dir)
         _notice(notices)
-        print(yaml.safe_dump(content, allow_unicode=True, sort_keys=False), end="")
+        _print_data(yaml.safe_dump(content, allow_unicode=True, sort_keys=False))
         return EXIT_DONE
     settings, notices = load_settings(args.overrides, config_dir=args.config_dir)
     _notice(notices)
@@ -100,6 +109,19 @@ def _command_to_go_on(args: argparse.Namespace) -> str:
     return command(*own, *kept)
 
 
+def _refuse_broken_text(overrides: Sequence[str]) -> None:
+    """What the shell's encoding does not hold comes as halves of characters, and no file of a
+    study could keep it."""
+    for override in overrides:
+        if not override.isascii() and any("\ud800" <= letter <= "\udfff" for letter in override):
+            raise ConfigError(
+                "Settings must be text in the encoding of the shell.",
+                value=override,
+                way_out="take a shell that works in UTF-8 (`export LANG=C.UTF-8`); a file whose "
+                "name has another encoding gets a new name (`convmv`, `mv`)",
+            )
+
+
 def _begins_anew(override: str) -> bool:
     key, _, value = override.lstrip("+").partition("=")
     return key == "resume" and value.strip(" '\"") == "restart"
@@ -108,7 +130,7 @@ def _begins_anew(override: str) -> bool:
 def _export(args: argparse.Namespace) -> int:
     from sweep.commands.hand_over import export_from_study
 
-    with console.status("Loading the adapter in a fresh process ..."):
+    with busy(console, "Loading the adapter in a fresh process ..."):
         folder, verified = export_from_study(
             args.study, run_id=args.run, to=args.to, merge=args.merge
         )
@@ -132,7 +154,7 @@ def _predict(args: argparse.Namespace) -> int:
         table["label"] = pairs.labels
     table["prediction"] = predictions.round(4)
     if args.out is None:
-        print(table.to_csv(index=False), end="")
+        _print_data(table.to_csv(index=False))
     else:
         from sweep.core.files import write_text
 
@@ -146,6 +168,13 @@ def _predict(args: argparse.Namespace) -> int:
 
 def _say_aside(line: str) -> None:
     err_console.print(Text(line), soft_wrap=True)
+
+
+def _print_data(text: str) -> None:
+    """Print what is redirected into a file, most often, and say where that is no text of here."""
+    code_page = print_data(text)
+    if code_page is not None:
+        _say_aside(f"standard output was written as UTF-8, not as {code_page}")
 
 
 def _verify(args: argparse.Namespace) -> int:
@@ -169,7 +198,7 @@ def _report(args: argparse.Namespace) -> int:
     if args.figures:
         from sweep.watch.report.figure_files import write_figures
 
-        with console.status("Drawing the figures in a browser ..."):
+        with busy(console, "Drawing the figures in a browser ..."):
             paths = write_figures(args.study)
         _say(f"figures: {args.study / 'figures'} ({len(paths) // 2} plots, each as SVG and PNG)")
     return EXIT_DONE
@@ -204,20 +233,11 @@ def _compare(args: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-class _Signals:
-    """Turns Ctrl-C and SIGTERM into `Interrupted` while a verb runs."""
+def _wandb(args: argparse.Namespace) -> int:
+    from sweep.commands.tracking import write_to_wandb
 
-    def __enter__(self) -> None:
-        self._before = {s: signal.signal(s, self._stop) for s in (signal.SIGINT, signal.SIGTERM)}
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    @staticmethod
-    def _stop(number: int, frame: FrameType | None) -> None:
-        end_fresh_processes()
-        raise Interrupted(128 + number)
+    write_to_wandb(args.study, online=args.online, console=console, say=_say)
+    return EXIT_DONE
 
 
 def _disk_trouble(error: OSError) -> str:

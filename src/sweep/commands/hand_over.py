@@ -27,6 +27,7 @@ from sweep.study.record import Record
 from sweep.study.study import Study
 from sweep.study.tables import Results
 from sweep.watch.report import build_report
+from sweep.watch.terminal import busy
 
 
 def export_from_study(
@@ -86,7 +87,7 @@ def _verified_beside_scoring(
     doing = "Verifying the best adapter in a fresh process"
     if final.wanted:
         doing += ", and scoring what was set aside"
-    with console.status(f"{doing} ..."), ThreadPoolExecutor(1) as pool:
+    with busy(console, f"{doing} ..."), ThreadPoolExecutor(1) as pool:
         scoring = pool.submit(scored, wanted, processes=processes, threads=threads)
         found = _Findings(trained, final, scoring, results.files)
         to = results.files.best

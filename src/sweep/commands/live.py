@@ -16,7 +16,7 @@ from sweep.core.errors import ConfigError, StudyError
 from sweep.core.words import counted, duration
 from sweep.loop.trial import RunState
 from sweep.space.points import point_of
-from sweep.study.folder import driver_of, is_driven
+from sweep.study.lock import driver_of, is_driven
 from sweep.study.notes import add_point, added_points, ask_to_stop
 from sweep.study.rows import RunRow
 from sweep.study.study import Study

@@ -19,6 +19,7 @@ from sweep.loop.race import fewest_seeds
 from sweep.lora.model import targets_of
 from sweep.study.plan import Plan, write_plan
 from sweep.watch.ranking_tables import add_columns
+from sweep.watch.terminal import busy
 
 _SHOWN = 24
 
@@ -29,12 +30,12 @@ def show_plan(settings: Settings, console: Console) -> None:
     Raises:
         UserMistake: whatever would stop the sweep.
     """
-    with console.status("Checking model, data and every config ..."):
+    with busy(console, "Checking model, data and every config ..."):
         settings = with_settled_precision(settings)
         facts = preflight(settings).facts
     for fact in facts:
         console.print(Text(fact), soft_wrap=True)
-    with console.status("Training a few steps of a cheap and of an expensive pack ..."):
+    with busy(console, "Training a few steps of a cheap and of an expensive pack ..."):
         load, workers = Workload.of(settings), workers_of(settings)
         runs = planned_runs(load, workers)
     plan = plan_of(load, workers, runs)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +17,7 @@ from sweep.commands.build import (
     recorded,
     search_of,
     sweep_of,
+    tracker_of,
     watchers_of,
     workers_of,
 )
@@ -43,7 +46,8 @@ from sweep.search import OptunaSearch
 from sweep.search.study_db import database_trouble_told
 from sweep.study.baselines import Baselines
 from sweep.study.effects_files import answer_lines, matters_line, write_findings
-from sweep.study.folder import locked, open_folder
+from sweep.study.folder import open_folder
+from sweep.study.lock import locked
 from sweep.study.plan import compare_with_plan
 from sweep.study.rows import ConfigRow
 from sweep.study.study import Study
@@ -51,7 +55,10 @@ from sweep.study.tables import Results
 from sweep.watch.pareto import pareto_table
 from sweep.watch.ranking_tables import ranked_groups
 from sweep.watch.report import build_report
-from sweep.watch.wandb_setup import Tracking, resolve_mode
+from sweep.watch.terminal import busy
+from sweep.watch.wandb_log import WandbWatcher
+from sweep.watch.wandb_mode import Tracking, resolve_mode
+from sweep.watch.wandb_target import Target
 
 EXIT_DONE, EXIT_SOME_FAILED, EXIT_NONE_FINISHED = 0, 3, 4
 
@@ -64,18 +71,21 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
     """
     # Asked first: a refusal should come before anything is loaded.
     mode, line = resolve_mode(settings.tracking.mode)
-    with console.status("Checking model, data and every config ..."):
+    shell = None if mode == "disabled" else _target(settings).said
+    with busy(console, "Checking model, data and every config ..."):
         settings = with_settled_precision(settings)
         checks = preflight(settings)
     limit = _measured_limit(settings, console)
-    with locked(settings.folder):
+    with locked(settings.folder) as warning:
         _open(settings, checks)
         facts = [*checks.facts, *_limit_facts(settings, limit)]
-        _say(console, f"study  {settings.folder}", *facts, *([line] if line else []))
+        _say(console, f"study  {settings.folder}", *facts, *filter(None, (warning, line, shell)))
         results = new_results(settings, checks)
+        tracker = _tracker(settings, results, console, mode)
         try:
-            _train(settings, results, limit, console, mode=mode, command=command)
-            return _sum_up(settings, results, console)
+            with tracker or nullcontext():
+                _train(settings, results, limit, console, tracker, command=command)
+                return _sum_up(settings, results, console)
         except Interrupted:
             _say(console, "Stopped. Finished runs are kept; to go on:", f"  {command}")
             raise
@@ -103,10 +113,21 @@ def _open(settings: Settings, checks: Preflight) -> None:
     )
 
 
+def _target(settings: Settings) -> Target:
+    return Target.of(settings.tracking.project, settings.tracking.entity)
+
+
+def _tracker(
+    settings: Settings, results: Results, console: Console, mode: Tracking
+) -> WandbWatcher | None:
+    say = functools.partial(_say, console)
+    return tracker_of(results, settings.tracking, console, mode=mode, say=say)
+
+
 def _measured_limit(settings: Settings, console: Console) -> MemoryLimit | None:
     if settings.executor.max_memory_gb is None:
         return None
-    with console.status("Measuring the memory of a cheap and of an expensive config ..."):
+    with busy(console, "Measuring the memory of a cheap and of an expensive config ..."):
         return memory_limit(Workload.of(settings), workers_of(settings))
 
 
@@ -119,8 +140,8 @@ def _train(
     results: Results,
     limit: MemoryLimit | None,
     console: Console,
+    tracker: WandbWatcher | None,
     *,
-    mode: Tracking,
     command: str,
 ) -> None:
     """Run the loop to its end, or to that of its time, and say what it left out.
@@ -128,10 +149,12 @@ def _train(
     Raises:
         Interrupted: by a signal; what is done is in its records.
     """
-    watchers = watchers_of(
-        results, settings.tracking, console, mode=mode, say=lambda line: _say(console, line)
+    watchers = watchers_of(results, console, tracker)
+    halt = Halt(
+        timeout_min=settings.search.timeout_min,
+        grace_s=settings.executor.grace_s,
+        say=lambda line: _say(console, line),
     )
-    halt = Halt(timeout_min=settings.search.timeout_min, say=lambda line: _say(console, line))
     with database_trouble_told(results.files.database), halt:
         search = search_of(settings, limit)
         sweep = sweep_of(settings, search, results, watchers, halt)
@@ -193,7 +216,7 @@ def _show_ranking(
 def _baselines(settings: Settings, results: Results, console: Console) -> Baselines | None:
     asked = settings.baselines
     kinds = [kind for kind in ("cosine", "head") if getattr(asked, kind)]
-    with console.status("Scoring the frozen base without LoRA ..."):
+    with busy(console, "Scoring the frozen base without LoRA ..."):
         return update_baselines(results, kinds, threads=len(physical_cores()))
 
 

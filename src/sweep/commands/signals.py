@@ -1,4 +1,4 @@
-"""Ending a sweep early and in order: Ctrl-C, SIGTERM, the time limit."""
+"""Ending a sweep early and in order: Ctrl-C, what schedulers and terminals send, the time limit."""
 
 from __future__ import annotations
 
@@ -6,68 +6,108 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from sweep.core.errors import Interrupted
+from sweep.execute.children import ASKS_TO_STOP
+from sweep.execute.fresh import end_fresh_processes
+from sweep.loop.ports import Halting
 
-#: Slurm and spot instances give 10 s and more between SIGTERM and SIGKILL: rungs are waited for as
-#: long as leaves time to close, and closing may not take longer than that.
-_RUNG_SECONDS, _CLOSE_SECONDS = 4.0, 5.0
+#: Asked for at the keyboard: nobody kills the program soon.
+_BY_HAND = {getattr(signal, name) for name in ("SIGINT", "SIGBREAK") if hasattr(signal, name)}
+#: Of the time that is granted, the part that is used; of that, what saving in the middle of an
+#: interval and closing may take, and the most of either in seconds.
+_USED, _PART, _SAVE_SECONDS, _CLOSE_SECONDS = 0.95, 0.3, 10.0, 5.0
 _SOON = "each run under way goes on to its next evaluation, is saved there and goes on later"
-_WHY = {
-    signal.SIGINT: f"Stopping: {_SOON}. Ctrl-C again stops at once.",
-    signal.SIGTERM: f"Stopping within 10 seconds: {_SOON}, where it takes no longer.",
-}
+
+
+def heard() -> list[signal.Signals]:
+    """Signals that ask to stop, without those that were ignored from the start (`nohup`).
+
+    Ctrl-C and SIGTERM are heard all the same: shells start what is in the background without.
+    """
+    always = {*_BY_HAND, signal.SIGTERM}
+    return [s for s in ASKS_TO_STOP if s in always or signal.getsignal(s) != signal.SIG_IGN]
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn Ctrl-C, SIGTERM and their like into `Interrupted` while a verb runs."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        end_fresh_processes()
+        raise Interrupted(128 + number)
+
+    before = {s: signal.signal(s, stop) for s in heard()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Halt:
-    """A context manager around a sweep, which asks by calling it whether to end at the next rungs.
+    """A context manager around a sweep, which asks by calling it whether to end, and where.
 
-    The first Ctrl-C or SIGTERM asks for it; the second raises `Interrupted`, and so do seconds
-    after a SIGTERM. The time limit asks for it without being an interruption.
+    The first Ctrl-C asks for it, the second raises `Interrupted`. Any other signal gives the runs
+    the time that is granted: to their next evaluation; then they are to be saved where they are;
+    then it raises `Interrupted`, and at last ends the process. Where it comes again, they are to be
+    saved at once. The time limit asks for it without being an interruption.
 
     Args:
         timeout_min: Of this start, from the entry on; None is none.
+        grace_s: Seconds between a signal and the end of the process.
         say: Shows the user a line.
     """
 
-    def __init__(self, *, timeout_min: float | None, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, *, timeout_min: float | None, grace_s: float, say: Callable[[str], None]
+    ) -> None:
         self._timeout_min = timeout_min
+        self._grace_s = grace_s
+        self._close_s = min(_PART * _USED * grace_s, _CLOSE_SECONDS)
+        self._save_s = min(_PART * _USED * grace_s, _SAVE_SECONDS)
         self._say = say
         self._signal: int | None = None
         self._said = False
-        self._hurried = False
+        self._wish = Halting.NO
+        self._is_timed = False
+        self._is_over = False
         self._began = time.monotonic()
         self.timed_out = False
 
     def __enter__(self) -> Halt:
-        self._before = {s: signal.signal(s, self._hear) for s in _WHY}
+        self._before = {s: signal.signal(s, self._hear) for s in heard()}
         if hasattr(signal, "SIGALRM"):
-            self._before |= {signal.SIGALRM: signal.signal(signal.SIGALRM, self._hurry)}
+            self._before |= {signal.SIGALRM: signal.signal(signal.SIGALRM, self._ring)}
         self._began = time.monotonic()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        _ring_in(0)
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def __call__(self) -> bool:
+    def __call__(self) -> Halting:
         minutes = (time.monotonic() - self._began) / 60
         if self._signal is None and self._timeout_min is not None:
             self.timed_out = self.timed_out or minutes >= self._timeout_min
-        halted = self._signal is not None or self.timed_out
-        if halted and not self._said:
+        if self._wish is Halting.NO and self.timed_out:
+            self._wish = Halting.AT_RUNG
+        if self._wish is not Halting.NO and not self._said:
             self._said = True
             self._say(self._reason())
-        return halted
+        return self._wish
 
     def _reason(self) -> str:
-        if self._signal is not None:
-            return _WHY[signal.Signals(self._signal)]
-        return f"The time limit of {self._timeout_min:g} min is over: {_SOON}."
+        if self._signal is None:
+            return f"The time limit of {self._timeout_min:g} min is over: {_SOON}."
+        if not self._is_timed:
+            return f"Stopping: {_SOON}. Ctrl-C again stops at once."
+        name = signal.Signals(self._signal).name
+        return f"Stopping within {self._grace_s:g} s ({name}): {_SOON}, or where it is by then."
 
     def raise_if_interrupted(self) -> None:
         """Where a signal has ended the sweep.
@@ -80,16 +120,40 @@ class Halt:
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         # Nothing is printed here: the signal may have come in the middle of printing.
-        again, self._signal, self._said = self._signal is not None, number, False
-        if number == signal.SIGTERM and hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, _RUNG_SECONDS, _CLOSE_SECONDS)
-        if again:
-            raise Interrupted(128 + number)
+        again, self._signal = self._signal is not None, number
+        if number in _BY_HAND:
+            if again:
+                raise Interrupted(128 + number)
+            self._wish = Halting.AT_RUNG
+        elif self._is_timed:
+            # Schedulers send several: a warning, then the end; to each step, then to the job.
+            self._leave_where_they_are()
+        else:
+            self._is_timed, self._said = True, False
+            self._wish = max(self._wish, Halting.AT_RUNG)
+            _ring_in(_USED * self._grace_s - self._save_s - self._close_s)
 
-    def _hurry(self, number: int, frame: FrameType | None) -> None:
-        """The time for rungs is over; then that for closing. What is done is in its records."""
-        if self._hurried:
+    def _leave_where_they_are(self) -> None:
+        if self._wish < Halting.AT_STEP:
+            self._wish = Halting.AT_STEP
+            _ring_in(self._save_s)
+
+    def _ring(self, number: int, frame: FrameType | None) -> None:
+        """The time for one thing is over; that for the next begins."""
+        assert self._signal is not None
+        if self._is_over:
+            # What is done is in its records; children end with this process.
             sys.stdout.flush()
-            os._exit(128 + signal.SIGTERM)
-        self._hurried = True
-        raise Interrupted(128 + signal.SIGTERM)
+            os._exit(128 + self._signal)
+        if self._wish < Halting.AT_STEP:
+            self._leave_where_they_are()
+            return
+        self._is_over = True
+        _ring_in(self._close_s)
+        raise Interrupted(128 + self._signal)
+
+
+def _ring_in(seconds: float) -> None:
+    """Where the system has such a clock; 0 switches it off."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, seconds)

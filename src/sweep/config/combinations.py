@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from importlib.util import find_spec
 
 from sweep.config.effectless import refuse_without_effect
 from sweep.config.schema import ConfirmSettings, ExecutorSettings, SearchSettings, Settings
 from sweep.core.errors import ConfigError
+from sweep.core.optional import trouble_with
 from sweep.space.space import Range, Space
 
 #: Samplers whose draws do not depend on scores.
@@ -95,9 +96,11 @@ def _check_sampler(settings: Settings) -> None:
             value=f"search.space: {', '.join(d.name for d in space.dimensions)}",
             way_out="write `{low, high}` instead of lists, or take `search=tpe`",
         )
-    if find_spec("cmaes") is None:
+    trouble = trouble_with("cmaes")
+    if trouble is not None:
         raise ConfigError(
             "`search=cmaes` needs the package `cmaes`.",
+            value=f"cmaes {trouble}",
             way_out='`pip install "sweep[cmaes]"`, or take `search=gp` or `search=tpe`',
         )
 
@@ -112,6 +115,13 @@ def _check_confirm(confirm: ConfirmSettings) -> None:
 
 
 def _check_executor(executor: ExecutorSettings) -> None:
+    if not 0 < executor.grace_s < math.inf:
+        raise ConfigError(
+            "`executor.grace_s` must be above 0.",
+            value=executor.grace_s,
+            way_out="10 fits where the program is killed 10 s after SIGTERM; under Slurm take what "
+            "`--signal=USR1@90` leaves: executor.grace_s=90",
+        )
     for name in ("workers", "threads", "pack_size"):
         number = getattr(executor, name)
         if number is not None and number < 1:

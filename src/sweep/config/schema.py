@@ -105,6 +105,9 @@ class ExecutorSettings:
     #: GB that all workers may take together, or on each GPU; configs that are expected to take more
     #: are not trained. None takes what there is, and expects nothing.
     max_memory_gb: float | None = None
+    #: Seconds between a signal that ends the sweep (SIGTERM, SIGHUP, SIGUSR1, SIGUSR2) and its end:
+    #: for as long runs go on to their next evaluation, else they are saved where they are.
+    grace_s: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -113,9 +116,10 @@ class TrackingSettings:
 
     #: `auto`: online when a key is at hand, else offline. `disabled`: nothing is written.
     mode: Literal["auto", "online", "offline", "disabled"] = "auto"
-    project: str = "sweep"
+    #: None takes that of `WANDB_PROJECT` and `WANDB_ENTITY`, else `sweep` and wandb's default.
+    project: str | None = None
     entity: str | None = None
-    #: Longest wait for the server at the start and at the end of a run.
+    #: Longest wait for the server at the start and at the end of a run; files have no limit.
     timeout_s: float = 30.0
 
 

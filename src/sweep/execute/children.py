@@ -15,8 +15,20 @@ from typing import Any, Literal
 _METHOD: Literal["forkserver", "spawn"] = (
     "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
 )
-#: How a child is ended in the middle of its work.
-LEAVE_NOW: int = getattr(signal, "SIGUSR1", signal.SIGTERM)
+#: What a terminal, a scheduler or a machine that goes down sends, often to the whole process group.
+#: The driver decides what they mean; its children hear none of them.
+ASKS_TO_STOP = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGBREAK")
+    if hasattr(signal, name)
+)
+#: How a child is ended in the middle of its work: by what nobody else sends. Schedulers may be
+#: asked for any signal that has a name; where there are no others, one that only timers send.
+LEAVE_NOW: int = (
+    signal.SIGRTMIN + 7
+    if hasattr(signal, "SIGRTMIN")
+    else getattr(signal, "SIGVTALRM", signal.SIGTERM)
+)
 _LEAVE_SECONDS = 4.0
 #: What workers start with; libraries read it when they are loaded.
 _VARIABLES = {
@@ -76,7 +88,8 @@ def wait_for_end(processes: Iterable[BaseProcess]) -> None:
 def cause_of_death(exit_code: int | None) -> str:
     """A few words about how a process ended."""
     if exit_code is not None and exit_code < 0:
-        name = signal.Signals(-exit_code).name
+        known = -exit_code in {*signal.Signals}
+        name = signal.Signals(-exit_code).name if known else f"signal {-exit_code}"
         hint = ", often out of memory" if name == "SIGKILL" else ""
         return f"killed by {name}{hint}"
     return f"exit code {exit_code}"
@@ -87,16 +100,17 @@ def _for_children() -> Iterator[None]:
     """Set what a child inherits: variables, and that it hears no signal until it can answer.
 
     Thread pools read their variables before any of our code runs there. Ctrl-C and, under Slurm,
-    SIGTERM reach the whole process group: a child that is still importing would die of them.
+    other signals reach the whole process group: a child that is still importing would die of them.
     """
     with _STARTING:
         before = {name: os.environ.get(name) for name in _VARIABLES}
         os.environ.update(_VARIABLES)
         heard = None
         if hasattr(signal, "pthread_sigmask"):
-            # Python starts this helper along with the first child, and unblocks both afterwards.
+            heard = signal.pthread_sigmask(signal.SIG_BLOCK, ASKS_TO_STOP)
+            # Python starts this helper along with the first child, and unblocks two afterwards.
             resource_tracker.ensure_running()
-            heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+            signal.pthread_sigmask(signal.SIG_BLOCK, ASKS_TO_STOP)
         try:
             yield
         finally:

@@ -44,8 +44,8 @@ class InProcess:
     def stop(self, run_id: str, reason: str) -> None:
         ask_to_stop(self._runs_dir / run_id, reason)
 
-    def pause(self) -> None:
-        ask_to_pause(self._runs_dir)
+    def pause(self, *, at_step: bool = False) -> None:
+        ask_to_pause(self._runs_dir, at_step=at_step)
         self._queue.clear()
 
     def work(self, handle: Handle) -> None:

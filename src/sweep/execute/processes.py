@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -14,7 +15,7 @@ from pathlib import Path
 from sweep.execute.children import cause_of_death, start_child, tell_to_leave, wait_for_end
 from sweep.execute.worker import serve
 from sweep.loop.ports import Handle, Pack, TrainFn
-from sweep.loop.trial import Event, Finished, Outcome, Paused, Run, RunState
+from sweep.loop.trial import Event, Finished, Outcome, Paused, PutBack, Run, RunState
 from sweep.study.notes import ask_to_pause, ask_to_stop, forget_to_pause
 
 #: Longest wait for an event, so that a signal to the driver is seen soon.
@@ -94,8 +95,8 @@ class Processes:
     def stop(self, run_id: str, reason: str) -> None:
         ask_to_stop(self._runs_dir / run_id, reason)
 
-    def pause(self) -> None:
-        ask_to_pause(self._runs_dir)
+    def pause(self, *, at_step: bool = False) -> None:
+        ask_to_pause(self._runs_dir, at_step=at_step)
         self._paused = True
         self._queue.clear()
 
@@ -129,8 +130,9 @@ class Processes:
     def _replace(self, worker: _Worker, handle: Handle) -> None:
         """The worker's end of the line is closed: it is dead, whatever killed it."""
         worker.process.join()
-        code = worker.process.exitcode
+        cause = cause_of_death(worker.process.exitcode)
         worker.connection.close()
+        self._note_death(worker, cause)
         if self._paused:
             # Nothing is taken up any more; its runs go on from their rungs at the next start.
             self._workers.remove(worker)
@@ -139,16 +141,22 @@ class Processes:
         runs = tuple(worker.runs)
         for run in runs:
             self._deaths[run.id] = self._deaths.get(run.id, 0) + 1
-        if len(runs) > 1:
-            middle = (len(runs) + 1) // 2
-            self._queue.extendleft([runs[middle:], runs[:middle]])
-        elif runs and self._deaths[runs[0].id] == 1:
-            self._queue.appendleft(runs)
-        elif runs:
+        if len(runs) == 1 and self._deaths[runs[0].id] > 1:
             log = self._log(worker.name)
-            reason = f"its worker process died twice ({cause_of_death(code)}); log: {log}"
+            reason = f"its worker process died twice ({cause}); log: {log}"
             outcome = Outcome(RunState.FAILED, reason=reason, worker=worker.name)
             handle(Finished(runs[0].id, outcome))
+            return
+        middle = (len(runs) + 1) // 2
+        self._queue.extendleft(part for part in (runs[middle:], runs[:middle]) if part)
+        for run in runs:
+            handle(PutBack(run.id, worker.name, cause))
+
+    def _note_death(self, worker: _Worker, cause: str) -> None:
+        """In the log of the worker, which can't any more."""
+        runs = ", ".join(run.id for run in worker.runs) or "no run"
+        with suppress(OSError), self._log(worker.name).open("a", encoding="utf-8") as log:
+            log.write(f"== {worker.name} died ({cause}) at work on {runs}\n")
 
     def _dispatch(self) -> None:
         for worker in self._workers:

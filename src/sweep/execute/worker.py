@@ -12,13 +12,10 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import MappingProxyType
 
+from sweep.core.streams import print_into
 from sweep.execute.boundary import Boundary
-from sweep.execute.children import LEAVE_NOW
+from sweep.execute.children import ASKS_TO_STOP, LEAVE_NOW
 from sweep.loop.ports import TrainFn
-
-#: For how long a worker waits for the driver's word when the system asks the whole process group
-#: to stop (Slurm, spot instances).
-_GRACE_SECONDS = 9
 
 
 def serve(
@@ -60,14 +57,10 @@ def serve(
 
 
 def obey_the_driver() -> None:
-    """Ctrl-C and SIGTERM may reach the whole process group; the driver decides what they mean."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "alarm"):
-        # Without the driver's word, it leaves in the end.
-        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_GRACE_SECONDS))
-        signal.signal(signal.SIGALRM, _leave)
+    """What asks a process to stop may reach the whole group; the driver decides what it means."""
+    for number in ASKS_TO_STOP:
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(LEAVE_NOW, _leave)
-    _hear_signals_again()
 
 
 def _leave(number: int, _: object) -> None:
@@ -75,18 +68,12 @@ def _leave(number: int, _: object) -> None:
     sys.exit(128 + number)
 
 
-def _hear_signals_again() -> None:
-    """Children are started with signals blocked; this one can answer SIGTERM by now."""
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-
-
 def print_to(log: Path) -> None:
     """Send what this process prints, libraries' C code included, to a file."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(target, 1)
-    os.dup2(target, 2)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    print_into(descriptor)
+    os.close(descriptor)
 
 
 def die_with_parent() -> None:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from sweep.core.recipe import Recipe
-from sweep.loop.ports import Executor, Records, Search, Watcher
+from sweep.loop.ports import Executor, Halting, Records, Search, Watcher
 from sweep.loop.queue import RunQueue
 from sweep.loop.rules import Rules
 from sweep.loop.standings import Standings
@@ -25,7 +25,7 @@ class Sweep:
         expand: Turns a point of the space and a seed into a recipe.
         pack_key: Runs with equal keys may be trained together.
         rules: How much every config is trained.
-        halt: Whether the sweep is to end early: what is under way then leaves at its next rung.
+        halt: Whether the sweep is to end early, and where what is under way leaves.
         num_runs: Distinct runs of the search, for people; None takes every trial for another
             config.
     """
@@ -41,7 +41,7 @@ class Sweep:
         expand: Callable[[Params, int], Recipe],
         pack_key: Callable[[Recipe], str],
         rules: Rules,
-        halt: Callable[[], bool] = lambda: False,
+        halt: Callable[[], Halting] = lambda: Halting.NO,
         num_runs: int | None = None,
     ) -> None:
         self._search = search
@@ -49,7 +49,7 @@ class Sweep:
         self._records = records
         self._watcher = Watchers(watchers)
         self._halt = halt
-        self._halted = False
+        self._halted = Halting.NO
         self._confirming = False
         total = Total(num_runs or search.num_trials * len(rules.seeds))
         self._runs = RunQueue(
@@ -108,8 +108,8 @@ class Sweep:
         return self._promote() or self._confirm()
 
     def _submit(self) -> None:
-        free = self._executor.num_free
-        if free <= 0 or self._halts():
+        # Asked first: while every worker is busy, nothing else may happen for long.
+        if self._halts() or (free := self._executor.num_free) <= 0:
             return
         most = self._executor.pack_size
         self._ask_for(free * most)
@@ -122,11 +122,12 @@ class Sweep:
             self._trials.start(trial)
 
     def _halts(self) -> bool:
-        """Whether nothing more is taken up; asks what is under way to pause, once."""
-        if self._halt() and not self._halted:
-            self._halted = True
-            self._executor.pause()
-        return self._halted
+        """Whether nothing more is taken up; asks what is under way to pause."""
+        wish = self._halt()
+        if wish > self._halted:
+            self._halted = wish
+            self._executor.pause(at_step=wish is Halting.AT_STEP)
+        return self._halted is not Halting.NO
 
     def _handle(self, event: Event) -> None:
         # Also where the executor comes back only when a pack has ended.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +22,16 @@ Pack = tuple[Run, ...]
 #: and one `Finished` per run, or one `Paused` where the run is to wait at a rung. It may also
 #: raise: the executor makes failures of it for the runs that had not finished.
 TrainFn = Callable[[Pack, Path, Handle], None]
+
+
+class Halting(IntEnum):
+    """Whether a sweep is to end early, and where the runs under way leave."""
+
+    NO = 0
+    #: At their next evaluation.
+    AT_RUNG = 1
+    #: Where they are, at their next step.
+    AT_STEP = 2
 
 
 class Search(Protocol):
@@ -63,8 +74,9 @@ class Executor(Protocol):
     def stop(self, run_id: str, reason: str) -> None:
         """Ask that a run ends soon, as pruned; one that is not under way is left alone."""
 
-    def pause(self) -> None:
-        """Ask that every run under way leaves at its next rung, and take up nothing more."""
+    def pause(self, *, at_step: bool = False) -> None:
+        """Ask that every run under way leaves at its next rung, or `at_step` where it is, and take
+        up nothing more. May be called again."""
 
     def work(self, handle: Handle) -> None:
         """Go on until something has happened; `handle` sees it in this thread."""

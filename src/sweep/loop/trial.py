@@ -132,6 +132,16 @@ class Paused:
 
 
 @dataclass(frozen=True)
+class PutBack:
+    """The run's worker has died in the middle of it; it is taken up again."""
+
+    run_id: str
+    worker: str
+    #: What ended the worker, in a few words.
+    cause: str
+
+
+@dataclass(frozen=True)
 class Finished:
     """The run ended, for good or bad."""
 
@@ -139,4 +149,4 @@ class Finished:
     outcome: Outcome
 
 
-Event = Started | Progress | Evaluated | Paused | Finished
+Event = Started | Progress | Evaluated | Paused | PutBack | Finished

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
+import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 import sqlalchemy
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from sweep.core.disks import Disk, disk_of
 from sweep.core.errors import StudyError
 from sweep.loop.objectives import PEARSON, Objective
 from sweep.search.trials import ADDED, distribution, point_of
@@ -68,7 +71,11 @@ def database_trouble_told(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (sqlalchemy.exc.DatabaseError, optuna.exceptions.StorageInternalError) as error:
+    except (
+        sqlalchemy.exc.DatabaseError,
+        sqlite3.DatabaseError,
+        optuna.exceptions.StorageInternalError,
+    ) as error:
         cause = getattr(error.__cause__ or error, "orig", error)
         raise StudyError(
             f"`{path.name}` must be a database that Optuna can read and write.",
@@ -80,13 +87,61 @@ def database_trouble_told(path: Path) -> Iterator[None]:
 
 
 def _connected(path: Path) -> optuna.storages.RDBStorage:
+    has_log = journal_mode(path.parent) == "wal"
+    if not has_log:
+        _without_log(path)
     storage = optuna.storages.RDBStorage(
         f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}}
     )
+    if not has_log:
+        return storage
     sqlalchemy.event.listen(storage.engine, "connect", _commit_without_waiting)
     # Optuna has connected already: that connection would stay in the pool as it is.
     storage.engine.dispose()
     return storage
+
+
+def journal_mode(folder: Path, disk: Disk | None = None) -> Literal["wal", "delete"]:
+    """How SQLite can write there: a write-ahead log is shared through memory that no other machine
+    sees, so only a local disk may have one, and only where two connections find that it works.
+
+    Args:
+        disk: Of the folder; None finds out.
+    """
+    if not (disk or disk_of(folder)).is_local:
+        return "delete"
+    try:
+        with tempfile.TemporaryDirectory(prefix=".probe-", dir=folder) as scratch:
+            return "wal" if _log_works(Path(scratch) / "probe.db") else "delete"
+    except OSError:
+        return "delete"
+
+
+def _log_works(path: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(path)) as one, closing(sqlite3.connect(path)) as other:
+            mode = one.execute("PRAGMA journal_mode=WAL").fetchone()
+            one.execute("CREATE TABLE probe (number)")
+            one.commit()
+            other.execute("INSERT INTO probe VALUES (1)")
+            other.commit()
+            return (*mode, *one.execute("SELECT number FROM probe").fetchone()) == ("wal", 1)
+    except sqlite3.Error:
+        return False
+
+
+def _without_log(path: Path) -> None:
+    """Take a database back whose write-ahead log was begun on another disk."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        has_log = file.read(20)[18:] == b"\2\2"
+    if not has_log:
+        return
+    with closing(sqlite3.connect(path, timeout=60)) as database:
+        # Alone, it needs no shared memory to read the log.
+        database.execute("PRAGMA locking_mode=EXCLUSIVE")
+        database.execute("PRAGMA journal_mode=DELETE")
 
 
 def _commit_without_waiting(connection: Any, _: Any) -> None:

@@ -10,7 +10,7 @@ FORMAT = 1
 
 
 def pause_note(runs: Path) -> Path:
-    """Beside the runs' folders: it asks every run to make way at its next rung."""
+    """Beside the runs' folders: it asks every run to make way, at its next rung or step."""
     return runs / ".pause"
 
 
@@ -66,6 +66,11 @@ class StudyFiles:
         return self.folder / ".lock"
 
     @property
+    def lock_marker(self) -> Path:
+        """Stands for the lock where the disk keeps none."""
+        return self.folder / ".lock-marker"
+
+    @property
     def driver(self) -> Path:
         """Which process holds the lock, in words."""
         return self.folder / ".driver"
@@ -91,6 +96,11 @@ class StudyFiles:
     @property
     def wandb(self) -> Path:
         return self.folder / "wandb"
+
+    @property
+    def wandb_ledger(self) -> Path:
+        """What wandb holds of the study."""
+        return self.folder / "wandb.json"
 
     @property
     def added(self) -> Path:
@@ -179,7 +189,7 @@ class StudyFiles:
     @property
     def of_the_driver(self) -> frozenset[str]:
         """Names that stay where they are while everything else is moved aside."""
-        return frozenset({self.lock.name, self.driver.name})
+        return frozenset({self.lock.name, self.lock_marker.name, self.driver.name})
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,9 @@
-"""A study's folder, opened to drive it: one driver at a time, and the settings it began with."""
+"""A study's folder, opened to drive it with the settings it began with."""
 
 from __future__ import annotations
 
-import os
 import platform
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from itertools import chain, count
@@ -13,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
 
-from sweep.core.errors import StudyError
 from sweep.core.files import write_text
 from sweep.study.changes import Resume, refuse_changes
 from sweep.study.files import FORMAT, StudyFiles
@@ -31,54 +27,6 @@ def versions() -> dict[str, str]:
 
     found = {name: metadata.version(name) for name in _PACKAGES}
     return {"sweep": __version__, "python": platform.python_version(), **found}
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the study; the operating system frees it when the driver dies, however it dies.
-
-    Raises:
-        StudyError: another driver holds it, or nothing can be written there.
-    """
-    files = StudyFiles(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        files.lock.touch()
-    except OSError as error:
-        raise StudyError(
-            "A study needs a folder that can be written to.",
-            value=f"{error.filename}: {error.strerror}",
-            way_out="name another with `results_dir=` or `name=`",
-        ) from None
-    lock = FileLock(files.lock, timeout=0)
-    try:
-        with lock:
-            write_text(files.driver, f"process {os.getpid()} on {platform.node()}\n")
-            yield
-    except Timeout:
-        raise StudyError(
-            "A study has one driver at a time.",
-            value=f"{folder} is driven by {driver_of(folder)}",
-            way_out="wait for it, stop it, or give this sweep another `name=`",
-        ) from None
-
-
-def driver_of(folder: Path) -> str:
-    """Which process holds, or held, the study, and where."""
-    try:
-        return StudyFiles(folder).driver.read_text(encoding="utf-8").strip()
-    except OSError:
-        return "unknown"
-
-
-def is_driven(folder: Path) -> bool:
-    """Whether a driver holds the study."""
-    lock = FileLock(StudyFiles(folder).lock, timeout=0)
-    try:
-        with lock:
-            return False
-    except Timeout:
-        return True
 
 
 def open_folder(

@@ -13,6 +13,8 @@ from sweep.core.recipe import fingerprint
 from sweep.space.space import Params
 from sweep.study.files import RunFiles, StudyFiles, pause_note
 
+_AT_STEP = "at the next step"
+
 
 def ask_to_stop(run_dir: Path, reason: str) -> None:
     """Whoever trains the run ends it at its next step, as pruned."""
@@ -32,13 +34,20 @@ def forget_to_stop(run_dir: Path) -> None:
     RunFiles(run_dir).stop.unlink(missing_ok=True)
 
 
-def ask_to_pause(runs_dir: Path) -> None:
-    """Every run under way makes way at its next rung."""
-    write_text(pause_note(runs_dir), "")
+def ask_to_pause(runs_dir: Path, *, at_step: bool = False) -> None:
+    """Every run under way makes way at its next rung, or at its next step."""
+    write_text(pause_note(runs_dir), _AT_STEP if at_step else "")
 
 
 def asked_to_pause(runs_dir: Path) -> bool:
     return pause_note(runs_dir).exists()
+
+
+def asked_to_pause_at_step(runs_dir: Path) -> bool:
+    try:
+        return pause_note(runs_dir).read_text(encoding="utf-8") == _AT_STEP
+    except OSError:
+        return False
 
 
 def forget_to_pause(runs_dir: Path) -> None:

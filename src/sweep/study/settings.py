@@ -41,6 +41,8 @@ class StudySettings:
     baseline: str | None = None
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    #: Of wandb, as far as they were set.
+    tracking: Mapping[str, Any] = field(default_factory=dict)
     #: As an experiment file has it.
     experiment: Mapping[str, Any] = field(default_factory=dict)
 
@@ -121,6 +123,7 @@ def _settings(files: StudyFiles, content: Mapping[str, Any]) -> StudySettings:
         baseline=content.get("baseline"),
         fingerprints=content.get("fingerprints", {}),
         versions=content.get("versions", {}),
+        tracking=content.get("tracking", {}),
         experiment={part: content[part] for part in _EXPERIMENT if content.get(part)},
     )
 

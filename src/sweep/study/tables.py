@@ -25,6 +25,7 @@ from sweep.loop.trial import (
     Finished,
     Outcome,
     Paused,
+    PutBack,
     Run,
     RunState,
     Started,
@@ -119,7 +120,7 @@ class Results:
         elif isinstance(event, Evaluated):
             rungs = (*self._records[event.run_id].evaluations, event.evaluation)
             self._change(event.run_id, evaluations=rungs)
-        elif isinstance(event, Paused):
+        elif isinstance(event, Paused | PutBack):
             self._change(event.run_id, state=RunState.QUEUED)
         elif isinstance(event, Finished):
             self._change(event.run_id, state=event.outcome.state, outcome=event.outcome)

@@ -15,7 +15,7 @@ from sweep.loop.ports import Handle
 from sweep.loop.trial import Evaluated, Finished, Paused, Progress, Run, RunState
 from sweep.lora.pack import PackedModel
 from sweep.study.files import RunFiles
-from sweep.study.notes import asked_to_pause, asked_to_stop
+from sweep.study.notes import asked_to_pause, asked_to_pause_at_step, asked_to_stop
 from sweep.train.checkpoints import Checkpoint, random_states, write_checkpoint
 from sweep.train.cost import relative_cost
 from sweep.train.keeper import Keeper
@@ -102,7 +102,15 @@ class Members:
                 self._drop(run, reason, step=step)
         self._forget_losses()
 
-    def pause_due(self) -> None:
+    @property
+    def are_to_leave_here(self) -> bool:
+        """Whether the sweep ends too soon for the next evaluation."""
+        return any(
+            asked_to_pause_at_step(self._keepers[run.id].folder.parent)
+            for run in self._pack.runs[:1]
+        )
+
+    def pause_due(self, step: int) -> None:
         """Runs that have come to where they are to wait leave their checkpoint behind."""
         for run in list(self._pack.runs):
             keeper = self._keepers[run.id]
@@ -110,8 +118,7 @@ class Members:
             # The sweep is to end early.
             if is_due or asked_to_pause(keeper.folder.parent):
                 self.share_time()
-                steps = keeper.evaluations[-1].step if keeper.evaluations else 0
-                outcome = keeper.cut_short(self._pack, RunState.PRUNED, None, steps=steps)
+                outcome = keeper.cut_short(self._pack, RunState.PRUNED, None, steps=step)
                 self._let_go(run)
                 self._handle(Paused(run.id, outcome))
 
@@ -125,6 +132,7 @@ class Members:
             micro_batches: Batches seen.
             tokens: Trained on, without padding.
         """
+        self.share_time()
         for run in self._pack.runs:
             keeper, own = self._keepers[run.id], self.optimizers[run.id]
             parameters = self._pack.run_parameters(run.id)

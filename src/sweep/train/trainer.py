@@ -112,12 +112,12 @@ class PackTrainer(HfTrainer):
     def train_to_the_end(self) -> None:
         """Train, and evaluate the last step if its turn has not come."""
         self._members.start_clock()
-        self._members.pause_due()
+        checkpoint = self._members.checkpoint
+        self._members.pause_due(checkpoint.step if checkpoint else 0)
         if not self._pack.runs:
             return
         if self.args.device.type == "cuda":
             self.probe(self.longest_rows())
-        checkpoint = self._members.checkpoint
         self.train(
             resume_from_checkpoint=str(self._trainer_checkpoint(checkpoint)) if checkpoint else None
         )
@@ -199,16 +199,20 @@ class PackTrainer(HfTrainer):
         if not self._at_the_end():
             # An answer to an evaluation is there at once where the driver is this process.
             self._members.drop_stopped(step)
-            self._members.write_checkpoints(
-                step,
-                trainer_state=json.dumps(dataclasses.asdict(self.state)),
-                micro_batches=self._micro_batches,
-                tokens=self.tokens,
-            )
-            self._members.pause_due()
+            self._keep_place(step)
         self.eval_seconds = time.perf_counter() - start
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, {})
         return {}
+
+    def _keep_place(self, step: int) -> None:
+        """Write where each run is; those that are to wait here leave."""
+        self._members.write_checkpoints(
+            step,
+            trainer_state=json.dumps(dataclasses.asdict(self.state)),
+            micro_batches=self._micro_batches,
+            tokens=self.tokens,
+        )
+        self._members.pause_due(step)
 
     def _trainer_checkpoint(self, checkpoint: Checkpoint) -> Path:
         """The Trainer's own notes of where it was; the rest is in the runs' checkpoints."""
@@ -243,14 +247,26 @@ class PackTrainer(HfTrainer):
         """After a step: let go of runs that are not to go on, then as the Trainer does."""
         step, ends = self.state.global_step, self._at_the_end()
         # At the end, whoever was asked to stop is as good as done.
-        if self._members.tell_progress(step, total=self.state.max_steps) and not ends:
+        looks = self._members.tell_progress(step, total=self.state.max_steps) and not ends
+        if looks:
             self._members.drop_stopped(step)
         if step % _LOGGING_STEPS == 0 or ends:
             self._members.drop_diverged(step)
+        if looks and not self._evaluates_here() and self._members.are_to_leave_here:
+            self._keep_place(step)
         if self._pack.runs:
             super()._maybe_log_save_evaluate(*args, **kwargs)
         if not self._pack.runs:
             self.control.should_training_stop = True
+
+    def _evaluates_here(self) -> bool:
+        """Whether this step is evaluated yet: a run that went on behind it would lack that.
+
+        After the last step of an epoch, the Trainer says so only once the epoch has ended.
+        """
+        ends_epoch = float(self.state.epoch or 0.0).is_integer()
+        by_epoch = self.args.eval_strategy == "epoch"
+        return bool(self.control.should_evaluate) or (by_epoch and ends_epoch)
 
     def _at_the_end(self) -> bool:
         return self.state.global_step >= self.state.max_steps

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sweep.core.words import counted, duration
 from sweep.loop.ports import Totals
-from sweep.loop.trial import Evaluated, Event, Finished, Outcome, Paused, Run, Started
+from sweep.loop.trial import Evaluated, Event, Finished, Outcome, Paused, PutBack, Run, Started
 from sweep.loop.trial import Progress as StepProgress
 from sweep.watch.tally import Going, Tally
 
@@ -59,6 +59,9 @@ class ConsoleWatcher:
             tally.going.pop(run.id, None)
             if self._live is None:
                 self._say(f"waits        {run.name} at step {event.outcome.steps}")
+        elif isinstance(event, PutBack):
+            tally.going.pop(run.id, None)
+            self._say(f"starts again {run.name}: {event.worker} died ({event.cause})")
         elif isinstance(event, Finished):
             tally.going.pop(run.id, None)
             tally.count(run, event.outcome)

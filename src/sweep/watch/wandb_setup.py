@@ -1,135 +1,25 @@
-"""How wandb is switched on, bounded, ended, and synced later. Its own calls are in `wandb_log`."""
+"""How wandb is set up, begun, bounded in time and ended. All calls that open a run are here."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from sweep.core.errors import TrackingError
-from sweep.core.files import replacing_file
+from sweep.watch.wandb_target import HIDDEN, Target
 
 if TYPE_CHECKING:
     import wandb
 
 T = TypeVar("T")
-Mode = Literal["auto", "online", "offline", "disabled"]
 LiveMode = Literal["online", "offline"]
-#: What a mode comes to on a machine.
-Tracking = LiveMode | Literal["disabled"]
 FLUSH_SECONDS = 1.0
-#: What a `.wandb` file holds before any record; a killed process leaves it at that.
-_HEADER_BYTES = 7
-#: Marks the folder of an online run whose data did not all reach the server.
-UNSENT = "unsent"
-
-
-def resolve_mode(mode: Mode) -> tuple[Tracking, str | None]:
-    """What `tracking.mode` comes to on this machine, and a line for the user if there is news.
-
-    `auto` follows `WANDB_MODE` where it is set; else it is online when wandb finds a key (its
-    variable, settings or netrc) and offline when it does not. Any other mode beats `WANDB_MODE`.
-    Neither the network nor a prompt is used, and the key's validity is not checked.
-
-    Raises:
-        TrackingError: online without a key, a mode without the package, a bad `WANDB_MODE`.
-    """
-    if mode == "auto" and not _is_installed():
-        return "disabled", "wandb is not installed, so nothing is tracked: pip install wandb"
-    wanted = _mode_of_environment() if mode == "auto" else mode
-    if wanted == "disabled":
-        return "disabled", None
-    if not _is_installed():
-        raise TrackingError(
-            f"`tracking.mode: {wanted}` needs the package wandb.",
-            way_out="pip install wandb, or tracking.mode=disabled",
-        )
-    problem = None if wanted == "offline" else _key_problem()
-    if wanted == "online" and problem is not None:
-        raise TrackingError(
-            "wandb's online mode needs an API key.",
-            value=problem,
-            way_out="`wandb login`, or set WANDB_API_KEY, or tracking.mode=offline",
-        )
-    if wanted == "offline" or problem is not None:
-        why = f" ({problem})" if problem else ""
-        return "offline", f"wandb logs offline{why}; to send it: `sh wandb/sync.sh` in the study"
-    return "online", None
-
-
-def write_sync_script(folder: Path) -> Path | None:
-    """Write `sync.sh`, which sends the runs in `folder` that still hold unsent data, oldest first.
-
-    Returns:
-        Its path; None, and no script, when everything was sent.
-    """
-    runs = sorted(
-        (path.parent.name for path in folder.glob("*run-*/run-*.wandb") if _is_unsent(path)),
-        key=lambda name: name.removeprefix("offline-"),
-    )
-    script = folder / "sync.sh"
-    if not runs:
-        script.unlink(missing_ok=True)
-        return None
-    lines = [
-        "#!/bin/sh",
-        "# Sends these runs to wandb. Options are handed on, for example --dry-run.",
-        'CDPATH=\'\' cd -- "$(dirname -- "$0")" || exit 1',
-        'exec wandb sync --include-online "$@" \\',
-        " \\\n".join(f"    {shlex.quote(name)}" for name in runs),
-    ]
-    with replacing_file(script) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="")
-        temporary.chmod(0o755)
-    return script
-
-
-def _is_unsent(path: Path) -> bool:
-    """Whether a `.wandb` file holds what the server has not got."""
-    folder = path.parent
-    waits = folder.name.startswith("offline-run-") or (folder / UNSENT).exists()
-    # `wandb sync` leaves this mark.
-    synced = path.with_name(f"{path.name}.synced").exists()
-    return waits and not synced and path.stat().st_size > _HEADER_BYTES
-
-
-def _is_installed() -> bool:
-    # A folder named `wandb` in the current directory is found too, but has no origin.
-    spec = importlib.util.find_spec("wandb")
-    return spec is not None and spec.origin is not None
-
-
-def _mode_of_environment() -> Mode:
-    modes: dict[str, Mode] = {"": "auto", "online": "online", "run": "online"}
-    modes |= {"offline": "offline", "dryrun": "offline", "disabled": "disabled"}
-    value = os.environ.get("WANDB_MODE", "")
-    if value not in modes:
-        raise TrackingError(
-            "WANDB_MODE must be online, offline or disabled.",
-            value=value,
-            way_out="unset it, or set tracking.mode",
-        )
-    return modes[value]
-
-
-def _key_problem() -> str | None:
-    """Why wandb can't log in; None when it has a well-formed key."""
-    import wandb
-
-    with wandb_variables():
-        try:
-            # Asked in online mode, since wandb knows of no key in any other.
-            wandb.setup(settings=wandb.Settings(silent=True, mode="online"))
-            found = wandb.login(prompt=False, verify=False)
-        except Exception as error:
-            return brief(error)
-    return None if found else "no API key found"
+#: Writing to a disk ends by itself; where a machine is busy, that takes as long as it takes.
+_NO_LIMIT_SECONDS = 24 * 3600.0
 
 
 @contextmanager
@@ -137,27 +27,72 @@ def wandb_variables(folder: Path | None = None) -> Iterator[None]:
     """Settings that wandb takes from variables only. The user's own values stay.
 
     Its error reports are off: their exit hook waits 12 s for a server that is gone. The copy of
-    the table that `wandb sync` sends goes to the study instead of the home folder.
+    the table that `wandb sync` sends goes to the study instead of the home folder. Variables that
+    are meant for one run are out of its sight.
     """
     ours = {"WANDB_ERROR_REPORTING": "false"}
     if folder is not None:
         ours["WANDB_DATA_DIR"] = str(folder / "wandb" / "data")
     ours = {name: value for name, value in ours.items() if name not in os.environ}
+    hidden = {name: os.environ.pop(name) for name in HIDDEN if name in os.environ}
     os.environ.update(ours)
     try:
         yield
     finally:
         for name in ours:
             os.environ.pop(name, None)
+        os.environ.update(hidden)
 
 
-def wandb_settings(timeout_s: float) -> wandb.Settings:
+def open_run(
+    folder: Path,
+    target: Target,
+    *,
+    study: str,
+    mode: LiveMode,
+    wandb_id: str,
+    timeout_s: float | None,
+    **fields: Any,
+) -> wandb.Run:
+    """Begin a run at wandb, below `folder`.
+
+    Args:
+        wandb_id: Ours, so that no variable can lead all runs into one.
+        timeout_s: Of the server; None, for files, is no limit.
+        fields: Its name, kind and config.
+    """
+    import wandb
+
+    wandb.setup(settings=wandb.Settings(silent=True, x_service_wait=timeout_s or _NO_LIMIT_SECONDS))
+    return wandb.init(
+        **fields,
+        project=target.project,
+        entity=target.entity,
+        group=target.group or study,
+        tags=list(target.tags) or None,
+        notes=target.notes,
+        dir=folder,
+        id=wandb_id,
+        mode=mode,
+        # Several runs are open at once; by default the first one would come back.
+        reinit="create_new",
+        settings=wandb_settings(timeout_s),
+    )
+
+
+def close_run(handle: wandb.Run, summary: Mapping[str, Any], exit_code: int) -> None:
+    """End a run at wandb with what it came to; what is missing is left out."""
+    handle.summary.update({k: v for k, v in summary.items() if v is not None})
+    handle.finish(exit_code=exit_code)
+
+
+def wandb_settings(timeout_s: float | None) -> wandb.Settings:
     import wandb
 
     return wandb.Settings(
-        init_timeout=timeout_s,
-        finish_timeout=timeout_s,
-        finish_timeout_raises=True,
+        init_timeout=timeout_s or _NO_LIMIT_SECONDS,
+        finish_timeout=timeout_s or 0,
+        finish_timeout_raises=timeout_s is not None,
         # A killed process loses what was not written: 15 s, if left to wandb.
         x_transaction_log_flush_interval=FLUSH_SECONDS,
         silent=True,
@@ -199,7 +134,7 @@ def start_call(call: Callable[[], T]) -> Future[T]:
     return result
 
 
-def brief(error: Exception) -> str:
+def brief(error: BaseException) -> str:
     """First line of a message that may have many, or none."""
     unspoken = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
     return next(iter(str(error).splitlines()), "") or unspoken

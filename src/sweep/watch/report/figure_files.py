@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.core.errors import FiguresError
+from sweep.core.optional import trouble_with
 from sweep.study.files import StudyFiles
 from sweep.watch.report.build import study_figures
 from sweep.watch.report.figures.parts import Figure
@@ -60,13 +61,15 @@ def _for_paper(figure: Figure) -> Figure:
 
 
 def _draw(jobs: list[dict[str, Any]]) -> None:
-    try:
-        kaleido = importlib.import_module("kaleido")
-    except ImportError:
-        raise FiguresError(
-            "Figures as files need the package kaleido.",
-            way_out='pip install "sweep[figures]"; the report needs neither',
-        ) from None
+    for package in ("kaleido", "choreographer"):
+        trouble = trouble_with(package)
+        if trouble is not None:
+            raise FiguresError(
+                "Figures as files need the package kaleido.",
+                value=f"{package} {trouble}",
+                way_out='pip install "sweep[figures]"; the report needs neither',
+            )
+    kaleido = importlib.import_module("kaleido")
     errors = importlib.import_module("choreographer.errors")
     try:
         # Without MathJax, which would come from a server.
