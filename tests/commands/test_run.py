@@ -31,7 +31,9 @@ def test_sweep_leaves_tables_report_and_a_verified_adapter(
     assert board["mean"].iloc[0] == rows["pearson"].max()
     assert (study / "report.html").stat().st_size > 10_000
     metrics = json.loads((study / "best" / "metrics.json").read_text(encoding="utf-8"))
-    assert metrics["pearson"] == rows["pearson"].max()
+    verdict = json.loads((study / "verdict.json").read_text(encoding="utf-8"))
+    exported = rows[rows["config_id"] == verdict["recommended"]]
+    assert metrics["pearson"] == exported["pearson"].max()
     for part in ("4/4", "verified", "results/작은_실험/table.csv", "python -m sweep predict"):
         assert part in out
     labels = np.load(study / "dev_labels.npy")
@@ -44,7 +46,7 @@ def test_sweep_leaves_tables_report_and_a_verified_adapter(
 def test_printed_commands_can_be_pasted_though_a_folder_has_spaces(
     home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    _, out, _ = run(*arguments, "search.n_trials=1", "results_dir=결과 폴더", capfd=capfd)
+    _, out, _ = run(*arguments, "results_dir=결과 폴더", capfd=capfd)
     study = Path("결과 폴더") / "작은_실험"
     _, exported, _ = run("export", str(study), "--to", "내 모델", capfd=capfd)
     commands = [

@@ -103,7 +103,8 @@ def config_file(
     seeds: Sequence[int] = (0,),
     more: Mapping[str, Sequence[Any]] | None = None,
 ) -> None:
-    recipe = asdict(Recipe())
+    # As the program keeps it: plain containers.
+    recipe = json.loads(json.dumps(asdict(Recipe())))
     recipe["model"]["path"] = "some/model"
     recipe["data"]["label_range"] = [0.0, 5.0]
     del recipe["seed"]

@@ -97,15 +97,15 @@ class Comparison:
 
     @cached_property
     def near(self) -> Flags:
-        """Configs that the first is not ahead of by a 95 % interval of the two alone, `[K]`.
+        """Configs that are at most one standard error of the difference behind the first, `[K]`.
 
-        Fewer than `tied`: that set must not lose the best one to chance, however little is known.
-        What is handed over in the best one's place should not look worse by any measure.
+        Far fewer than `tied`: that set must not lose the best one to chance, however little is
+        known. What is handed over in the best one's place should be as good as far as anybody can
+        tell, not merely not worse for sure. Source: the one-standard-error rule of Breiman et al.,
+        Classification and Regression Trees (1984), section 3.4.3, on paired differences.
         """
         ahead, errors = self.means[0] - self.means, self._errors(0)
-        gaps = self.deviations[:, [0]] - self.deviations
-        limits = np.quantile(gaps, 1 - ERROR, axis=0)
-        return np.asarray((ahead <= limits) | (ahead < _NOTHING) & (errors < _NOTHING)) & self.tied
+        return np.asarray(ahead <= np.maximum(errors, _NOTHING)) & self.tied
 
     def lead_over(self, control: int) -> tuple[float, float, float]:
         """Difference of the first config from another, with its 95 % interval.
