@@ -86,7 +86,7 @@ def _verified_beside_scoring(
         doing += ", and scoring what was set aside"
     with console.status(f"{doing} ..."), ThreadPoolExecutor(1) as pool:
         scoring = pool.submit(scored, wanted, processes=processes, threads=threads)
-        found = _Findings(trained, final, scoring, read_effects(results.files).sentences)
+        found = _Findings(trained, final, scoring, read_effects(results.files).sentences, results)
         to = results.files.best
         verified = _export(results, best, found, to=to, merge=False, threads=threads)
         return verified, found.final_scores
@@ -101,6 +101,7 @@ class _Findings:
     scoring: Future[Predictions]
     #: Sentences on what the settings did.
     effects: tuple[str, ...]
+    results: Results
 
     @cached_property
     def final_scores(self) -> FinalScores | None:
@@ -108,7 +109,7 @@ class _Findings:
 
     def for_card(self) -> CardFacts:
         asymmetry = order_asymmetry(self.trained, self.scoring.result())
-        return CardFacts(asymmetry, self.final_scores, self.effects)
+        return CardFacts(asymmetry, self.final_scores, self.effects, _guard_sentences(self.results))
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,14 @@ class _EarlierFindings:
         final = read_final_scores(self.results.files)
         known = final if final and final.run_id == self.run.id else None
         effects = read_effects(self.results.files).sentences
-        return CardFacts(order_asymmetry(trained, predictions), known, effects)
+        guard = _guard_sentences(self.results)
+        return CardFacts(order_asymmetry(trained, predictions), known, effects, guard)
+
+
+def _guard_sentences(results: Results) -> tuple[str, ...]:
+    """What was said of the pairs at the last start; nothing in a study without a guard."""
+    guard = Study.open(results.folder).guard
+    return tuple(guard.sentences) if guard else ()
 
 
 def _export(

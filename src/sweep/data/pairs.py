@@ -22,6 +22,7 @@ from sweep.core.errors import DataError
 from sweep.core.recipe import Data
 from sweep.data.columns import has_column, labels, texts
 from sweep.data.demo.sts_demo import generate
+from sweep.data.encoding import Seen, encoded
 from sweep.data.findings import Split
 from sweep.data.holdout import held_out
 from sweep.data.likeness import Key, pair_keys, unordered
@@ -201,16 +202,21 @@ def tokenized(pairs: Pairs, tokenizer: PreTrainedTokenizerBase, data: Data) -> d
     """Token ids of both sentences in one sequence, without padding, with `labels` where known.
 
     Labels are scaled from `data.label_range` to [0, 1]: a new head starts near 0, and a short
-    training would otherwise be spent on reaching the mean (docs/decisions.md).
+    training would otherwise be spent on reaching the mean (docs/decisions.md). `seen_in` says what
+    was cut and what is unknown.
     """
-    encoded = tokenizer(
-        list(pairs.text_a), list(pairs.text_b), truncation=True, max_length=data.max_length
-    )
-    columns: dict[str, Any] = dict(encoded)
+    ids, seen = encoded(pairs.text_a, pairs.text_b, tokenizer, max_length=data.max_length)
+    columns: dict[str, Any] = dict(ids)
     if pairs.labels is not None:
         low, high = data.label_range
         columns["labels"] = ((pairs.labels - low) / (high - low)).astype(np.float32)
-    return datasets.Dataset.from_dict(columns)
+    info = datasets.DatasetInfo(description=seen.to_text())
+    return datasets.Dataset.from_dict(columns, info=info)
+
+
+def seen_in(table: datasets.Dataset) -> Seen:
+    """What `tokenized` left of the pairs of this table."""
+    return Seen.from_text(table.info.description)
 
 
 def in_label_units(outputs: Floats, data: Data) -> Floats:

@@ -27,7 +27,7 @@ Scores the similarity of two sentences from {low:g} to {high:g}. Base: `{base}`;
 The dev score is that of the best evaluation of the best config of a search on the same dev
 pairs: it flatters. {advice}
 {notes}
-{effects}
+{effects}{guard}
 | setting | value |
 |---|---|
 {settings}
@@ -66,6 +66,7 @@ def model_card(
     versions: Mapping[str, str],
     notes: Sequence[str] = (),
     effects: Sequence[str] = (),
+    guard: Sequence[str] = (),
     is_tested: bool = False,
 ) -> str:
     """Markdown with scores, settings and a way to load the adapter.
@@ -73,6 +74,7 @@ def model_card(
     Args:
         notes: Sentences below the scores.
         effects: Sentences on what each setting did in the study.
+        guard: Sentences on the pairs that it was trained on.
         is_tested: Whether these hold a score on pairs that the search has not read.
     """
     recipe = run.recipe
@@ -93,6 +95,7 @@ def model_card(
         advice=_TESTED if is_tested else _UNTESTED,
         notes="".join(f"\n- {' '.join(note.split())}" for note in notes),
         effects=_listed("What each setting did, in this study", effects),
+        guard=_listed("The pairs that it was trained on", guard),
         settings=_settings(recipe),
         experiment=ExportedFiles(Path()).settings,
         versions=", ".join(f"{name} {version}" for name, version in versions.items()),

@@ -36,6 +36,8 @@ _FREE = (
     "search.when_used_up",
     "search.baseline",
     "search.start_with",
+    "data.on_alike",
+    "data.on_unknown",
 )
 #: Of the file, not of the sweep.
 _NO_SETTINGS = ("format", "versions")
