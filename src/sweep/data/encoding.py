@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from tokenizers import processors
@@ -19,8 +20,6 @@ from sweep.data.unknown import Unknown, unknown_words
 
 #: Length that is named as fitting fits so many of the pairs.
 _MOST = 0.99
-#: Under which name the separator goes in the tokenizer.
-_SEPARATOR = "<separator>"
 
 
 @dataclass(frozen=True)
@@ -90,21 +89,48 @@ def separated(tokenizer: PreTrainedTokenizerBase) -> str | None:
     """
     if not is_joined(tokenizer):
         return None
-    backend = getattr(tokenizer, "backend_tokenizer", None)
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
     found = next(_separators(tokenizer), None)
     if backend is None or found is None:
         return None
     text, ids = found
-    part = {"id": _SEPARATOR, "ids": ids, "tokens": tokenizer.convert_ids_to_tokens(ids)}
-    added = processors.TemplateProcessing(
-        single="$A", pair=f"$A:0 {_SEPARATOR}:0 $B:1", special_tokens=[part]
-    )
-    before = backend.post_processor
-    backend.post_processor = processors.Sequence([before, added]) if before else added
+    backend.post_processor = _with_separator(tokenizer, ids)
     for name in ("add_bos_token", "add_eos_token"):
         # Where they are named, whoever loads the saved tokenizer would make its template anew.
         tokenizer.init_kwargs.pop(name, None)
     return text
+
+
+def _with_separator(tokenizer: Any, separator: list[int]) -> Any:
+    """What the tokenizer puts around its sentences as before, with a separator between two."""
+    words = _two_words(tokenizer)
+    parts: dict[str, dict[str, Any]] = {}
+
+    def named(ids: list[int]) -> str:
+        tokens = tokenizer.convert_ids_to_tokens(ids)
+        name = f"<{' '.join(map(str, ids))}>"
+        parts[name] = {"id": name, "ids": ids, "tokens": tokens}
+        return name
+
+    def template(encoding: Any, *inner: str) -> list[str]:
+        front, back = _around(encoding)
+        return [*([named(front)] if front else []), *inner, *([named(back)] if back else [])]
+
+    single = template(tokenizer(words[0]).encodings[0], "$A:0")
+    pair = template(tokenizer(*words).encodings[0], "$A:0", named(separator), "$B:1")
+    made = processors.TemplateProcessing(
+        single=single, pair=pair, special_tokens=list(parts.values())
+    )
+    before = tokenizer.backend_tokenizer.post_processor
+    # It puts nothing anywhere: it sees to the places of letters.
+    by_byte = isinstance(before, processors.ByteLevel)
+    return processors.Sequence([before, made]) if by_byte else made
+
+
+def _around(encoding: Any) -> tuple[list[int], list[int]]:
+    """The tokens before and behind the sentences."""
+    inside = [place for place, side in enumerate(encoding.sequence_ids) if side is not None]
+    return encoding.ids[: inside[0]], encoding.ids[inside[-1] + 1 :]
 
 
 def is_joined(tokenizer: PreTrainedTokenizerBase) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from sweep.core.recipe import Recipe
 from sweep.loop.trial import Outcome, Run
@@ -27,7 +28,7 @@ Scores the similarity of two sentences from {low:g} to {high:g}. Base: `{base}`;
 The dev score is that of the best evaluation of the best config of a search on the same dev
 pairs: it flatters. {advice}
 {notes}
-{effects}{guard}
+{lists}
 | setting | value |
 |---|---|
 {settings}
@@ -73,8 +74,7 @@ def model_card(
 
     Args:
         notes: Sentences below the scores.
-        effects: Sentences on what each setting did in the study.
-        guard: Sentences on the pairs that it was trained on.
+        effects, guard: Sentences on what each setting did, and on the pairs.
         is_tested: Whether these hold a score on pairs that the search has not read.
     """
     recipe = run.recipe
@@ -86,20 +86,27 @@ def model_card(
         high=high,
         width=high - low,
         data=_data(recipe),
-        pearson=outcome.pearson,
-        spearman=outcome.spearman,
-        seed=recipe.seed,
-        best_step=outcome.best_step,
-        lora_params=outcome.lora_params,
-        head_params=outcome.head_params,
+        **_measured(run, outcome),
         advice=_TESTED if is_tested else _UNTESTED,
         notes="".join(f"\n- {' '.join(note.split())}" for note in notes),
-        effects=_listed("What each setting did, in this study", effects),
-        guard=_listed("The pairs that it was trained on", guard),
+        lists=_listed("What each setting did, in this study", effects)
+        + _listed("The pairs that it was trained on", guard),
         settings=_settings(recipe),
         experiment=ExportedFiles(Path()).settings,
         versions=", ".join(f"{name} {version}" for name, version in versions.items()),
     )
+
+
+def _measured(run: Run, outcome: Outcome) -> dict[str, Any]:
+    """What stands in the table of the scores."""
+    return {
+        "pearson": outcome.pearson,
+        "spearman": outcome.spearman,
+        "seed": run.recipe.seed,
+        "best_step": outcome.best_step,
+        "lora_params": outcome.lora_params,
+        "head_params": outcome.head_params,
+    }
 
 
 def _listed(title: str, sentences: Sequence[str]) -> str:

@@ -53,8 +53,12 @@ def loading(model: Model, part: str) -> Iterator[None]:
         yield
     except (UserMistake, MemoryError):
         raise
-    except Exception as error:
-        if type(error).__name__ == "OutOfMemoryError":
+    except BaseException as error:
+        # A panic in Rust, where tokenizers are written, is no `Exception`.
+        is_panic = type(error).__name__ == "PanicException"
+        if type(error).__name__ == "OutOfMemoryError" or not (
+            isinstance(error, Exception) or is_panic
+        ):
             raise
         raise _told(error, model, part) from None
 
@@ -69,7 +73,7 @@ def refuse_kernels(model: Model, implementation: object) -> None:
         raise _own_code(model, f"`attn_implementation` is `{_short(implementation)}`")
 
 
-def _told(error: Exception, model: Model, part: str) -> ModelError:
+def _told(error: BaseException, model: Model, part: str) -> ModelError:
     said = _first_line(error)
     # Before anything else: its message asks for what is never done.
     if "trust_remote_code" in str(error):
@@ -95,7 +99,7 @@ def _told(error: Exception, model: Model, part: str) -> ModelError:
     return _not_there(error, model, part)
 
 
-def _not_there(error: Exception, model: Model, part: str) -> ModelError:
+def _not_there(error: BaseException, model: Model, part: str) -> ModelError:
     """What is missing or broken; `part` of a folder that is there, or the model as such."""
     if part == "configuration" and not _is_here(model):
         return ModelError(
@@ -147,7 +151,7 @@ def _is_here(model: Model) -> bool:
     return model.path.startswith("package:") or Path(model.path).expanduser().is_dir()
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:200] if lines else type(error).__name__
 

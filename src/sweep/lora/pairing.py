@@ -60,8 +60,15 @@ def paired(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, *, path
     single such embedding, so that the 1 would lead nowhere.
 
     Raises:
-        ModelError: it has neither a token to pad with nor one for the end of a text.
+        ModelError: it has no words, or neither a token to pad with nor one for the end of a text.
     """
+    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+        # Without its files some families make an empty one, to which every word is unknown.
+        raise ModelError(
+            f"The tokenizer of {path} must be there, and whole.",
+            value=f"its vocabulary holds no words, {len(tokenizer)} special tokens alone",
+            way_out="copy or save the model again, with `tokenizer.json` or its vocabulary",
+        )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.pad_token_id is None:
