@@ -116,9 +116,10 @@ def _try(recipe: Recipe) -> None:
 def _proven(folder: Path) -> set[tuple[Model, Data, str]]:
     """What has been trained there with the libraries that are installed now."""
     now = versions()
-    recipes = [
-        record.run.recipe
-        for record in read_records(StudyFiles(folder))
-        if record.evaluations and record.versions == now
-    ]
+    try:
+        records = read_records(StudyFiles(folder))
+    except OSError:
+        # A place that can't be a study's is refused when it is opened.
+        return set()
+    recipes = [r.run.recipe for r in records if r.evaluations and r.versions == now]
     return {(recipe.model, recipe.data, recipe.trainer.precision) for recipe in recipes}

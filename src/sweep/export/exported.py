@@ -15,7 +15,7 @@ from peft import PeftModel
 from transformers import AutoTokenizer, DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from sweep.core.arrays import Floats
-from sweep.core.errors import ExportError
+from sweep.core.errors import ExportError, ModelError
 from sweep.core.files import lost_or_damaged
 from sweep.core.recipe import Data, Model, Recipe
 from sweep.data.pairs import Pairs, in_label_units, load_unscored, seen_in, tokenized
@@ -123,16 +123,18 @@ def load_exported_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer as it was trained with: a separator that it was given is saved with it.
 
     Raises:
-        ExportError: it is gone.
-        ModelError: it can't be loaded.
+        ExportError: it is gone, or can't be loaded.
     """
     path = ExportedFiles(folder).tokenizer
     if not path.is_dir():
         raise ExportError(
             "An exported folder holds its tokenizer.", value=lost_or_damaged(path), way_out=AGAIN
         )
-    with loading(Model(path=str(path)), "tokenizer"):
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(path), **SAFE)
+    try:
+        with loading(Model(path=str(path)), "tokenizer"):
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(path), **SAFE)
+    except ModelError as error:
+        raise ExportError(error.rule, value=error.value, way_out=AGAIN) from None
     return tokenizer
 
 

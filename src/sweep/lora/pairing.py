@@ -62,7 +62,7 @@ def paired(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, *, path
     Raises:
         ModelError: it has no words, or neither a token to pad with nor one for the end of a text.
     """
-    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+    if len(tokenizer) <= len(set(tokenizer.all_special_tokens)):
         # Without its files some families make an empty one, to which every word is unknown.
         raise ModelError(
             f"The tokenizer of {path} must be there, and whole.",
