@@ -77,7 +77,7 @@ def _replaced(encoding: Any, texts: Sides, row: int, unk: int) -> tuple[int, lis
             words[side, word] = words.get((side, word), False) or token == unk
     places = [place for place, is_unknown in words.items() if is_unknown]
     spans = [(side, encoding.word_to_chars(word, side)) for side, word in places]
-    return len(words), [texts[side][row][start:end] for side, (start, end) in spans]
+    return len(words), [texts[side][row][start:end].strip() for side, (start, end) in spans]
 
 
 def _left_out(encoding: Any, texts: Sides, row: int) -> tuple[int, list[str]]:

@@ -24,6 +24,7 @@ from sweep.data.suspects import one_text_twice
 from sweep.lora.fit import most_positions
 from sweep.lora.loading import SAFE, loading
 from sweep.lora.model import load_base
+from sweep.lora.pairing import refuse_without_words
 from sweep.study.files import ExportedFiles
 from sweep.study.yaml_file import read_mapping
 
@@ -133,6 +134,7 @@ def load_exported_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     try:
         with loading(Model(path=str(path)), "tokenizer"):
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(path), **SAFE)
+        refuse_without_words(tokenizer, path=str(path))
     except ModelError as error:
         raise ExportError(error.rule, value=error.value, way_out=AGAIN) from None
     return tokenizer

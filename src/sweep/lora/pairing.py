@@ -62,13 +62,7 @@ def paired(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, *, path
     Raises:
         ModelError: it has no words, or neither a token to pad with nor one for the end of a text.
     """
-    if len(tokenizer) <= len(set(tokenizer.all_special_tokens)):
-        # Without its files some families make an empty one, to which every word is unknown.
-        raise ModelError(
-            f"The tokenizer of {path} must be there, and whole.",
-            value=f"its vocabulary holds no words, {len(tokenizer)} special tokens alone",
-            way_out="copy or save the model again, with `tokenizer.json` or its vocabulary",
-        )
+    refuse_without_words(tokenizer, path=path)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.pad_token_id is None:
@@ -83,6 +77,20 @@ def paired(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, *, path
         _give_no_segments(tokenizer, [n for n in tokenizer.model_input_names if n != _SEGMENTS])
     separator = separated(tokenizer)
     return Pairing(tokenizer, separator, separator is None and is_joined(tokenizer), reason)
+
+
+def refuse_without_words(tokenizer: PreTrainedTokenizerBase, *, path: str) -> None:
+    """Without its files a tokenizer of some families is an empty one: every word is unknown to it.
+
+    Raises:
+        ModelError: its vocabulary holds special tokens alone.
+    """
+    if len(tokenizer) <= len(set(tokenizer.all_special_tokens)):
+        raise ModelError(
+            f"The tokenizer of {path} must be there, and whole.",
+            value=f"its vocabulary holds no words, {len(tokenizer)} special tokens alone",
+            way_out="copy or save the model again, with `tokenizer.json` or its vocabulary",
+        )
 
 
 def _give_no_segments(tokenizer: PreTrainedTokenizerBase, names: Sequence[str]) -> None:
