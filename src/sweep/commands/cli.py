@@ -90,8 +90,8 @@ def _run(args: argparse.Namespace) -> int:
         return EXIT_DONE
     settings, notices = load_settings(args.overrides, config_dir=args.config_dir)
     _notice(notices)
-    if settings.executor.kind != "in_process":
-        warm_up("sweep.train.runs")
+    # Also without workers: one step is tried, and the export verified, in a process of its own.
+    warm_up("sweep.train.first_step")
     if settings.mode == "plan":
         from sweep.commands.plan import show_plan
 
@@ -143,7 +143,7 @@ def _predict(args: argparse.Namespace) -> int:
     import pandas as pd
 
     from sweep.export.exported import predict
-    from sweep.train.keeper import scores
+    from sweep.train.scores import scores, why_no_score
 
     if args.out is not None:
         # A place that can't be written to is refused now, not after the scoring.
@@ -162,7 +162,9 @@ def _predict(args: argparse.Namespace) -> int:
         err_console.print(Text(f"{len(table):,} pairs scored: {args.out}"))
     if pairs.labels is not None:
         pearson, spearman = scores(predictions, pairs.labels)
-        err_console.print(Text(f"Pearson {pearson:.4f}, Spearman {spearman:.4f}"))
+        reason = why_no_score(predictions, pairs.labels)
+        said = f"no correlation: {reason}" if reason else f"Pearson {pearson:.4f}, Spearman "
+        err_console.print(Text(said if reason else f"{said}{spearman:.4f}"), soft_wrap=True)
     return EXIT_DONE
 
 

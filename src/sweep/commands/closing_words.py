@@ -94,7 +94,17 @@ def failure_lines(failed: Sequence[Record]) -> list[str]:
         f"failed: {reason} ({', '.join(names[:4])}{', ...' * (len(names) > 4)})"
         for reason, names in by_reason.items()
     ]
-    return ["", *lines, "The same command tries them again."] if lines else []
+    return ["", *lines, _outlook(failed)] if lines else []
+
+
+def _outlook(failed: Sequence[Record]) -> str:
+    """Whether to try failed runs again would help."""
+    lost = sum(record.outcome is not None and record.outcome.recurs for record in failed)
+    if lost == 0:
+        return "The same command tries them again."
+    if lost == len(failed):
+        return "They would fail like this again: change what these configs have in common."
+    return f"The same command tries them again; {lost} of {len(failed)} would fail as before."
 
 
 def pruning_lines(records: Sequence[Record], board: Sequence[ConfigRow]) -> list[str]:

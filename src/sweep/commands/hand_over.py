@@ -20,7 +20,6 @@ from sweep.export.test_scores import FinalScoring
 from sweep.loop.trial import Run, RunState
 from sweep.study.baselines import read_baselines
 from sweep.study.effects_files import read_effects
-from sweep.study.files import StudyFiles
 from sweep.study.final_scores import FinalScores, read_final_scores
 from sweep.study.folder import versions
 from sweep.study.record import Record
@@ -89,7 +88,7 @@ def _verified_beside_scoring(
         doing += ", and scoring what was set aside"
     with busy(console, f"{doing} ..."), ThreadPoolExecutor(1) as pool:
         scoring = pool.submit(scored, wanted, processes=processes, threads=threads)
-        found = _Findings(trained, final, scoring, results.files)
+        found = _Findings(trained, final, scoring, results)
         to = results.files.best
         verified = _export(results, best, found, to=to, merge=False, threads=threads)
         return verified, found.final_scores
@@ -102,7 +101,7 @@ class _Findings:
     trained: Trained
     final: FinalScoring
     scoring: Future[Predictions]
-    files: StudyFiles
+    results: Results
 
     @cached_property
     def final_scores(self) -> FinalScores | None:
@@ -110,7 +109,7 @@ class _Findings:
 
     def for_card(self) -> CardFacts:
         asymmetry = order_asymmetry(self.trained, self.scoring.result())
-        return CardFacts(asymmetry, self.final_scores, *_told(self.files, self.trained.run))
+        return CardFacts(asymmetry, self.final_scores, *_told(self.results, self.trained.run))
 
 
 @dataclass(frozen=True)
@@ -126,15 +125,20 @@ class _EarlierFindings:
         predictions = scored([order_scoring(trained)], processes=1, threads=self.threads)
         final = read_final_scores(self.results.files)
         known = final if final and final.run_id == self.run.id else None
-        told = _told(self.results.files, self.run)
+        told = _told(self.results, self.run)
         return CardFacts(order_asymmetry(trained, predictions), known, *told)
 
 
-def _told(files: StudyFiles, run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Sentences on what the settings did, and on what the base scores without this adapter."""
-    baselines = read_baselines(files)
+def _told(results: Results, run: Run) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Sentences on what the settings did, on the pairs, and on what the base scores without this
+    adapter."""
+    guard, baselines = Study.open(results.folder).guard, read_baselines(results.files)
     is_beside = baselines is not None and baselines.config_id == run.recipe.config_id
-    return read_effects(files).sentences, baselines.sentences if baselines and is_beside else ()
+    return (
+        read_effects(results.files).sentences,
+        tuple(guard.sentences) if guard else (),
+        baselines.sentences if baselines and is_beside else (),
+    )
 
 
 def _export(

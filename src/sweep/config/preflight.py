@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sweep.config.in_common import common_line
+from sweep.config.pairs_in_models import look_at_pairs, try_steps
 from sweep.config.schema import SearchSettings, Settings
 from sweep.core.arrays import Floats
 from sweep.core.errors import ConfigError
 from sweep.core.recipe import Data, Model, Recipe
 from sweep.core.words import label_of
-from sweep.data.findings import Guard
+from sweep.data.findings import Guard, Split
 from sweep.data.guard import guard
-from sweep.data.pairs import Pairs, load_split
-from sweep.data.tokens import cached_tokens
-from sweep.lora.model import load_tokenizer, targets_of, weights_digest
+from sweep.data.pairs import Pairs, judged_by, load_split
+from sweep.lora.model import targets_of, weights_digest
 from sweep.lora.packable import why_alone
 from sweep.lora.targets import check_rank
 from sweep.space.space import Params, Space
@@ -72,8 +72,10 @@ def preflight(settings: Settings) -> Preflight:
     guarded = guard(settings.data)
     models = dict.fromkeys(recipe.model for recipe in recipes)
     weights = {model: weights_digest(model) for model in models}
-    pairs = _checked_pairs(recipes)
-    train, dev = pairs[recipes[0].data]
+    pairs = _all_pairs(recipes)
+    seen, separators = look_at_pairs(recipes, pairs)
+    guarded = guarded.with_findings(seen)
+    train, dev = pairs[recipes[0].data]["train"], pairs[recipes[0].data]["dev"]
     counts = sorted({_check_config(recipe) for recipe in recipes})
     facts = (
         *(_model_in_words(*found) for found in weights.items()),
@@ -86,36 +88,42 @@ def preflight(settings: Settings) -> Preflight:
         *_start_in_words(settings.search, settings.space, settings.baseline),
         f"trains {_in_words(settings.trainer.precision)}{_alone_in_words(recipes)}",
     )
+    try_steps(recipes, settings.folder)
     assert dev.labels is not None
-    prints = {"dev": dev.digest(), **_fingerprints(settings.recipe(seed=0), weights, pairs)}
+    prints = _fingerprints(settings.recipe(seed=0), weights, pairs, separators)
     sizes = {"train": len(train), "dev": len(dev)}
-    return Preflight(dev.labels, prints, sizes, facts, guarded)
+    return Preflight(dev.labels, {"dev": dev.digest(), **prints}, sizes, facts, guarded)
 
 
-def _checked_pairs(recipes: Sequence[Recipe]) -> dict[Data, tuple[Pairs, Pairs]]:
-    """Train and dev pairs of all data, read and cut into the tokens of all models."""
-    found = {
-        data: (load_split(data, "train"), load_split(data, "dev"))
+def _all_pairs(recipes: Sequence[Recipe]) -> dict[Data, dict[Split, Pairs]]:
+    """Of all data: train, and what scores come from."""
+    return {
+        data: {"train": load_split(data, "train"), **judged_by(data)}
         for data in dict.fromkeys(recipe.data for recipe in recipes)
     }
-    for model, data in dict.fromkeys((recipe.model, recipe.data) for recipe in recipes):
-        for split in found[data]:
-            cached_tokens(split, load_tokenizer(model), data)
-    return found
 
 
 def _fingerprints(
-    base: Recipe, weights: Mapping[Model, str], pairs: Mapping[Data, tuple[Pairs, Pairs]]
+    base: Recipe,
+    weights: Mapping[Model, str],
+    pairs: Mapping[Data, Mapping[Split, Pairs]],
+    separators: Mapping[str, str],
 ) -> dict[str, str]:
-    """Of all weights and train pairs; those of the base have the short names."""
+    """Of all weights and train pairs; those of the base have the short names.
+
+    A separator is one, too: a study may have been begun before decoders got any.
+    """
     found = {}
     for model, digest in weights.items():
         name = "weights" if model == base.model else f"weights of {model.path}"
         found[name] = digest
-    for data, (train, _) in pairs.items():
+    for data, splits in pairs.items():
         cut = f", {data.max_train_rows} rows" if data.max_train_rows else ""
         name = "train" if data == base.data else f"train of {data.train}{cut}"
-        found[name] = train.digest()
+        found[name] = splits["train"].digest()
+    for path, separator in separators.items():
+        name = "separator" if path == base.model.path else f"separator of {path}"
+        found[name] = separator
     return found
 
 

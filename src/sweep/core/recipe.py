@@ -90,6 +90,11 @@ class Data:
     #: What to do about train pairs that are in dev or test as well, in either order: say it, take
     #: them out of train, or refuse to train.
     on_leak: Literal["warn", "drop", "error"] = "warn"
+    #: What to do about pairs on which a score says nothing: one text twice, a text that is the
+    #: label, dev pairs that are those of train.
+    on_alike: Literal["error", "warn"] = "error"
+    #: What to do where the model's tokenizer knows less than half of the words.
+    on_unknown: Literal["error", "warn"] = "error"
     #: Train rows that are set aside and scored once, after the search: a share below 1, or a
     #: number; their seed is their own. They are taken before `max_train_rows` are drawn.
     holdout: float | None = None
@@ -208,6 +213,7 @@ class Recipe:
         # What leaves the training as it is does not make another config.
         if self.data.on_leak != "drop":
             del content["data"]["on_leak"]
+        del content["data"]["on_alike"], content["data"]["on_unknown"]
         if self.data.holdout is None:
             del content["data"]["holdout"], content["data"]["holdout_seed"]
         for name in _LATER:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sweep.core.words import counted
 
 #: The parts of a data set.
 Split = Literal["train", "dev", "test", "holdout"]
+
+#: Kinds that the first sentence sums up.
+_SUMMED_UP = ("exact", "normalised", "swapped", "near")
+#: Kinds that are told whether or not they give cause for doubt.
+_ALWAYS_TOLD = ("cut", "label_range", "separator", "segments", "left_out")
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,13 @@ class Finding:
         """Whether rows of train are found in another split."""
         return self.splits[0] == "train" and len(self.splits) == 2
 
+    @property
+    def is_told(self) -> bool:
+        """Whether it has a sentence of its own wherever the pairs are spoken of."""
+        if self.kind in _SUMMED_UP:
+            return False
+        return self.level != "info" or self.kind in _ALWAYS_TOLD
+
 
 @dataclass(frozen=True)
 class Guard:
@@ -38,14 +51,21 @@ class Guard:
     findings: tuple[Finding, ...]
 
     @property
-    def lines(self) -> list[str]:
-        """For the head of a sweep: one or two lines."""
+    def sentences(self) -> list[str]:
+        """What head, report and model card say of the pairs."""
         done = "taken out" if self.dropped else "data.on_leak=drop takes them out"
         leak = f"{counted(self.leaking, 'train pair')} also in dev or test"
         known = [f"{leak} ({done})" if self.leaking else "no train pair is also in dev or test"]
         near = sum(f.count for f in self.findings if f.kind == "near" and f.crosses_train)
         known += [f"{near:,} nearly"] if near else []
-        lines = [f"guard  {', '.join(known)}"]
-        shifts = [f.sentence for f in self.findings if f.kind == "labels" and f.level == "warn"]
-        shifts += [f.sentence for f in self.findings if f.kind == "left_out"]
-        return lines + [f"       {sentence}" for sentence in shifts]
+        return [", ".join(known), *(f.sentence for f in self.findings if f.is_told)]
+
+    @property
+    def lines(self) -> list[str]:
+        """The same for the head of a sweep."""
+        first, *others = self.sentences
+        return [f"guard  {first}", *(f"       {sentence}" for sentence in others)]
+
+    def with_findings(self, more: Sequence[Finding]) -> Guard:
+        """A copy with these as well."""
+        return replace(self, findings=(*self.findings, *more))

@@ -15,8 +15,10 @@ from sweep.core.errors import DataError
 from sweep.core.recipe import Data
 from sweep.core.words import counted
 from sweep.data.findings import Finding, Guard, Split
+from sweep.data.label_use import label_use
 from sweep.data.likeness import near_pairs, unordered
 from sweep.data.pairs import Pairs, judged_by, leaking, load_split
+from sweep.data.suspects import suspects
 
 #: Jaccard similarity of letter n-grams from which two pairs count as nearly the same. Without white
 #: space, which is alike in most pairs, it finds what 0.8 found with it (docs/decisions.md).
@@ -42,7 +44,8 @@ def guard(data: Data) -> Guard:
     Labels of `test` and of the held-out rows are not looked at.
 
     Raises:
-        DataError: train pairs leak, and `data.on_leak` is `error`.
+        DataError: train pairs leak, and `data.on_leak` is `error`; or a score on these pairs would
+            say nothing, and `data.on_alike` is `error`.
     """
     judges = judged_by(data)
     train = load_split(dataclasses.replace(data, on_leak="warn"), "train")
@@ -52,7 +55,8 @@ def guard(data: Data) -> Guard:
     findings = _duplicates(splits, dropped=bool(dropped))
     if leaks and data.on_leak == "error":
         raise _refusal(findings, leaks)
-    findings += [*_one_sentence(splits), *_labels(train, judges["dev"])]
+    findings += [*suspects(splits, data), *_one_sentence(splits)]
+    findings += _labels(train, judges["dev"], allowed=data.label_range)
     findings += [found for s, pairs in splits.items() for found in pairs.left_out.found_in(s)]
     return Guard(data.on_leak, leaks, dropped, tuple(findings))
 
@@ -183,11 +187,12 @@ def _one_sentence(splits: Mapping[Split, Pairs]) -> list[Finding]:
 # -- labels --------------------------------------------------------------------------------------
 
 
-def _labels(train: Pairs, dev: Pairs) -> list[Finding]:
+def _labels(train: Pairs, dev: Pairs, *, allowed: tuple[float, float]) -> list[Finding]:
     assert train.labels is not None
     assert dev.labels is not None
     ends = (_ends("train", train.labels), _ends("dev", dev.labels))
-    return [_shift(train.labels, dev.labels), *ends]
+    used = label_use({"train": train.labels, "dev": dev.labels}, allowed)
+    return [_shift(train.labels, dev.labels), *used, *ends]
 
 
 def _shift(train: Floats, dev: Floats) -> Finding:

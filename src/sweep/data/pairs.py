@@ -26,6 +26,7 @@ from sweep.data.labels import labels
 from sweep.data.likeness import Key, pair_keys, unordered
 from sweep.data.rows import NONE_LEFT_OUT, LeftOut, refuse_none, rows_that_count
 from sweep.data.sources import table_of, table_to_predict
+from sweep.data.token_ids import Seen, encoded
 
 #: `holdout` is the part of the train rows that `data.holdout` sets aside.
 Selection = NDArray[np.int64] | NDArray[np.bool_]
@@ -183,16 +184,21 @@ def tokenized(pairs: Pairs, tokenizer: PreTrainedTokenizerBase, data: Data) -> d
     """Token ids of both sentences in one sequence, without padding, with `labels` where known.
 
     Labels are scaled from `data.label_range` to [0, 1]: a new head starts near 0, and a short
-    training would otherwise be spent on reaching the mean (docs/decisions.md).
+    training would otherwise be spent on reaching the mean (docs/decisions.md). `seen_in` says what
+    was cut and what is unknown.
     """
-    encoded = tokenizer(
-        list(pairs.text_a), list(pairs.text_b), truncation=True, max_length=data.max_length
-    )
-    columns: dict[str, Any] = dict(encoded)
+    ids, seen = encoded(pairs.text_a, pairs.text_b, tokenizer, max_length=data.max_length)
+    columns: dict[str, Any] = dict(ids)
     if pairs.labels is not None:
         low, high = data.label_range
         columns["labels"] = ((pairs.labels - low) / (high - low)).astype(np.float32)
-    return datasets.Dataset.from_dict(columns)
+    info = datasets.DatasetInfo(description=seen.to_text())
+    return datasets.Dataset.from_dict(columns, info=info)
+
+
+def seen_in(table: datasets.Dataset) -> Seen:
+    """What `tokenized` left of the pairs of this table."""
+    return Seen.from_text(table.info.description)
 
 
 def in_label_units(outputs: Floats, data: Data) -> Floats:

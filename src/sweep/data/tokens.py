@@ -38,10 +38,14 @@ def cached_tokens(pairs: Pairs, tokenizer: PreTrainedTokenizerBase, data: Data) 
         return tokenized(pairs, tokenizer, data)
 
 
+#: Of what a table holds beside the ids; another number makes all tables anew.
+_FORMAT = 2
+
+
 def _key(pairs: Pairs, tokenizer: PreTrainedTokenizerBase, data: Data) -> str:
     libraries = [version(name) for name in ("transformers", "tokenizers", "datasets")]
     return fingerprint(
-        [pairs.digest(), _digest(tokenizer), data.max_length, data.label_range, libraries]
+        [_FORMAT, pairs.digest(), _digest(tokenizer), data.max_length, data.label_range, libraries]
     )
 
 

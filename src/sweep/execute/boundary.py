@@ -67,7 +67,12 @@ class Boundary:
                 return [tuple(open_runs.values())]
             if not _out_of_memory(error) and len(runs) > 1:
                 return [(run,) for run in open_runs.values()]
-            outcome = Outcome(RunState.FAILED, reason=_reason(error), error=traceback.format_exc())
+            outcome = Outcome(
+                RunState.FAILED,
+                reason=_reason(error),
+                error=traceback.format_exc(),
+                recurs=not _may_pass(error),
+            )
             for run_id in list(open_runs):
                 listen(Finished(run_id, outcome))
         return []
@@ -83,6 +88,12 @@ def _reason(error: Exception) -> str:
         return "out of memory; try a smaller trainer.per_device_train_batch_size"
     first = str(error).strip().splitlines()[:1]
     return ": ".join([type(error).__name__, *first])
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether it is of the machine, as it was at that time, and not of the training."""
+    of_the_machine = isinstance(error, OSError | EOFError) or "CUDA error" in str(error)
+    return of_the_machine or _out_of_memory(error)
 
 
 def _out_of_memory(error: Exception) -> bool:

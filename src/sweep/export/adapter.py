@@ -17,15 +17,22 @@ from transformers import AutoModelForSequenceClassification
 
 from sweep.core.errors import ExportError, VerificationError
 from sweep.core.files import lost_or_damaged, replacing_folder, write_text
-from sweep.core.recipe import Recipe
+from sweep.core.recipe import Model, Recipe
 from sweep.data.pairs import load_split
-from sweep.export.exported import AGAIN, load_adapted, predicted, read_recipe
+from sweep.export.exported import (
+    AGAIN,
+    load_adapted,
+    load_exported_tokenizer,
+    predicted,
+    read_recipe,
+)
 from sweep.export.model_card import model_card
 from sweep.loop.trial import Outcome, Run
+from sweep.lora.loading import SAFE, loading
 from sweep.lora.model import load_tokenizer
 from sweep.study.files import ExportedFiles, RunFiles
 from sweep.study.final_scores import FinalScores
-from sweep.train.keeper import scores
+from sweep.train.scores import scores
 
 #: Largest difference between the dev Pearson of a sweep in float32 and of the exported adapter.
 TOLERANCE = 1e-4
@@ -55,12 +62,14 @@ class CardFacts:
     """What is told of an exported adapter beside its verification.
 
     `final_scores` are on test or held-out pairs, where there are any; `effects` are sentences on
-    what each setting did in the study, `baselines` on what the base scores without the adapter.
+    what each setting did in the study, `guard` on the pairs that it was trained on, `baselines` on
+    what the base scores without the adapter.
     """
 
     asymmetry: Asymmetry
     final_scores: FinalScores | None
     effects: tuple[str, ...] = ()
+    guard: tuple[str, ...] = ()
     baselines: tuple[str, ...] = ()
 
 
@@ -153,6 +162,7 @@ def _card(export: Export, found: CardFacts) -> str:
         versions=export.versions,
         notes=[*found.baselines, found.asymmetry.in_words(), *(final.lines if final else [])],
         effects=found.effects,
+        guard=found.guard,
         is_tested=final is not None,
     )
 
@@ -179,14 +189,13 @@ def verify(folder: Path) -> Verified:
         VerificationError: the score differs by more than rounding explains.
     """
     recipe, measured = read_recipe(folder), _measured(folder)
-    tokenizer = load_tokenizer(recipe.model)
+    tokenizer = load_exported_tokenizer(folder)
     dev = load_split(recipe.data, "dev")
     assert dev.labels is not None
     models: list[torch.nn.Module] = [load_adapted(folder, recipe, tokenizer)]
     merged_folder = ExportedFiles(folder).merged
     if merged_folder.is_dir():
-        merged = AutoModelForSequenceClassification.from_pretrained(str(merged_folder))
-        models.append(merged)
+        models.append(_load_merged(merged_folder))
     tolerance = _tolerance(recipe, measured, rows=len(dev))
     for model in models:
         predictions = predicted(model, dev, tokenizer, recipe.data)
@@ -197,6 +206,14 @@ def verify(folder: Path) -> Verified:
                 f"{measured:.6f}: they must agree within {tolerance:g}. Folder: {folder}"
             )
     return Verified(measured, reloaded)
+
+
+def _load_merged(folder: Path) -> torch.nn.Module:
+    with loading(Model(path=str(folder)), "weights"):
+        merged: torch.nn.Module = AutoModelForSequenceClassification.from_pretrained(
+            str(folder), weights_only=True, **SAFE
+        )
+    return merged
 
 
 def verify_on(folder: Path, threads: int) -> Verified:

@@ -20,7 +20,7 @@ from sweep.study.ranking import Ranking
 from sweep.study.samples import dev_labels
 from sweep.study.tables import Results
 from sweep.train.baselines import Untrained, score_baselines
-from sweep.train.keeper import scores
+from sweep.train.scores import scores
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +39,10 @@ def update_baselines(results: Results, kinds: Sequence[str], *, threads: int) ->
     if earlier is None or earlier.digest != digest:
         try:
             found = in_fresh_process(score_baselines, recipe, tuple(kinds), splits, threads)
+            earlier = Baselines(digest, tuple(_scored(one, recipe) for one in found))
         except Exception as error:
             logger.warning("The frozen base could not be scored without LoRA: %s", error)
             return None
-        earlier = Baselines(digest, tuple(_scored(one, recipe) for one in found))
     compared = _beside_the_recommended(earlier, results.ranking(), recipe.config_id)
     write_baselines(results.files, compared)
     return compared

@@ -8,18 +8,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import torch
 from peft import PeftModel
-from safetensors import SafetensorError
-from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from sweep.core.arrays import Floats
-from sweep.core.errors import ExportError
+from sweep.core.errors import ExportError, ModelError
 from sweep.core.files import lost_or_damaged
-from sweep.core.recipe import Data, Recipe
-from sweep.data.pairs import Pairs, in_label_units, load_unscored, tokenized
-from sweep.lora.model import load_base, load_tokenizer
+from sweep.core.recipe import Data, Model, Recipe
+from sweep.data.pairs import Pairs, in_label_units, load_unscored, seen_in, tokenized
+from sweep.data.seen import said_of
+from sweep.data.suspects import one_text_twice
+from sweep.lora.fit import most_positions
+from sweep.lora.loading import SAFE, loading
+from sweep.lora.model import load_base
+from sweep.lora.pairing import refuse_without_words
 from sweep.study.files import ExportedFiles
 from sweep.study.yaml_file import read_mapping
 
@@ -45,9 +50,25 @@ def predict(
     pairs = load_unscored(
         pairs_file, data, tell=tell, needs_labels="label" in given, given=given.keys()
     )
-    tokenizer = load_tokenizer(recipe.model)
+    tokenizer = load_exported_tokenizer(folder)
     model = load_adapted(folder, recipe, tokenizer)
-    return pairs, predicted(model, pairs, tokenizer, data)
+    data = _cut_to(model, data)
+    rows = tokenized(pairs, tokenizer, data)
+    twice = one_text_twice(pairs, "given")
+    said = said_of(seen_in(rows), "given", max_length=data.max_length)
+    for sentence in (*([twice] if twice else []), *said):
+        tell(sentence)
+    return pairs, _scored(model, rows, tokenizer, data)
+
+
+def _cut_to(model: PeftModel, data: Data) -> Data:
+    """Pairs may be longer than those that the model was trained on, and than it has positions."""
+    most = most_positions(model.get_base_model())
+    return (
+        data
+        if most is None or most >= data.max_length
+        else dataclasses.replace(data, max_length=most)
+    )
 
 
 def read_recipe(folder: Path) -> Recipe:
@@ -88,14 +109,37 @@ def load_adapted(folder: Path, recipe: Recipe, tokenizer: PreTrainedTokenizerBas
             # PEFT asks transformers by an old name, which is not the user's concern.
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
             model = PeftModel.from_pretrained(base, str(path))
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except MemoryError:
+        raise
+    # PEFT, torch and safetensors raise a dozen kinds for a file that is not whole.
+    except Exception as error:
         raise ExportError(
             "The adapter must be whole, and of the base that its settings name.",
-            value=f"{path}: {str(error).splitlines()[0][:200]}",
+            value=f"{path}: {(str(error) or type(error).__name__).splitlines()[0][:200]}",
             way_out=AGAIN,
         ) from None
     assert isinstance(model, PeftModel)
     return model
+
+
+def load_exported_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer as it was trained with: a separator that it was given is saved with it.
+
+    Raises:
+        ExportError: it is gone, or can't be loaded.
+    """
+    path = ExportedFiles(folder).tokenizer
+    if not path.is_dir():
+        raise ExportError(
+            "An exported folder holds its tokenizer.", value=lost_or_damaged(path), way_out=AGAIN
+        )
+    try:
+        with loading(Model(path=str(path)), "tokenizer"):
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(path), **SAFE)
+        refuse_without_words(tokenizer, path=str(path))
+    except ModelError as error:
+        raise ExportError(error.rule, value=error.value, way_out=AGAIN) from None
+    return tokenizer
 
 
 @torch.inference_mode()
@@ -108,8 +152,17 @@ def predicted(
     batch_size: int = 64,
 ) -> Floats:
     """Scores `[N]` in the units of the labels."""
+    return _scored(model, tokenized(pairs, tokenizer, data), tokenizer, data, batch_size)
+
+
+def _scored(
+    model: torch.nn.Module,
+    rows: datasets.Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    data: Data,
+    batch_size: int = 64,
+) -> Floats:
     model.eval()
-    rows = tokenized(pairs, tokenizer, data)
     rows = rows.remove_columns([c for c in rows.column_names if c == "labels"])
     collate = DataCollatorWithPadding(tokenizer)
     # Pairs of like length share a batch: of shuffled ones, half can be padding.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from sweep.core.recipe import Recipe
 from sweep.loop.trial import Outcome, Run
@@ -27,7 +28,7 @@ Scores the similarity of two sentences from {low:g} to {high:g}. Base: `{base}`;
 The dev score is that of the best evaluation of the best config of a search on the same dev
 pairs: it flatters. {advice}
 {notes}
-{effects}
+{lists}
 | setting | value |
 |---|---|
 {settings}
@@ -79,13 +80,14 @@ def model_card(
     versions: Mapping[str, str],
     notes: Sequence[str] = (),
     effects: Sequence[str] = (),
+    guard: Sequence[str] = (),
     is_tested: bool = False,
 ) -> str:
     """Markdown with scores, settings and a way to load the adapter.
 
     Args:
         notes: Sentences below the scores.
-        effects: Sentences on what each setting did in the study.
+        effects, guard: Sentences on what each setting did, and on the pairs.
         is_tested: Whether these hold a score on pairs that the search has not read.
     """
     recipe = run.recipe
@@ -98,19 +100,27 @@ def model_card(
         width=high - low,
         max_length=recipe.data.max_length,
         data=_data(recipe),
-        pearson=outcome.pearson,
-        spearman=outcome.spearman,
-        seed=recipe.seed,
-        best_step=outcome.best_step,
-        lora_params=outcome.lora_params,
-        head_params=outcome.head_params,
+        **_measured(run, outcome),
         advice=_TESTED if is_tested else _UNTESTED,
         notes="".join(f"\n- {' '.join(note.split())}" for note in notes),
-        effects=_listed("What each setting did, in this study", effects),
+        lists=_listed("What each setting did, in this study", effects)
+        + _listed("The pairs that it was trained on", guard),
         settings=_settings(recipe),
         experiment=ExportedFiles(Path()).settings,
         versions=", ".join(f"{name} {version}" for name, version in versions.items()),
     )
+
+
+def _measured(run: Run, outcome: Outcome) -> dict[str, Any]:
+    """What stands in the table of the scores."""
+    return {
+        "pearson": outcome.pearson,
+        "spearman": outcome.spearman,
+        "seed": run.recipe.seed,
+        "best_step": outcome.best_step,
+        "lora_params": outcome.lora_params,
+        "head_params": outcome.head_params,
+    }
 
 
 def _listed(title: str, sentences: Sequence[str]) -> str:

@@ -24,8 +24,8 @@ from sweep.lora.model import load_tokenizer
 from sweep.lora.pack import PackedModel
 from sweep.lora.packable import why_alone, why_plain
 from sweep.study.files import RunFiles, StudyFiles
-from sweep.train.keeper import scores
 from sweep.train.runs import base_of
+from sweep.train.scores import scores
 from sweep.train.splits import ScoredSet
 
 #: Adapters that are scored together; more gain little and take memory.

@@ -30,7 +30,7 @@ from sweep.study.final_scores import (
     write_final_scores,
 )
 from sweep.study.samples import seed_luck
-from sweep.train.keeper import scores
+from sweep.train.scores import scores
 
 
 class FinalScoring:

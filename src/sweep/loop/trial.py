@@ -90,6 +90,8 @@ class Outcome:
     audited_step: int | None = None
     #: Stack trace of a failure, for the log; never shown alone.
     error: str | None = None
+    #: Whether the same training would end like this again, whenever and wherever it is tried.
+    recurs: bool = False
 
     @property
     def in_competition(self) -> list[Evaluation]:

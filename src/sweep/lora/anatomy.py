@@ -115,7 +115,7 @@ def outline(config: PretrainedConfig) -> PreTrainedModel:
     """The sequence classifier of `config` without weights: its modules and shapes, no memory.
 
     Raises:
-        ModelError: The model family has no sequence classifier.
+        ModelError: The model family has no sequence classifier, or not with these settings.
     """
     import torch
     import transformers
@@ -127,8 +127,16 @@ def outline(config: PretrainedConfig) -> PreTrainedModel:
             way_out="choose an encoder such as BERT or RoBERTa, or a decoder such as Llama",
         )
     build: Any = transformers.AutoModelForSequenceClassification.from_config  # not typed there
-    with torch.device("meta"):
-        model: PreTrainedModel = build(config)
+    try:
+        with torch.device("meta"):
+            model: PreTrainedModel = build(config)
+    # Whatever its family does with numbers that do not go together.
+    except Exception as error:
+        raise ModelError(
+            "A model must be one that can be built from its configuration.",
+            value=f"{config.name_or_path}: {str(error).splitlines()[0][:200]}",
+            way_out="mend its `config.json`, or copy or save the model again",
+        ) from None
     return model
 
 

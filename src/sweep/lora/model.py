@@ -12,7 +12,6 @@ from typing import Any
 import huggingface_hub
 import torch
 from peft import LoraConfig, TaskType
-from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -27,16 +26,15 @@ from sweep.core.errors import ModelError
 from sweep.core.files import as_on_disk
 from sweep.core.recipe import Lora, Model, Recipe
 from sweep.lora.anatomy import outline
+from sweep.lora.fit import reads_the_last_token
+from sweep.lora.loading import SAFE, loading, refuse_kernels
+from sweep.lora.pairing import Pairing, paired
 from sweep.lora.targets import ResolvedTargets, resolve_targets
 
 # A bar per loaded model would fill the workers' logs and break the live view.
 hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 _PACKAGE = "package:"
-_OFFLINE = (
-    "without a network, point to a local folder: `model.path=/folder/with/config.json`; "
-    "or run the offline default: `python -m sweep +experiment=lora_grid`"
-)
 
 
 def locate(path: str) -> str:
@@ -61,49 +59,43 @@ def load_config(model: Model) -> PretrainedConfig:
     """The model's configuration for regression: one number out.
 
     Raises:
-        ModelError: neither a folder here nor a model on the Hub or in its local cache.
+        ModelError: neither a folder here nor a model on the Hub or in its local cache; or one that
+            comes with code of its own.
     """
-    try:
+    with loading(model, "configuration"):
         config: PretrainedConfig = AutoConfig.from_pretrained(
             locate(model.path),
             revision=model.revision or "main",
             num_labels=1,
             problem_type="regression",
+            **SAFE,
         )
-        return config
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"The model {model.path} must be a local folder, on the Hugging Face Hub, "
-            "or in the local cache.",
-            value=str(error).splitlines()[0][:200],
-            way_out=_OFFLINE,
-        ) from None
+    refuse_kernels(model, config._attn_implementation)
+    return config
 
 
 def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
-    """The tokenizer, fit for the model; without a padding token (GPT-2) it pads with its end token.
+    """The tokenizer, fit for the model, as `load_pairing` says.
 
-    A BERT tokenizer numbers the sentences of a pair 0 and 1. A RoBERTa that was trained with one
-    (klue/roberta-small) has a single such embedding, so that the 1 would lead nowhere.
+    Raises:
+        ModelError: it can't be loaded, or can't pad.
     """
-    try:
+    return load_pairing(model).tokenizer
+
+
+def load_pairing(model: Model) -> Pairing:
+    """The tokenizer, and how it makes one sequence of two sentences.
+
+    Raises:
+        ModelError: it can't be loaded, or can't pad.
+    """
+    # A model that is not there, or comes with code, is told of as such.
+    config = load_config(model)
+    with loading(model, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(
-            locate(model.path), revision=model.revision or "main"
+            locate(model.path), revision=model.revision or "main", **SAFE
         )
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"The tokenizer of {model.path} must be there.",
-            value=str(error).splitlines()[0][:200],
-            way_out=_OFFLINE,
-        ) from None
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    if getattr(load_config(model), "type_vocab_size", 2) < 2:
-        names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
-        tokenizer.model_input_names = names
-        # Saved along, for those who load the exported one.
-        tokenizer.init_kwargs["model_input_names"] = names
-    return tokenizer
+    return paired(tokenizer, config, path=model.path)
 
 
 def weights_digest(model: Model) -> str:
@@ -193,7 +185,9 @@ def load_base(
         The model, and the names of the weights that are not pretrained.
     """
     config = load_config(model)
-    if config.pad_token_id is None:
+    # A decoder's head reads the last token that is no padding, which only the tokenizer knows. An
+    # encoder may count its positions from its own.
+    if config.pad_token_id is None or reads_the_last_token(outline(config)):
         config.pad_token_id = tokenizer.pad_token_id
     return _loaded(model, config)
 
@@ -202,7 +196,7 @@ def _loaded(
     model: Model, config: PretrainedConfig, **options: Any
 ) -> tuple[PreTrainedModel, frozenset[str]]:
     """`load_base` with more options for `from_pretrained`."""
-    try:
+    with loading(model, "weights"):
         loaded, info = AutoModelForSequenceClassification.from_pretrained(
             locate(model.path),
             revision=model.revision or "main",
@@ -211,14 +205,10 @@ def _loaded(
             output_loading_info=True,
             # A head of another size, as after training on three classes, is new here anyway.
             ignore_mismatched_sizes=True,
+            weights_only=True,
+            **SAFE,
             **options,
         )
-    except (OSError, SafetensorError) as error:
-        raise ModelError(
-            f"The weights of {model.path} must be there, and whole.",
-            value=str(error).splitlines()[0][:200],
-            way_out=_OFFLINE,
-        ) from None
     assert isinstance(loaded, PreTrainedModel)
     other_sizes = {name for name, *_ in info["mismatched_keys"]}
     return loaded, frozenset({*info["missing_keys"], *other_sizes})

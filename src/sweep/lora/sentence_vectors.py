@@ -17,7 +17,7 @@ import huggingface_hub
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from sweep.core.arrays import Floats
 from sweep.core.recipe import Model
@@ -89,7 +89,7 @@ def _read(model: Model, name: str) -> dict[str, Any]:
 
 @torch.inference_mode()
 def sentence_vectors(
-    net: PreTrainedModel,
+    net: torch.nn.Module,
     tokenizer: PreTrainedTokenizerBase,
     texts: Sequence[str],
     pooling: SentencePooling,

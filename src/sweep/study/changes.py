@@ -24,6 +24,8 @@ _FREE = (
     "search.when_used_up",
     "search.baseline",
     "search.start_with",
+    "data.on_alike",
+    "data.on_unknown",
 )
 #: Digests of data and weights.
 _PRINTS = "fingerprints."

@@ -115,7 +115,7 @@ class _HeadInputs:
 
     def __init__(
         self,
-        net: PreTrainedModel,
+        net: torch.nn.Module,
         head: torch.nn.Module,
         tokenizer: PreTrainedTokenizerBase,
         data: Data,

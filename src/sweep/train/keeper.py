@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import pearsonr, spearmanr
 
 from sweep.core.arrays import Floats
 from sweep.core.errors import RunFailed
@@ -18,6 +16,7 @@ from sweep.lora.model import targets_of
 from sweep.lora.pack import PackedModel
 from sweep.study.files import RunFiles
 from sweep.train.checkpoints import Checkpoint
+from sweep.train.scores import scores, why_no_score
 
 
 @dataclass
@@ -53,12 +52,10 @@ class Keeper:
         Raises:
             RunFailed: there is no correlation.
         """
-        pearson, spearman = scores(predictions, labels)
-        if not math.isfinite(pearson):
-            raise RunFailed(
-                f"dev Pearson is undefined at step {step}: "
-                "the predictions are constant or not finite"
-            )
+        precision = self.run.recipe.trainer.precision
+        if reason := why_no_score(predictions, labels, precision=precision):
+            raise RunFailed(f"dev Pearson is undefined at step {step}: {reason}")
+        pearson, spearman = scores(predictions, labels, precision=precision)
         loss = float(np.mean((predictions - labels) ** 2))
         evaluation = Evaluation(step, epoch, pearson, spearman, loss)
         self.evaluations.append(evaluation)
@@ -89,7 +86,10 @@ class Keeper:
     def cut_short(
         self, pack: PackedModel, state: RunState, reason: str | None, *, steps: int
     ) -> Outcome:
-        """What a run that failed or was pruned leaves: no score, but what it cost and showed."""
+        """What a run that failed or was pruned leaves: no score, but what it cost and showed.
+
+        One that failed by its own numbers would do so again.
+        """
         targets = targets_of(self.run.recipe.model, self.run.recipe.lora)
         return Outcome(
             state=state,
@@ -101,6 +101,7 @@ class Keeper:
             head_params=targets.head_params,
             train_seconds=round(self.seconds, 2),
             steps=steps,
+            recurs=state is RunState.FAILED,
         )
 
     def _keep(self, predictions: Floats, pack: PackedModel) -> None:
@@ -109,13 +110,3 @@ class Keeper:
             pack.save(self.run.id, adapter)
         with replacing_file(files.predictions) as path:
             np.save(path, in_label_units(predictions, self.run.recipe.data))
-
-
-def scores(predictions: Floats, labels: Floats) -> tuple[float, float]:
-    """Pearson and Spearman; NaN where one side has no variance. Shapes `[N]` and `[N]`."""
-    if predictions.shape != labels.shape:
-        raise ValueError(f"shapes differ: {predictions.shape} and {labels.shape}")
-    if not np.isfinite(predictions).all() or np.ptp(predictions) == 0 or np.ptp(labels) == 0:
-        return math.nan, math.nan
-    pearson, spearman = pearsonr(predictions, labels), spearmanr(predictions, labels)
-    return float(pearson.statistic), float(spearman.statistic)

@@ -88,8 +88,8 @@ MODELS = (
     ),
     Hook(
         "transformers.PretrainedConfig._attn_implementation",
-        "lora/attention.py",
-        "which attention a model has; only PyTorch's is replaced",
+        "lora/attention.py, lora/model.py",
+        "which attention a model has: PyTorch's is replaced, one from the Hub refused",
     ),
     Hook(
         "transformers.PreTrainedModel.initialize_weights",
@@ -105,13 +105,24 @@ MODELS = (
     ),
     Hook(
         "transformers.PreTrainedTokenizerBase.init_kwargs",
-        "lora/model.py",
+        "lora/pairing.py, data/encoding.py",
         "what a tokenizer saves of how it is to be loaded",
     ),
     Hook(
         "transformers.PreTrainedTokenizerFast.backend_tokenizer",
-        "data/tokens.py",
-        "all that decides the ids of a fast tokenizer, as text, for the key of the cache",
+        "data/tokens.py, data/encoding.py, data/unknown.py",
+        "all that decides the ids of a fast tokenizer, as text, for the key of the cache; what it "
+        "puts around two sentences, and whether it reads bytes",
+    ),
+    Hook(
+        "tokenizers.processors.TemplateProcessing",
+        "data/encoding.py",
+        "puts a separator between two sentences, and is saved with the tokenizer",
+    ),
+    Hook(
+        "tokenizers.processors.ByteLevel",
+        "data/encoding.py",
+        "what the tokenizers of GPT-2 and Qwen have instead, which adds no token",
     ),
     Hook(
         "transformers.pytorch_utils.Conv1D",

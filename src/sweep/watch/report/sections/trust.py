@@ -52,7 +52,8 @@ def guard(study: Study) -> Section | None:
         return None
     ordered = sorted(study.guard.findings, key=lambda finding: _LEVELS.index(finding.level))
     shown = [Shown(finding, tuple(map(_example, finding.examples))) for finding in ordered]
-    sentences = () if shown else ("Nothing was found.",)
+    # As in the head of the sweep; what lies behind it follows.
+    sentences = (*study.guard.sentences, *(() if shown else ("Nothing was found.",)))
     return Section("guard", "Data guard", sentences=sentences, facts={"findings": shown})
 
 

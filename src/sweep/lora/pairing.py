@@ -1,0 +1,124 @@
+"""How a model's tokenizer makes one sequence of two sentences, and what is changed about it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import transformers
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+from sweep.core.errors import ModelError
+from sweep.data.findings import Finding
+from sweep.data.token_ids import is_joined, separated
+
+_SEGMENTS = "token_type_ids"
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """A tokenizer that fits its model.
+
+    `separator` was put between the sentences, where the tokenizer has nothing there; `is_joined`
+    says that nothing could be. `no_segments` says why the sentences' numbers are left out, where
+    either side has them.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    separator: str | None
+    is_joined: bool
+    no_segments: str | None
+
+    def findings(self, *, of: str = "") -> list[Finding]:
+        """What is to be known of it.
+
+        Args:
+            of: Names the model, where there are several.
+        """
+        found = []
+        if self.separator is not None:
+            sentence = (
+                f"the tokenizer puts nothing between two sentences: {self.separator!r} is put"
+            )
+            found.append(_finding("separator", "info", f"{sentence} there, and saved with it{of}"))
+        if self.is_joined:
+            sentence = "nothing stands between the two sentences: the tokenizer has no token for it"
+            found.append(_finding("separator", "warn", f"{sentence}{of}"))
+        if self.no_segments is not None:
+            sentence = f"segment ids are left out: {self.no_segments}"
+            found.append(_finding("segments", "info", f"{sentence}{of}"))
+        return found
+
+
+def paired(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, *, path: str) -> Pairing:
+    """Fit a tokenizer to its model, in place.
+
+    A tokenizer without padding token (GPT-2) pads with its end token. A BERT tokenizer numbers the
+    sentences of a pair 0 and 1; a RoBERTa that was trained with one (klue/roberta-small) has a
+    single such embedding, so that the 1 would lead nowhere.
+
+    Raises:
+        ModelError: it has no words, or neither a token to pad with nor one for the end of a text.
+    """
+    refuse_without_words(tokenizer, path=path)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token_id is None:
+        raise ModelError(
+            "A tokenizer must have a token to pad with: pairs of a batch differ in length.",
+            value=f"that of {path} names neither `pad_token` nor `eos_token`",
+            way_out="name one in its `tokenizer_config.json`, one that the vocabulary has",
+        )
+    numbered = _SEGMENTS in tokenizer.model_input_names
+    reason = _why_no_segments(config, numbered=numbered)
+    if numbered and reason is not None:
+        _give_no_segments(tokenizer, [n for n in tokenizer.model_input_names if n != _SEGMENTS])
+    separator = separated(tokenizer)
+    return Pairing(tokenizer, separator, separator is None and is_joined(tokenizer), reason)
+
+
+def refuse_without_words(tokenizer: PreTrainedTokenizerBase, *, path: str) -> None:
+    """Without its files a tokenizer of some families is an empty one: every word is unknown to it.
+
+    Raises:
+        ModelError: its vocabulary holds special tokens alone.
+    """
+    if len(tokenizer) <= len(set(tokenizer.all_special_tokens)):
+        raise ModelError(
+            f"The tokenizer of {path} must be there, and whole.",
+            value=f"its vocabulary holds no words, {len(tokenizer)} special tokens alone",
+            way_out="copy or save the model again, with `tokenizer.json` or its vocabulary",
+        )
+
+
+def _give_no_segments(tokenizer: PreTrainedTokenizerBase, names: Sequence[str]) -> None:
+    tokenizer.model_input_names = list(names)
+    # Saved along, for those who load the exported one.
+    tokenizer.init_kwargs["model_input_names"] = list(names)
+
+
+def _why_no_segments(config: PretrainedConfig, *, numbered: bool) -> str | None:
+    """Why a model gets no segment ids; None where it does, or where nobody expects any."""
+    kinds = getattr(config, "type_vocab_size", None)
+    takes = _takes_segments(config)
+    if not numbered:
+        has = takes and (kinds or 0) > 1
+        return f"the tokenizer gives none, though the model knows {kinds} kinds" if has else None
+    if not takes:
+        return "the model takes none"
+    if kinds is not None and kinds < 2:
+        return f"the model knows {kinds or 'no'} kind{'s' * (not kinds)} of token"
+    return None
+
+
+def _takes_segments(config: PretrainedConfig) -> bool:
+    families: Any = transformers.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+    if type(config) not in families:
+        return True
+    return _SEGMENTS in inspect.signature(families[type(config)].forward).parameters
+
+
+def _finding(kind: str, level: Any, sentence: str) -> Finding:
+    return Finding(kind, level, ("train", "dev"), sentence, 0)
