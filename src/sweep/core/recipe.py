@@ -12,10 +12,11 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, cast
+
+from sweep.core.conditions import Conditions
 
 #: Hex digits of a `config_id`. 48 bits: two of 10,000 configs collide with p = 2e-7.
 _ID_DIGITS = 12
@@ -36,27 +37,6 @@ class Model:
     sha256: str | None = None
     #: Name on the Hub of a model that is loaded from elsewhere; exported adapters point to it.
     hub_name: str | None = None
-
-
-class Conditions(dict[str | int, Any]):
-    """`data.where`: what a cell must hold, by column; the names of columns are texts.
-
-    A plain dictionary for JSON and YAML, with a hash: the recipe that holds it has one.
-    """
-
-    @classmethod
-    def of(cls, content: Mapping[Any, Any]) -> Conditions:
-        return cls({str(key): _condition(value) for key, value in content.items()})
-
-    def __hash__(self) -> int:  # type: ignore[override]
-        return hash(json.dumps(self, sort_keys=True, default=str))
-
-
-def _condition(value: Any) -> Any:
-    """As it comes back from JSON and YAML."""
-    if isinstance(value, Mapping):
-        return {str(key): _condition(inner) for key, inner in value.items()}
-    return [*value] if isinstance(value, (list, tuple)) else value
 
 
 @dataclass(frozen=True)
