@@ -63,8 +63,8 @@ def encoded(
     whole = tokenizer(list(text_a), list(text_b), verbose=False)
     columns = {name: list(whole[name]) for name in whole}
     lengths = np.array([len(ids) for ids in columns["input_ids"]], dtype=np.int64)
-    long = np.flatnonzero(lengths > max_length)
-    if len(long):
+    long: list[int] = np.flatnonzero(lengths > max_length).tolist()
+    if long:
         parts = ([texts[i] for i in long] for texts in (text_a, text_b))
         short = tokenizer(*parts, truncation=True, max_length=max_length, verbose=False)
         for name, column in columns.items():
