@@ -142,6 +142,14 @@ def is_joined(tokenizer: PreTrainedTokenizerBase) -> bool:
     return any(pair[place : place + len(joined)] == joined for place in places)
 
 
+def is_bare(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether nothing stands before the sentences of a pair, nor behind them."""
+    words = _two_words(tokenizer)
+    first, last = (tokenizer(word, add_special_tokens=False)["input_ids"] for word in words)
+    pair = tokenizer(*words)["input_ids"]
+    return bool(pair[: len(first)] == first and pair[-len(last) :] == last)
+
+
 def _two_words(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
     """Two words that leave a token each."""
     special = set(tokenizer.all_special_tokens)
