@@ -13,8 +13,9 @@ from transformers import AutoTokenizer
 from odd_models import GROUPED, SMALL, SPECIALS, WORDS, bert, decoder, with_json, words_tokenizer
 from sweep.core.errors import ModelError
 from sweep.core.recipe import Model
+from sweep.lora.anatomy import outline
 from sweep.lora.model import load_base, load_pairing, load_tokenizer
-from sweep.lora.pairing import paired
+from sweep.lora.pairing import paired, without_first_token
 
 VOCAB = len(WORDS) + len(SPECIALS)
 NUMBERED = ["input_ids", "token_type_ids", "attention_mask"]
@@ -86,6 +87,15 @@ def test_where_nothing_can_separate_that_is_said() -> None:
 def test_encoder_with_a_separator_of_its_own_is_not_worth_a_word(tmp_path: Path) -> None:
     bert(tmp_path)
     assert "separator" not in {f.kind for f in load_pairing(Model(path=str(tmp_path))).findings()}
+
+
+def test_encoder_without_a_token_that_stands_for_the_whole_is_said() -> None:
+    bare, usual = words_tokenizer(pair=None, sep_token="[SEP]"), words_tokenizer()
+    found = without_first_token(bare, outline(CONFIGS["bert"]))
+    assert [finding.level for finding in found] == ["warn"]
+    assert found[0].is_told
+    assert without_first_token(usual, outline(CONFIGS["bert"])) == []
+    assert without_first_token(bare, outline(CONFIGS["llama"])) == []
 
 
 def test_tokenizer_that_can_not_pad_is_refused(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from sweep.execute.fresh import in_fresh_process
 from sweep.lora.anatomy import outline
 from sweep.lora.fit import check_fit, most_positions
 from sweep.lora.model import load_config, load_pairing
-from sweep.lora.pairing import Pairing
+from sweep.lora.pairing import Pairing, without_first_token
 from sweep.study.files import StudyFiles
 from sweep.study.folder import versions
 from sweep.study.tables import read_records
@@ -67,7 +67,7 @@ def _look(model: Model, pairing: Pairing, data: Data, pairs: Splits, *, of: str)
     ids = {split: _ids(table) for split, table in tables.items()}
     check_fit(net, pairing.tokenizer, ids, path=model.path, max_length=data.max_length)
     most = most_positions(net)
-    found = []
+    found: list[Finding | None] = [*without_first_token(pairing.tokenizer, net, of=of)]
     for split, table in tables.items():
         seen = seen_in(table)
         found += [

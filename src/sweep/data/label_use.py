@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def label_use(labels: Mapping[Split, Floats], allowed: tuple[float, float]) -> l
         f"data.label_range=[{allowed[0]:g},{allowed[1]:g}]: "
         f"data.label_range=[{fits[0]:g},{fits[1]:g}] fits, and trains to another result"
     )
-    level = "warn" if used <= _LITTLE else "info"
+    level: Literal["info", "warn"] = "warn" if used <= _LITTLE else "info"
     return [Finding("label_range", level, tuple(labels), sentence, len(every))]
 
 
@@ -46,8 +47,9 @@ def _fitting(low: float, high: float) -> tuple[float, float]:
         if start <= low and high <= end and high - low >= (end - start) / 2:
             return start, end
     step = 10.0 ** math.floor(math.log10(high - low))
-    # The product of a step such as 0.1 has more digits than a person would write.
-    return tuple(
-        float(f"{round_to(value / step) * step:.12g}")
-        for round_to, value in ((math.floor, low), (math.ceil, high))
-    )  # type: ignore[return-value]
+    return _rounded(math.floor(low / step) * step), _rounded(math.ceil(high / step) * step)
+
+
+def _rounded(end: float) -> float:
+    """The product of a step such as 0.1 has more digits than a person would write."""
+    return float(f"{end:.12g}")

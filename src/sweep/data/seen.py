@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from sweep.core.errors import DataError
 from sweep.core.words import counted
 from sweep.data.findings import Finding, Split
@@ -25,7 +27,7 @@ def cut_finding(
     if not seen.cut:
         return None
     sentence = f"{cut_words(seen, split, max_length=max_length, most=most)}{of}"
-    level = "warn" if seen.cut_share > _FEW else "info"
+    level: Literal["info", "warn"] = "warn" if seen.cut_share > _FEW else "info"
     return Finding("cut", level, (split,), sentence, seen.cut)
 
 

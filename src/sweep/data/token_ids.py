@@ -63,8 +63,8 @@ def encoded(
     whole = tokenizer(list(text_a), list(text_b), verbose=False)
     columns = {name: list(whole[name]) for name in whole}
     lengths = np.array([len(ids) for ids in columns["input_ids"]], dtype=np.int64)
-    long = np.flatnonzero(lengths > max_length)
-    if len(long):
+    long: list[int] = np.flatnonzero(lengths > max_length).tolist()
+    if long:
         parts = ([texts[i] for i in long] for texts in (text_a, text_b))
         short = tokenizer(*parts, truncation=True, max_length=max_length, verbose=False)
         for name, column in columns.items():
@@ -140,6 +140,14 @@ def is_joined(tokenizer: PreTrainedTokenizerBase) -> bool:
     joined, pair = [*alone[0], *alone[1]], tokenizer(*words)["input_ids"]
     places = range(len(pair) - len(joined) + 1)
     return any(pair[place : place + len(joined)] == joined for place in places)
+
+
+def is_bare(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether nothing stands before the sentences of a pair, nor behind them."""
+    words = _two_words(tokenizer)
+    first, last = (tokenizer(word, add_special_tokens=False)["input_ids"] for word in words)
+    pair = tokenizer(*words)["input_ids"]
+    return bool(pair[: len(first)] == first and pair[-len(last) :] == last)
 
 
 def _two_words(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:

@@ -129,7 +129,7 @@ def outline(config: PretrainedConfig) -> PreTrainedModel:
     build: Any = transformers.AutoModelForSequenceClassification.from_config  # not typed there
     try:
         with torch.device("meta"):
-            model: PreTrainedModel = build(config)
+            model: PreTrainedModel = build(config, trust_remote_code=False)
     # Whatever its family does with numbers that do not go together.
     except Exception as error:
         raise ModelError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -11,7 +12,7 @@ from sweep.core.errors import ModelError
 from sweep.core.words import counted
 
 #: Token ids of the pairs of each split, row by row.
-Ids = Mapping[str, Sequence[Sequence[int]]]
+Ids = Mapping[Any, Sequence[Sequence[int]]]
 
 
 def reads_the_last_token(net: PreTrainedModel) -> bool:
@@ -19,7 +20,7 @@ def reads_the_last_token(net: PreTrainedModel) -> bool:
     return hasattr(net, "score")
 
 
-def most_positions(net: PreTrainedModel) -> int | None:
+def most_positions(net: nn.Module) -> int | None:
     """Tokens that a sequence may have; None where positions are not numbered one by one.
 
     RoBERTa counts from the number after its padding token, OPT and BART from 2.

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import transformers
-from transformers import PretrainedConfig, PreTrainedTokenizerBase
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from sweep.core.errors import ModelError
 from sweep.data.findings import Finding
-from sweep.data.token_ids import is_joined, separated
+from sweep.data.token_ids import is_bare, is_joined, separated
+from sweep.lora.fit import reads_the_last_token
 
 _SEGMENTS = "token_type_ids"
 
@@ -50,6 +51,20 @@ class Pairing:
             sentence = f"segment ids are left out: {self.no_segments}"
             found.append(_finding("segments", "info", f"{sentence}{of}"))
         return found
+
+
+def without_first_token(
+    tokenizer: PreTrainedTokenizerBase, net: PreTrainedModel, *, of: str = ""
+) -> list[Finding]:
+    """The heads of encoders read a token that stands for the whole; some tokenizers put none.
+
+    Args:
+        of: Names the model, where there are several.
+    """
+    if reads_the_last_token(net) or net.config.is_encoder_decoder or not is_bare(tokenizer):
+        return []
+    sentence = "the tokenizer puts no token around the sentences: the head reads a word of them"
+    return [_finding("first_token", "warn", f"{sentence}{of}")]
 
 
 def paired(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, *, path: str) -> Pairing:

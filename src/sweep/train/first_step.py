@@ -65,7 +65,7 @@ def _pass(recipe: Recipe) -> torch.Tensor:
         pack.model.train()
         pack.noise.at_step(0)
         loss = (pack.forward(batch) - batch["labels"]).square().mean()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         pack.zero_gradients()
         pack.model.eval()
         with torch.no_grad():
