@@ -23,7 +23,8 @@ _OTHERS = NO_SCORE | {word.lower() for word in TRUTH}
 #: A quote of a text, as Spark and MySQL write it.
 _ESCAPED = r"\""
 
-#: How badly a form fits: smaller is better.
+#: How badly a form fits, smaller is better: columns that are not found; cells and rows that speak
+#: against it; rows alone; and what is less usual.
 Misfit = tuple[int, int, int, int]
 
 
@@ -34,32 +35,41 @@ def with_quoting(lines: Sequence[str], form: Form, reading: Reading) -> tuple[Mi
         lines: From the header on, or from the first row.
     """
     text = "".join(lines)
-    tried = [replace(form, quoting=quoting) for quoting in _possible(text, form, reading)]
+    around = [
+        _with_quotes(lines, text, one, reading) for one in _ways_to_quote(text, form, reading)
+    ]
+    best = min(around, key=lambda one: one[0], default=None)
+    if best is not None and (reading.quoting or '"' not in text):
+        return best
+    plain = replace(form, quoting=False)
+    rows = _Rows.of(lines, plain, reading)
+    # Against the best rival, whose quotes would have to be there by chance.
+    needed = _Quoted.of(text, best[1]).needed if best is not None else 0
+    alone = ((rows.unnamed, rows.misfits + needed, rows.misfits, 1), plain)
+    return alone if best is None else min(best, alone, key=lambda one: one[0])
+
+
+def _ways_to_quote(text: str, form: Form, reading: Reading) -> list[Form]:
+    if reading.quoting is False or (
+        # Without any in sight, files with tabs have none below, as most of their kind.
+        reading.quoting is None and '"' not in text and form.separator == "\t"
+    ):
+        return []
+    ways = [replace(form, quoting=True)]
     if _ESCAPED in text:
-        tried += [replace(one, escapes=True) for one in tried if one.quoting]
+        ways += [replace(one, escapes=True) for one in ways]
     if f'{form.separator} "' in text:
-        tried += [replace(one, blanks=True) for one in tried if one.quoting]
-    judged = [(_misfit(lines, text, one, reading), one) for one in tried]
-    return min(judged, key=lambda one: one[0])
+        ways += [replace(one, blanks=True) for one in ways]
+    return ways
 
 
-def _possible(text: str, form: Form, reading: Reading) -> tuple[bool, ...]:
-    if reading.quoting is not None:
-        return (reading.quoting,)
-    # Without any in sight, as most files of their kind.
-    return (True, False) if '"' in text else (form.separator != "\t",)
-
-
-def _misfit(lines: Sequence[str], text: str, form: Form, reading: Reading) -> Misfit:
-    """Columns that are not found; cells and rows that speak against a form; rows alone; and what
-    is less usual."""
-    rows = _Rows.of(lines, form, reading)
-    quoted = _Quoted.of(text, form)
-    if form.quoting:
-        unusual = quoted.unusual(form, rows)
-        return rows.unnamed, rows.misfits + quoted.lone, rows.misfits, unusual
-    needed = max(quoted.needed, _Quoted.of(text, replace(form, escapes=True)).needed)
-    return rows.unnamed, rows.misfits + needed, rows.misfits, 1
+def _with_quotes(
+    lines: Sequence[str], text: str, form: Form, reading: Reading
+) -> tuple[Misfit, Form]:
+    """How badly it fits that quotes stand around cells."""
+    rows, quoted = _Rows.of(lines, form, reading), _Quoted.of(text, form)
+    unusual = quoted.unusual(form, rows)
+    return (rows.unnamed, rows.misfits + quoted.lone, rows.misfits, unusual), form
 
 
 @dataclass(frozen=True)
