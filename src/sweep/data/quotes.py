@@ -88,12 +88,13 @@ class _Quoted:
     @classmethod
     def of(cls, text: str, form: Form) -> _Quoted:
         cut, end = re.escape(form.separator), form.line_end
-        blanks = " *" if form.blanks else ""
         # Possessive: what was passed is not tried again, however many quotes there are.
         held = r'[^"\\]*+(?:(?:""|\\.)[^"\\]*+)*+' if form.escapes else '[^"]*+(?:""[^"]*+)*+'
-        cell = re.compile(
-            rf'(?:\A|(?<={end})|(?<={cut})){blanks}"({held})"(?={cut}|\r?{end}|\Z)', re.DOTALL
-        )
+        # With the quote in front, the search skips all that holds none.
+        begins = rf'"(?:(?<=\A")|(?<={end}")|(?<={cut}"))'
+        if form.blanks:
+            begins = rf'(?:\A|(?<={end})|(?<={cut})) *"'
+        cell = re.compile(rf'{begins}({held})"(?={cut}|\r?{end}|\Z)', re.DOTALL)
         inner = [match[1] for match in cell.finditer(text)]
         asked = re.compile(rf'\A\Z|""|[\r\n]|{cut}' + (r'|\\"' if form.escapes else ""))
         needed = sum(bool(asked.search(one)) for one in inner if end not in one)
