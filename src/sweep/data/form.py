@@ -56,9 +56,8 @@ def found_out(sample: str, reading: Reading, *, whole: bool) -> Form:
     if separator is None and found == 0:
         likely = _likely_separator([line.rstrip("\r\n") for line in lines[forms[0].top :]])
         # By number, cells are sought that rows must have; where many have them, the likely one.
-        by_number = not reading.has_header
         forms.sort(key=lambda form: form.separator != likely)
-        forms = forms if by_number else forms[:1]
+        forms = forms if reading.by_number else forms[:1]
     if len(forms) > 1:
         judged = [with_quoting(lines[form.top : form.top + _ROWS], form, reading) for form in forms]
         forms = [min(judged, key=lambda one: one[0][:-1])[1]]

@@ -150,11 +150,12 @@ class _Rows:
 def _asked_for(header: Sequence[str] | None, reading: Reading) -> tuple[int, int | None]:
     """How many cells a row needs, and the place of its score."""
     label = reading.names[-1] if reading.names else ()
+    places = [name for name in label if isinstance(name, int)]
     if header is not None:
-        return len(header), next((header.index(name) for name in label if name in header), None)
-    places = [one[0] for one in reading.names if isinstance(one[0], int)]
-    score = label[0] if label and isinstance(label[0], int) else None
-    return max(places, default=0) + 1, score
+        places += [header.index(name) for name in label if name in header]
+        return len(header), next(iter(places), None)
+    sought = [one[0] for one in reading.names if isinstance(one[0], int)]
+    return max(sought, default=0) + 1, next(iter(places), None)
 
 
 def _is_score(cell: str) -> bool:

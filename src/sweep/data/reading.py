@@ -50,8 +50,13 @@ class Reading:
     @property
     def has_header(self) -> bool:
         """As it is set; or else unless the texts are asked for by number."""
-        by_number = all(isinstance(name, int) for one in self.names[:-1] for name in one)
-        return not (self.names and by_number) if self.header is None else self.header
+        return not self.by_number if self.header is None else self.header
+
+    @property
+    def by_number(self) -> bool:
+        """Whether the texts are asked for by number."""
+        texts = [name for one in self.names[:-1] for name in one]
+        return bool(texts) and all(isinstance(name, int) for name in texts)
 
     def found_in(self, cells: Sequence[str]) -> int:
         """How many of the columns that are sought a header of these cells names."""

@@ -132,10 +132,14 @@ def existing(path: Path) -> Path:
     path = as_on_disk(path)
     if path.is_file():
         return path
-    if path.is_dir():
-        raise DataError("A data file must be a file.", value=f"{path} is a folder")
-    folder = path.parent
+    folder = path if path.is_dir() else path.parent
     there = sorted(p.name for p in folder.iterdir())[:8] if folder.is_dir() else []
+    if path.is_dir():
+        raise DataError(
+            "A data file must be a file.",
+            value=f"{path} is a folder",
+            way_out=f"name a file, in that folder: {', '.join(there) or 'nothing'}",
+        )
     raise DataError(
         "A data file must exist.",
         value=path,
