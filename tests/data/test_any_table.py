@@ -26,7 +26,7 @@ def path() -> Iterator[Path]:
         yield Path(folder) / "a.csv"
 
 
-@settings(max_examples=EXAMPLES, suppress_health_check=[*HealthCheck])
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[*HealthCheck])
 @given(table=written())
 def test_every_table_comes_back_cell_by_cell_or_is_refused_with_words(
     path: Path, table: Written

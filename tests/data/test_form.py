@@ -13,6 +13,9 @@ import pytest
 
 from pair_tables import ROWS, load
 from sweep.core.errors import DataError
+from sweep.core.recipe import Data
+from sweep.data.reading import Reading
+from sweep.data.tables import read_tables
 
 NAMES = ("sentence1", "sentence2", "score")
 TEXTS = [
@@ -289,3 +292,62 @@ def test_name_of_a_mac_is_found(tmp_path: Path) -> None:
             {"csv": table.to_csv, "json": table.to_json, "parquet": table.to_parquet}[kind](path)
             text_a, text_b, label = (unicodedata.normalize(asked, name) for name in names)
             assert load(path, text_a=text_a, text_b=text_b, label=label).text_a == ("a", "c")
+
+
+# -- encodings -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("encoding", "named"),
+    [
+        ("cp949", "cp949"),
+        ("euc-kr", "cp949"),
+        ("utf-16-le", "utf-16-le"),
+        ("utf-16-be", "utf-16-be"),
+        ("shift_jis", "data.encoding="),
+        ("cp1252", "data.encoding="),
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "json", "jsonl"])
+def test_likely_encoding_is_named_and_the_setting_reads_it(
+    tmp_path: Path, encoding: str, named: str, kind: str
+) -> None:
+    texts = {"shift_jis": "これは鳥の声です", "cp1252": "Où est le café, Émile ?"}
+    text = texts.get(encoding, "고양이가 잔다")
+    table = pd.DataFrame([(f"{text} {i}", text, i / 2) for i in range(8)], columns=[*NAMES])
+    path = tmp_path / f"a.{kind}"
+    written = {
+        "csv": table.to_csv(index=False),
+        "json": table.to_json(force_ascii=False),
+        "jsonl": table.to_json(orient="records", lines=True, force_ascii=False),
+    }[kind]
+    path.write_bytes(written.encode(encoding))
+    with pytest.raises(DataError) as caught:
+        load(path)
+    assert named in str(caught.value)
+    assert "--encoding" in str(caught.value)
+    assert load(path, encoding=encoding).text_a[3] == f"{text} 3"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_mark_decides_whatever_was_set(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(text_of(",").encode(encoding))
+    assert_kept(path, encoding="cp949")
+
+
+def test_rows_come_in_parts_with_their_numbers(tmp_path: Path) -> None:
+    table = pd.DataFrame([(f"a{i}", f"b{i}", i / 100) for i in range(500)], columns=[*NAMES])
+    writers = {
+        "csv": table.to_csv,
+        "parquet": table.to_parquet,
+        "jsonl": lambda path: table.to_json(path, orient="records", lines=True),
+        "json": table.to_json,
+        "feather": table.to_feather,
+    }
+    for kind, write_to in writers.items():
+        write_to(tmp_path / f"a.{kind}")
+        parts = list(read_tables(tmp_path / f"a.{kind}", Reading.of(Data()), rows=64))
+        assert [len(part) for part in parts] == [*[64] * 7, 52]
+        assert [number for part in parts for number in part.index] == [*range(1, 501)]
+        assert [text for part in parts for text in part["sentence2"]] == [*table["sentence2"]]

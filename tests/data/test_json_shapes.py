@@ -114,6 +114,19 @@ def test_other_shapes_are_named(tmp_path: Path, content: str, said: str) -> None
     assert str(path) in str(caught.value)
 
 
+def test_half_of_an_emoji_is_refused_by_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    whole = r'{"sentence1": "a \ud83d\ude00", "sentence2": "b", "score": 1}'
+    half = r'{"sentence1": "a \ud83d", "sentence2": "b", "score": 2}'
+    path.write_text(f"{whole}\n{half}\n", "utf-8")
+    with pytest.raises(DataError, match="must be whole") as caught:
+        load(path)
+    assert "data row 2" in str(caught.value)
+    str(caught.value).encode()
+    path.write_text(f"{whole}\n{whole.replace('1}', '2}')}\n", "utf-8")
+    assert load(path).text_a == ("a 😀",) * 2
+
+
 @pytest.mark.parametrize("cell", ["NaN", "null", '""', '" "'])
 def test_score_that_is_none_is_none(tmp_path: Path, cell: str) -> None:
     path = tmp_path / "a.jsonl"

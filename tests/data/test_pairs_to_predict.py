@@ -72,6 +72,15 @@ def test_pairs_to_predict_are_cut_as_the_training_files_or_else_as_they_look(
     assert found.text_b == ("c", "e f")
 
 
+def test_number_of_a_label_is_none_of_a_file_with_other_names(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a,b,year\nx,y,1\nz,w,2\n", encoding="utf-8")
+    studied = Data(text_a=0, text_b=1, label=2, header=False)
+    asked = replace(studied, text_a="a", text_b="b")
+    found = load_unscored(path, asked, tell=print, given={"text_a", "text_b"})
+    assert (found.text_a, found.labels) == (("x", "z"), None)
+
+
 @pytest.mark.parametrize("kind", ["csv", "tsv", "json", "jsonl"])
 @pytest.mark.parametrize("written", ["utf-8", "utf-8-sig", "cp949", "shift_jis"])
 @pytest.mark.parametrize("studied", ["utf-8-sig", "cp949", "shift_jis"])

@@ -81,6 +81,15 @@ def test_rows_without_a_score_are_counted_and_left_out_on_request(
     assert pairs.labels.tolist() == [1.0, 3.0]
 
 
+@pytest.mark.parametrize("row", ["a,b,", ",,"])
+def test_file_of_which_nothing_is_left_says_why(tmp_path: Path, row: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"{HEADER}{row}\n{row}\n", "utf-8")
+    why = "2 rows without a" if row == "a,b," else "2 rows without any cell"
+    with pytest.raises(DataError, match=f"of 2 rows in .*none is left: {why}"):
+        load(path, unscored="drop")
+
+
 def test_words_in_place_of_a_score_are_no_missing_score(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(f"{HEADER}a,b,1\nc,d,good\n", "utf-8")

@@ -83,8 +83,21 @@ def test_broken_file_is_one_clear_message(tmp_path: Path, name: str) -> None:
         load(path)
 
 
+@pytest.mark.parametrize(
+    "content", [b"sentence1,sentence2,score\n", b"\xef\xbb\xbf", b"\n\n", b" ", b"[]", b"\xff\xfe"]
+)
+def test_file_without_rows_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="must have rows"):
+        load(path)
+
+
 def test_folder_in_place_of_a_file_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is a folder"):
+        load(tmp_path)
+    write(tmp_path / "part-0.parquet", ROWS)
+    with pytest.raises(DataError, match=r"part-0\.parquet"):
         load(tmp_path)
 
 

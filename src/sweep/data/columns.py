@@ -66,7 +66,22 @@ def texts(table: pd.DataFrame, named: Named, origin: str) -> tuple[str, ...]:
                 way_out="mend or remove the row; where a lone quote swallowed lines, "
                 "set `data.quoting=false`",
             )
+        if not _is_whole(value):
+            raise DataError(
+                "Every text must be whole: half of a character can't be read by a model.",
+                value=column.at(place),
+                way_out="mend or remove the row; who cut the text cut an emoji in two",
+            )
     return tuple(values)
+
+
+def _is_whole(text: str) -> bool:
+    """Whether it has no half of a surrogate pair, which JSON may hold behind `\\u`."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def both_texts(
@@ -117,7 +132,8 @@ def _no_column(table: pd.DataFrame, name: str | int, origin: str) -> DataError:
         return DataError(
             f"The column `{name}` must stand once in {origin}.",
             value=f"columns: {some}{more}",
-            way_out=f"name one of {', '.join(twice)}, for example `data.label=\"'{twice[0]}'\"`",
+            way_out=f"name one of {', '.join(map(short, twice[:SHOWN]))}, or number its columns: "
+            "`data.header=true` and numbers from 0",
         )
     return DataError(
         f"The column `{name}` must exist in {origin}.",

@@ -44,19 +44,27 @@ def settled(path: Path, head: bytes, encoding: str) -> str:
 
 
 def _no_text(path: Path, head: bytes) -> DataError:
-    """Text in UTF-16 has a zero beside every Latin letter, sign and line end."""
-    zeros = [head[place::2].count(0) for place in (0, 1)]
-    if max(zeros) > 10 * min(zeros) and max(zeros) > len(head) // 50:
-        name = "utf-16-le" if zeros[1] > zeros[0] else "utf-16-be"
+    """Text in UTF-16 has a zero beside each of its separators and line ends."""
+    even = head[: len(head) // 2 * 2]
+    found = {name: even.decode(name, "replace") for name in ("utf-16-le", "utf-16-be")}
+    shares = {name: _share_of_ascii(text) for name, text in found.items()}
+    name = max(shares, key=lambda one: shares[one])
+    if shares[name] > 0.05:
         return DataError(
             f"{path} must be text in the encoding that is set.",
             value=f"it looks like {name}, without a byte order mark",
-            way_out=f"{_to_set(name)}, or save the file as UTF-8",
+            way_out=f"save it as UTF-8, or set its encoding: {_to_set(name)}",
         )
     return DataError(
         "Pairs are read from CSV, TSV, JSON, JSONL, Parquet and Arrow files.",
         value=f"{path} is no text, and no form of file that the program knows",
         way_out="save the table as CSV in UTF-8",
+    )
+
+
+def _share_of_ascii(text: str) -> float:
+    return sum(sign.isascii() and (sign.isprintable() or sign in "\r\n\t") for sign in text) / max(
+        len(text), 1
     )
 
 

@@ -7,21 +7,26 @@ the line that is their header, and the numbers of the scores below it.
 from __future__ import annotations
 
 import csv
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
 from sweep.data.quotes import with_quoting
-from sweep.data.reading import Form, Reading, cells_of, unescaped
+from sweep.data.reading import Form, Reading, cells_of, free_letters, unescaped
 
 #: Lines among which the header is sought.
 _TOP = 50
+#: Rows by which separators are told from one another.
+_ROWS = 500
 _SEPARATORS = ("\t", ",", ";", "|")
 #: Excel's own line for the separator of a file.
 _TOLD = re.compile(r'"?sep=(.|\\t)"?[,;\t]*', re.IGNORECASE)
 
 
+# A sweep reads each of its files several times.
+@functools.lru_cache(maxsize=4)
 def found_out(sample: str, reading: Reading, *, whole: bool) -> Form:
     """The form of the file that begins with `sample`.
 
@@ -35,9 +40,15 @@ def found_out(sample: str, reading: Reading, *, whole: bool) -> Form:
         lines.append(last.removesuffix(line_end))
     told = _TOLD.fullmatch(lines[0].strip("\r\n ")) if lines else None
     separator = reading.separator or (unescaped(told[1]) if told else None)
-    own = int(told is not None)
+    start = Form(
+        separator or "",
+        reading.quoting is not False,
+        line_end,
+        top=int(told is not None),
+        stand_ins=free_letters(sample),
+    )
     tried = [
-        _below_top(lines, Form(one, reading.quoting is not False, line_end, own), reading)
+        _below_top(lines, replace(start, separator=one), reading)
         for one in ((separator,) if separator else _SEPARATORS)
     ]
     found = max(count for count, _ in tried)
@@ -45,11 +56,12 @@ def found_out(sample: str, reading: Reading, *, whole: bool) -> Form:
     if separator is None and found == 0:
         likely = _likely_separator([line.rstrip("\r\n") for line in lines[forms[0].top :]])
         # By number, cells are sought that rows must have; where many have them, the likely one.
-        by_number = not reading.has_header
         forms.sort(key=lambda form: form.separator != likely)
-        forms = forms if by_number else forms[:1]
-    judged = [with_quoting(lines[form.top :], form, reading) for form in forms]
-    return min(judged, key=lambda one: one[0][:-1])[1]
+        forms = forms if reading.by_number else forms[:1]
+    if len(forms) > 1:
+        judged = [with_quoting(lines[form.top : form.top + _ROWS], form, reading) for form in forms]
+        forms = [min(judged, key=lambda one: one[0][:-1])[1]]
+    return with_quoting(lines[forms[0].top :], forms[0], reading)[1]
 
 
 def _line_end(sample: str) -> Literal["\n", "\r"]:

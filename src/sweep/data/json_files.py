@@ -15,6 +15,7 @@ from sweep.data.encoding import text_of
 from sweep.data.reading import Reading, tidy
 
 _SHAPES = "a list of objects, one object a line, or what `to_json` writes, alone or under one key"
+_OBJECT = re.compile(r'(\[\s*)?\{\s*"')
 _BLANKS = re.compile(r"\s*")
 
 
@@ -29,7 +30,8 @@ def is_json(sample: str, *, whole: bool, named_so: bool) -> bool:
     if not text.startswith(("{", "[")):
         return False
     # A text may begin with a bracket, too.
-    return named_so or _parses(text.splitlines()[0]) or (whole and _parses(text))
+    first = text.splitlines()[0]
+    return named_so or bool(_OBJECT.match(text)) or _parses(first) or (whole and _parses(text))
 
 
 def _parses(text: str) -> bool:

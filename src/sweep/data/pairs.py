@@ -126,7 +126,11 @@ def _side(pairs: Pairs, data: Data, *, held: bool) -> Pairs:
     assert pairs.labels is not None
     aside = held_out(pairs.keys, pairs.labels, holdout=data.holdout, seed=data.holdout_seed)
     taken = pairs.take(aside if held else ~aside)
-    return dataclasses.replace(taken, origin=f"held out of {pairs.origin}") if held else taken
+    if not held:
+        return taken
+    # What was left out of the file is counted with train.
+    origin = f"held out of {pairs.origin}"
+    return dataclasses.replace(taken, origin=origin, left_out=NONE_LEFT_OUT)
 
 
 def load_unscored(
@@ -158,7 +162,9 @@ def load_unscored(
     if needs_labels:
         return pairs_of(table, data, origin=str(path))
     pairs = pairs_of(table, data, origin=str(path), scored=False)
-    if not has_column(table, data.label):
+    # The number of a column is that of the training files, not of a file with other names.
+    other = isinstance(data.label, int) and {"text_a", "text_b"} & {*given}
+    if other or not has_column(table, data.label):
         return pairs
     try:
         return pairs_of(table, data, origin=str(path))

@@ -23,7 +23,8 @@ _OTHERS = NO_SCORE | {word.lower() for word in TRUTH}
 #: A quote of a text, as Spark and MySQL write it.
 _ESCAPED = r"\""
 
-#: How badly a form fits: smaller is better.
+#: How badly a form fits, smaller is better: columns that are not found; cells and rows that speak
+#: against it; rows alone; and what is less usual.
 Misfit = tuple[int, int, int, int]
 
 
@@ -34,32 +35,41 @@ def with_quoting(lines: Sequence[str], form: Form, reading: Reading) -> tuple[Mi
         lines: From the header on, or from the first row.
     """
     text = "".join(lines)
-    tried = [replace(form, quoting=quoting) for quoting in _possible(text, form, reading)]
+    around = [
+        _with_quotes(lines, text, one, reading) for one in _ways_to_quote(text, form, reading)
+    ]
+    best = min(around, key=lambda one: one[0], default=None)
+    if best is not None and (reading.quoting or '"' not in text):
+        return best
+    plain = replace(form, quoting=False)
+    rows = _Rows.of(lines, plain, reading)
+    # Against the best rival, whose quotes would have to be there by chance.
+    needed = _Quoted.of(text, best[1]).needed if best is not None else 0
+    alone = ((rows.unnamed, rows.misfits + needed, rows.misfits, 1), plain)
+    return alone if best is None else min(best, alone, key=lambda one: one[0])
+
+
+def _ways_to_quote(text: str, form: Form, reading: Reading) -> list[Form]:
+    if reading.quoting is False or (
+        # Without any in sight, files with tabs have none below, as most of their kind.
+        reading.quoting is None and '"' not in text and form.separator == "\t"
+    ):
+        return []
+    ways = [replace(form, quoting=True)]
     if _ESCAPED in text:
-        tried += [replace(one, escapes=True) for one in tried if one.quoting]
+        ways += [replace(one, escapes=True) for one in ways]
     if f'{form.separator} "' in text:
-        tried += [replace(one, blanks=True) for one in tried if one.quoting]
-    judged = [(_misfit(lines, text, one, reading), one) for one in tried]
-    return min(judged, key=lambda one: one[0])
+        ways += [replace(one, blanks=True) for one in ways]
+    return ways
 
 
-def _possible(text: str, form: Form, reading: Reading) -> tuple[bool, ...]:
-    if reading.quoting is not None:
-        return (reading.quoting,)
-    # Without any in sight, as most files of their kind.
-    return (True, False) if '"' in text else (form.separator != "\t",)
-
-
-def _misfit(lines: Sequence[str], text: str, form: Form, reading: Reading) -> Misfit:
-    """Columns that are not found; cells and rows that speak against a form; rows alone; and what
-    is less usual."""
-    rows = _Rows.of(lines, form, reading)
-    quoted = _Quoted.of(text, form)
-    if form.quoting:
-        unusual = quoted.unusual(form, rows)
-        return rows.unnamed, rows.misfits + quoted.lone, rows.misfits, unusual
-    needed = max(quoted.needed, _Quoted.of(text, replace(form, escapes=True)).needed)
-    return rows.unnamed, rows.misfits + needed, rows.misfits, 1
+def _with_quotes(
+    lines: Sequence[str], text: str, form: Form, reading: Reading
+) -> tuple[Misfit, Form]:
+    """How badly it fits that quotes stand around cells."""
+    rows, quoted = _Rows.of(lines, form, reading), _Quoted.of(text, form)
+    unusual = quoted.unusual(form, rows)
+    return (rows.unnamed, rows.misfits + quoted.lone, rows.misfits, unusual), form
 
 
 @dataclass(frozen=True)
@@ -78,12 +88,13 @@ class _Quoted:
     @classmethod
     def of(cls, text: str, form: Form) -> _Quoted:
         cut, end = re.escape(form.separator), form.line_end
-        blanks = " *" if form.blanks else ""
         # Possessive: what was passed is not tried again, however many quotes there are.
         held = r'[^"\\]*+(?:(?:""|\\.)[^"\\]*+)*+' if form.escapes else '[^"]*+(?:""[^"]*+)*+'
-        cell = re.compile(
-            rf'(?:\A|(?<={end})|(?<={cut})){blanks}"({held})"(?={cut}|\r?{end}|\Z)', re.DOTALL
-        )
+        # With the quote in front, the search skips all that holds none.
+        begins = rf'"(?:(?<=\A")|(?<={end}")|(?<={cut}"))'
+        if form.blanks:
+            begins = rf'(?:\A|(?<={end})|(?<={cut})) *"'
+        cell = re.compile(rf'{begins}({held})"(?={cut}|\r?{end}|\Z)', re.DOTALL)
         inner = [match[1] for match in cell.finditer(text)]
         asked = re.compile(rf'\A\Z|""|[\r\n]|{cut}' + (r'|\\"' if form.escapes else ""))
         needed = sum(bool(asked.search(one)) for one in inner if end not in one)
@@ -139,11 +150,12 @@ class _Rows:
 def _asked_for(header: Sequence[str] | None, reading: Reading) -> tuple[int, int | None]:
     """How many cells a row needs, and the place of its score."""
     label = reading.names[-1] if reading.names else ()
+    places = [name for name in label if isinstance(name, int)]
     if header is not None:
-        return len(header), next((header.index(name) for name in label if name in header), None)
-    places = [one[0] for one in reading.names if isinstance(one[0], int)]
-    score = label[0] if label and isinstance(label[0], int) else None
-    return max(places, default=0) + 1, score
+        places += [header.index(name) for name in label if name in header]
+        return len(header), next(iter(places), None)
+    sought = [one[0] for one in reading.names if isinstance(one[0], int)]
+    return max(sought, default=0) + 1, next(iter(places), None)
 
 
 def _is_score(cell: str) -> bool:

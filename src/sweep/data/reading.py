@@ -6,16 +6,15 @@ import csv
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from sweep.core.recipe import Data
 
 #: What a backslash keeps: itself, and a quote.
 _ESCAPES = ("\\\\", '\\"')
-#: Stand for line ends inside of a cell, and for these: Unicode keeps them free.
-_STAND_INS = dict(zip(("\r", "\n", *_ESCAPES), "\ufdd0\ufdd1\ufdd2\ufdd3", strict=True))
-#: Stands for a separator of several characters: ASCII's own, which no text holds.
-_UNIT = "\x1f"
+#: What `csv` must not see, in the order of a form's stand-ins; a separator of several letters last.
+_HIDDEN = ("\r", "\n", *_ESCAPES)
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,13 @@ class Reading:
     @property
     def has_header(self) -> bool:
         """As it is set; or else unless the texts are asked for by number."""
-        by_number = all(isinstance(name, int) for one in self.names[:-1] for name in one)
-        return not (self.names and by_number) if self.header is None else self.header
+        return not self.by_number if self.header is None else self.header
+
+    @property
+    def by_number(self) -> bool:
+        """Whether the texts are asked for by number."""
+        texts = [name for one in self.names[:-1] for name in one]
+        return bool(texts) and all(isinstance(name, int) for name in texts)
 
     def found_in(self, cells: Sequence[str]) -> int:
         """How many of the columns that are sought a header of these cells names."""
@@ -76,6 +80,23 @@ class Form:
     blanks: bool = False
     #: Whether `\"` stands for a quote, as Spark and MySQL write it.
     escapes: bool = False
+    #: Letters that stand for others while a line is cut: none of them is in the file.
+    stand_ins: str = "\ufdd0\ufdd1\ufdd2\ufdd3\ufdd4"
+
+    @property
+    def cut(self) -> str:
+        """The one letter that `csv` cuts at."""
+        return self.separator if len(self.separator) == 1 else self.stand_ins[-1]
+
+    def hidden(self, sign: str) -> str:
+        """The letter that stands for a sign."""
+        return self.stand_ins[_HIDDEN.index(sign)]
+
+
+def free_letters(text: str) -> str:
+    """Stand-ins that the text does not hold, of those that Unicode keeps free for programs."""
+    free = (chr(code) for code in (*range(0xFDD0, 0xFDF0), *range(0xE000, 0xF900)))
+    return "".join(islice((letter for letter in free if letter not in text), len(_HIDDEN) + 1))
 
 
 def unescaped(text: str) -> str:
@@ -110,42 +131,47 @@ def cells_of(lines: Iterable[str], form: Form, *, strict: bool = True) -> Iterat
     Raises:
         csv.Error: what `strict` refuses, or a cell of more letters than `csv` takes.
     """
-    cut = form.separator if len(form.separator.encode()) == 1 else _UNIT
+    hidden: dict[str, str] = {}
     rows = csv.reader(
-        _prepared(lines, form, cut),
-        delimiter=cut,
+        _prepared(lines, form, hidden),
+        delimiter=form.cut,
         quoting=csv.QUOTE_MINIMAL if form.quoting else csv.QUOTE_NONE,
         skipinitialspace=form.blanks,
         strict=strict,
     )
-    inner = "\n" if form.line_end == "\r" else "\r"
-    back = {_STAND_INS[inner]: inner}
-    if form.escapes:
-        back |= {_STAND_INS[sign]: sign[1] for sign in _ESCAPES}
-    if cut != form.separator:
-        back[cut] = form.separator
     for row in rows:
-        yield [_restored(cell, back) for cell in row]
+        # Most files have nothing to hide.
+        yield [_restored(cell, hidden) for cell in row] if hidden else row
 
 
-def _restored(cell: str, back: Mapping[str, str]) -> str:
-    for stand_in, sign in back.items():
+def _restored(cell: str, hidden: Mapping[str, str]) -> str:
+    for stand_in, sign in hidden.items():
         if stand_in in cell:
             cell = cell.replace(stand_in, sign)
     return cell
 
 
-def _prepared(lines: Iterable[str], form: Form, cut: str) -> Iterator[str]:
-    """Lines as `csv` takes them: cut by one character, without line ends of the other kind."""
+def _prepared(lines: Iterable[str], form: Form, hidden: dict[str, str]) -> Iterator[str]:
+    """Lines as `csv` takes them: cut by one letter, without line ends of the other kind.
+
+    Args:
+        hidden: Told which letters stand for what.
+    """
+    other = "\n" if form.line_end == "\r" else "\r"
+    signs = {**dict.fromkeys(_ESCAPES if form.escapes else (), "\\"), other: ""}
+    if len(form.separator) > 1:
+        hidden[form.cut] = form.separator
+    is_plain = not form.escapes and len(form.separator) == 1
     for line in lines:
-        changed = line if cut == form.separator else line.replace(form.separator, cut)
-        if form.escapes and "\\" in changed:
-            for sign in _ESCAPES:
-                changed = changed.replace(sign, _STAND_INS[sign])
-        if form.line_end == "\r":
-            yield changed.replace("\n", _STAND_INS["\n"])
-        elif "\r" in changed:
-            end = "\r\n" if changed.endswith("\r\n") else ""
-            yield changed.removesuffix(end).replace("\r", _STAND_INS["\r"]) + end
-        else:
-            yield changed
+        if is_plain and other not in line:
+            yield line
+            continue
+        end = "\r\n" if form.line_end == "\n" and line.endswith("\r\n") else ""
+        changed = line.removesuffix(end)
+        if len(form.separator) > 1:
+            changed = changed.replace(form.separator, form.cut)
+        for sign, escape in signs.items():
+            if sign in changed:
+                changed = changed.replace(sign, form.hidden(sign))
+                hidden[form.hidden(sign)] = sign.removeprefix(escape)
+        yield changed + end

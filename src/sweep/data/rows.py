@@ -86,6 +86,12 @@ def rows_that_count(
         int((~asked).sum()),
         table.attrs.get("lines_above", 0),
     )
+    if not has_score.any():
+        raise DataError(
+            "A split must have rows.",
+            value=f"of {counted(len(table), 'row')} in {origin}, none is left: {left.in_words}",
+            way_out="name a file that holds pairs, or another column with `data.label=`",
+        )
     return kept[has_score], left
 
 

@@ -34,6 +34,13 @@ _DAMAGED = (
     zipfile.BadZipFile, pa.ArrowException,
 )  # fmt: skip
 
+_BRING_AGAIN = "it may be damaged: write it or download it again"
+_MEND_JSON = "mend it there, or write the pairs as one object a line (JSONL)"
+_SET_FORM = (
+    "set `data.separator`, `data.quoting`, `data.header`, `data.skip_lines` to what the file is; "
+    "for `predict`, `--separator`, `--quoting`, `--header`, `--skip-lines`"
+)
+
 
 def read_table(path: Path, reading: Reading) -> pd.DataFrame:
     """All rows of a file; see `read_tables`."""
@@ -54,7 +61,7 @@ def read_tables(path: Path, reading: Reading, *, rows: int = _ROWS) -> Iterator[
         DataError: the file does not exist or can't be read; says why.
     """
     path = existing(path)
-    with _trouble_told(path, reading), opened(path) as content:
+    with _trouble_told(path, reading, _BRING_AGAIN), opened(path) as content:
         if content.form == "text":
             yield from _text_or_json(path, content, reading, rows)
         else:
@@ -72,9 +79,11 @@ def _text_or_json(
     suffixes = [suffix for suffix in path.suffixes if suffix.lower() not in _COMPRESSED]
     named_so = bool(suffixes) and suffixes[-1].lower() in _JSON
     if is_json(sample, whole=not more, named_so=named_so):
-        yield from json_tables(content.file, reading, sample, rows=rows)
+        with _trouble_told(path, reading, _MEND_JSON):
+            yield from json_tables(content.file, reading, sample, rows=rows)
     else:
-        yield from text_tables(content.file, reading, sample, whole=not more, rows=rows)
+        with _trouble_told(path, reading, _SET_FORM):
+            yield from text_tables(content.file, reading, sample, whole=not more, rows=rows)
 
 
 def _columns(content: Opened, rows: int) -> Iterator[pd.DataFrame]:
@@ -101,7 +110,7 @@ def _batches(content: Opened, rows: int) -> Iterator[pa.RecordBatch]:
 
 
 @contextlib.contextmanager
-def _trouble_told(path: Path, reading: Reading) -> Iterator[None]:
+def _trouble_told(path: Path, reading: Reading, way_out: str) -> Iterator[None]:
     """Why a file can't be read, in words."""
     try:
         yield
@@ -111,12 +120,7 @@ def _trouble_told(path: Path, reading: Reading) -> Iterator[None]:
         raise undecodable(path, reading.encoding) from None
     except _DAMAGED as error:
         said = str(error).splitlines() or [type(error).__name__]
-        raise DataError(
-            f"{path} can't be read.",
-            value=said[0][:200],
-            way_out="set `data.separator`, `data.quoting`, `data.header`, `data.skip_lines` to what"
-            " the file is; for `predict`, `--separator`, `--quoting`, `--header`, `--skip-lines`",
-        ) from None
+        raise DataError(f"{path} can't be read.", value=said[0][:200], way_out=way_out) from None
 
 
 def existing(path: Path) -> Path:
@@ -128,10 +132,14 @@ def existing(path: Path) -> Path:
     path = as_on_disk(path)
     if path.is_file():
         return path
-    if path.is_dir():
-        raise DataError("A data file must be a file.", value=f"{path} is a folder")
-    folder = path.parent
+    folder = path if path.is_dir() else path.parent
     there = sorted(p.name for p in folder.iterdir())[:8] if folder.is_dir() else []
+    if path.is_dir():
+        raise DataError(
+            "A data file must be a file.",
+            value=f"{path} is a folder",
+            way_out=f"name a file, in that folder: {', '.join(there) or 'nothing'}",
+        )
     raise DataError(
         "A data file must exist.",
         value=path,

@@ -72,8 +72,8 @@ def _fitted(row: list[str], names: Sequence[str] | None, number: int) -> list[st
         return cells
     if len(row) > len(names) and row[len(names) :] != [""]:
         raise ValueError(
-            f"data row {number} has more cells than the header, which names {len(names)}; "
-            f"it begins with {excerpt(row[0])}"
+            f"data row {number} has more cells than the header, which names {len(names)}, "
+            f"from {excerpt(names[0])} on"
         )
     return (cells + [None] * (len(names) - len(row)))[: len(names)]
 

@@ -1,4 +1,4 @@
-"""`predict` reads what training reads, and every setting of the reader is a flag of it."""
+"""Files as people have them, by the command line: a sweep trains on them, `predict` reads them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from command_line import run
+from command_line import run, table
 
 BEST = "results/작은_실험/best"
 ROWS = [
@@ -18,6 +18,42 @@ ROWS = [
     ("기차 본다", "바다 본다", "1.0"),
     ("책 읽는다", "책 읽는다", "5.0"),
 ]
+
+
+@pytest.mark.trains
+def test_one_file_with_all_that_tables_come_with_trains_a_sweep(
+    home: Path,
+    arguments: list[str],
+    pair_files: dict[str, Path],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    parts = []
+    for split, named in (("train", "train"), ("dev", "valid")):
+        pairs = pd.read_csv(pair_files[split])
+        commas = [str(score).replace(".", ",") for score in pairs["score"]]
+        parts.append(pairs.assign(score=commas, split=named))
+    text = pd.concat(parts).to_csv(sep=";", index=False, lineterminator="\r\n")
+    above = "sep=;\r\nscores of the second round\r\n"
+    odd = "고양이;개;;train\r\n;;;\r\n;;;\r\n"
+    Path("all.csv").write_bytes(f"\ufeff{above}{text}{odd}".encode())
+    reading = ["data.train=all.csv", "data.dev=all.csv", "data.where={split: train}"]
+    kept = [one for one in arguments if not one.startswith(("data.train=", "data.dev="))]
+    code, _, err = run(*kept, *reading, capfd=capfd)
+    assert code == 2
+    assert "data.unscored=drop" in err
+    code, out, err = run(*kept, *reading, "data.unscored=drop", capfd=capfd)
+    assert code == 0, err
+    assert "96 train and 40 dev pairs" in out
+    shown = " ".join(out.split())
+    assert "left out of train: 2 rows without any cell, 1 row without a score, 40 rows" in shown
+    assert "1 line above the header" in shown
+    plain, _, _ = run(*arguments, "name=plain", capfd=capfd)
+    assert plain == 0
+    scores = [
+        table(Path("results") / name).sort_values("trial")["pearson"].tolist()
+        for name in ("작은_실험", "plain")
+    ]
+    assert scores[0] == scores[1]
 
 
 def predicted(*arguments: str, capfd: pytest.CaptureFixture[str]) -> tuple[pd.DataFrame, str]:
@@ -89,7 +125,8 @@ def test_rows_and_cells_are_chosen_by_flags(
             ["--encoding", "utf-8"],
             "--encoding cp949",
         ),
-        (b"a title\nx,y\n1,2\n", [], "--text-a"),
+        (b"a title\nx,y\n1,2\n", [], "--skip-lines"),
+        (b"x,y\n1,2\n", [], "--text-a"),
         (b'sentence1,sentence2\n"a" b,c\n', ["--quoting", "true"], "--quoting"),
         (b"sentence1,sentence2\na,b\n", ["--where", "split=test"], "split"),
     ],
