@@ -1,6 +1,9 @@
-"""kill -9 at random moments: does every study end as if nothing had happened?
+"""Signals at random moments: does every study end as if nothing had happened?
 
-    python benchmarks/kill.py [--kills 50] [--kills-a-study 5]
+    python benchmarks/kill.py [--kills 50] [--kills-a-study 5] [--signals KILL]
+    python benchmarks/kill.py --kills 40 --signals HUP,USR1,USR2,TERM
+
+`KILL` strikes at once; the others ask the sweep to end in order, within its `executor.grace_s`.
 
 A pruned TPE sweep with two seeds on a tiny random model is started, killed at a moment drawn over
 the time that an unbroken one takes, and started again; every other time with all its processes.
@@ -11,6 +14,7 @@ end: as many trials and runs as in the unbroken study, each once, none `running`
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import signal
@@ -29,6 +33,7 @@ from common import write
 from rich.progress import Progress
 
 _TRIALS, _SEEDS = 8, 2
+_GRACE_SECONDS = 10
 _SPACE = "search.space={lora.r:[2,4,8],trainer.learning_rate:{low:1e-4,high:1e-2,log:true}}"
 _WORDS = "abcdefghijklmnopqrstuvwxyz'-.,!?0123456789"
 
@@ -77,7 +82,13 @@ def start(folder: Path, name: str) -> subprocess.Popen[bytes]:
         *("search.pruner=median", f"search.seeds={list(range(_SEEDS))}".replace(" ", "")),
         # A race or a confirmation adds runs as the scores go: here their number is to be known.
         *("search.race=false", "confirm=none"),
-        *("tracking=disabled", "executor.workers=2", f"results_dir={folder / 'results'}", _SPACE),
+        *(
+            "tracking=disabled",
+            "executor.workers=2",
+            f"executor.grace_s={_GRACE_SECONDS}",
+            f"results_dir={folder / 'results'}",
+            _SPACE,
+        ),
     ]
     with (folder / f"{name}.log").open("ab") as log:
         return subprocess.Popen(
@@ -89,15 +100,38 @@ def start(folder: Path, name: str) -> subprocess.Popen[bytes]:
         )
 
 
-def killed(process: subprocess.Popen[bytes], *, after: float, group: bool) -> bool:
-    """Whether it was still at work at that moment; if so, it is dead now."""
+@dataclass(frozen=True)
+class Blow:
+    """What struck a sweep, when, and how it ended."""
+
+    signal: str
+    after_s: float
+    group: bool
+    exit_code: int
+    seconds_to_end: float
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether it ended as the signal asks, and in time."""
+        number = signal.Signals[f"SIG{self.signal}"]
+        expected = -number if number is signal.SIGKILL else 128 + number
+        # It may have ended by itself at that moment; Python may not have come to listen yet.
+        return self.exit_code in (0, expected, -number) and self.seconds_to_end <= _GRACE_SECONDS
+
+
+def struck(
+    process: subprocess.Popen[bytes], name: str, *, after: float, group: bool
+) -> Blow | None:
+    """What the signal came to; None where the sweep had ended before."""
     try:
         process.wait(after)
-        return False
+        return None
     except subprocess.TimeoutExpired:
-        (os.killpg if group else os.kill)(process.pid, signal.SIGKILL)
-        process.wait()
-        return True
+        began = time.perf_counter()
+        send = os.killpg if group else os.kill
+        send(process.pid, signal.Signals[f"SIG{name}"])
+        code = process.wait()
+        return Blow(name, after, group, code, time.perf_counter() - began)
 
 
 def ended(study: Path, exit_code: int) -> Ended:
@@ -133,6 +167,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--kills-a-study", type=int, default=5)
+    parser.add_argument("--signals", default="KILL", help="names, one after the other")
     asked = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     rng = random.Random(0)
@@ -145,32 +180,37 @@ def main() -> None:
         unbroken = ended(folder / "results" / "unbroken", code)
         assert is_whole(unbroken), unbroken
         studies: list[dict[str, Any]] = []
-        struck = 0
+        blows: list[Blow] = []
+        names = itertools.cycle(asked.signals.split(","))
         with Progress() as progress:
-            bar = progress.add_task("kills", total=asked.kills)
-            while struck < asked.kills:
+            bar = progress.add_task("signals", total=asked.kills)
+            while len(blows) < asked.kills:
                 name = f"study-{len(studies)}"
                 moments = [rng.uniform(0, seconds) for _ in range(asked.kills_a_study)]
-                dead = [
-                    after
-                    for i, after in enumerate(moments)
-                    if killed(start(folder, name), after=after, group=i % 2 == 1)
+                own = [
+                    blow
+                    for i, (after, kind) in enumerate(zip(moments, names, strict=False))
+                    if (blow := struck(start(folder, name), kind, after=after, group=i % 2 == 1))
                 ]
                 code = start(folder, name).wait()
                 found = ended(folder / "results" / name, code)
-                studies.append({"killed_after_s": dead, "whole": is_whole(found), **asdict(found)})
-                if not is_whole(found):
-                    print(name, found, (folder / f"{name}.log").read_text()[-3000:])
-                struck += len(dead)
-                progress.update(bar, completed=struck)
+                told = [asdict(blow) for blow in own]
+                studies.append({"blows": told, "whole": is_whole(found), **asdict(found)})
+                if not is_whole(found) or not all(blow.is_in_order for blow in own):
+                    print(name, found, own, (folder / f"{name}.log").read_text()[-3000:])
+                blows += own
+                progress.update(bar, completed=len(blows))
     summary = {
-        "kills": struck,
+        "signals": dict(Counter(blow.signal for blow in blows)),
+        "in_order": sum(blow.is_in_order for blow in blows),
+        "slowest_end_s": max(blow.seconds_to_end for blow in blows),
         "studies": len(studies),
         "whole": sum(study["whole"] for study in studies),
     }
-    print(write("kill", {"unbroken_seconds": seconds, "summary": summary, "raw": studies}))
+    name = "kill" if asked.signals == "KILL" else "signals"
+    print(write(name, {"unbroken_seconds": seconds, "summary": summary, "raw": studies}))
     print(summary)
-    sys.exit(summary["whole"] != len(studies))
+    sys.exit(summary["whole"] != len(studies) or summary["in_order"] != len(blows))
 
 
 if __name__ == "__main__":

@@ -57,9 +57,13 @@ def test_auto_follows_wandb_mode(variable: str, mode: str, monkeypatch: pytest.M
 def test_explicit_mode_beats_wandb_mode(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     monkeypatch.setenv("WANDB_MODE", "offline")
-    assert resolve_mode("online") == ("online", None)
+    mode, line = resolve_mode("online")
+    assert mode == "online"
+    assert "tracking.mode=online, before WANDB_MODE=offline" in str(line)
     monkeypatch.setenv("WANDB_MODE", "online")
-    assert resolve_mode("offline")[0] == "offline"
+    mode, line = resolve_mode("offline")
+    assert mode == "offline"
+    assert "before WANDB_MODE=online" in str(line)
     assert resolve_mode("disabled") == ("disabled", None)
 
 

@@ -260,7 +260,8 @@ def test_wandb_that_hangs_is_left_and_owed(study: Path, monkeypatch: pytest.Monk
 
 def test_interrupted_wait_ends_in_order(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(left: int) -> None:
-        raise Interrupted(130)
+        if left:
+            raise Interrupted(130)
 
     release, real = threading.Event(), wandb.init
     monkeypatch.setattr(wandb, "init", lambda **given: (release.wait(60), real(**given))[1])

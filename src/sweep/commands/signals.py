@@ -7,8 +7,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
 from sweep.core.errors import Interrupted
 from sweep.execute.children import ASKS_TO_STOP
@@ -40,10 +41,13 @@ def interruptible() -> Iterator[None]:
         end_fresh_processes()
         raise Interrupted(128 + number)
 
-    before = {s: signal.signal(s, stop) for s in heard()}
+    before: dict[int, Any] = {s: signal.signal(s, stop) for s in heard()}
+    if hasattr(signal, "SIGALRM"):
+        before[signal.SIGALRM] = signal.getsignal(signal.SIGALRM)
     try:
         yield
     finally:
+        _ring_in(0)
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -75,18 +79,20 @@ class Halt:
         self._wish = Halting.NO
         self._is_timed = False
         self._is_over = False
-        self._began = time.monotonic()
+        self._began = self._ends_at = time.monotonic()
         self.timed_out = False
 
     def __enter__(self) -> Halt:
         self._before = {s: signal.signal(s, self._hear) for s in heard()}
         if hasattr(signal, "SIGALRM"):
-            self._before |= {signal.SIGALRM: signal.signal(signal.SIGALRM, self._ring)}
+            signal.signal(signal.SIGALRM, self._ring)
         self._began = time.monotonic()
         return self
 
     def __exit__(self, *_: object) -> None:
-        _ring_in(0)
+        """What closes behind the sweep has no more time than was granted: the clock runs on."""
+        _ring_in(self._ends_at - time.monotonic() if self._is_timed else 0)
+        self._is_over = True
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -130,6 +136,7 @@ class Halt:
             self._leave_where_they_are()
         else:
             self._is_timed, self._said = True, False
+            self._ends_at = time.monotonic() + _USED * self._grace_s
             self._wish = max(self._wish, Halting.AT_RUNG)
             _ring_in(_USED * self._grace_s - self._save_s - self._close_s)
 
@@ -143,7 +150,8 @@ class Halt:
         assert self._signal is not None
         if self._is_over:
             # What is done is in its records; children end with this process.
-            sys.stdout.flush()
+            with suppress(Exception):  # It may be printing right now.
+                sys.stdout.flush()
             os._exit(128 + self._signal)
         if self._wish < Halting.AT_STEP:
             self._leave_where_they_are()
@@ -154,6 +162,6 @@ class Halt:
 
 
 def _ring_in(seconds: float) -> None:
-    """Where the system has such a clock; 0 switches it off."""
+    """Where the system has such a clock; 0 switches it off, what is past rings at once."""
     if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001) if seconds else 0)

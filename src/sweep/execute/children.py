@@ -32,6 +32,8 @@ LEAVE_NOW: int = (
 _LEAVE_SECONDS = 4.0
 #: What workers start with; libraries read it when they are loaded.
 _VARIABLES = {
+    # Whatever the code page of the driver's console.
+    "PYTHONIOENCODING": "utf-8:backslashreplace",
     # Pools that numerical libraries open; a worker that may have more threads says so later.
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",

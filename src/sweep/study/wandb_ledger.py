@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from sweep.core.files import write_text
@@ -63,6 +63,10 @@ class Ledger:
         if of == OF_THE_STUDY:
             return self._kept.study_id
         return self._kept.live.get(of) or fingerprint([of, attempt])
+
+    def name_study(self, wandb_id: str) -> None:
+        """The study has an id at wandb, from before there was a ledger."""
+        self._kept = replace(self._kept, study_id=wandb_id)
 
     def add(self, held: Held) -> None:
         """The study itself is held once; a run once for each attempt."""

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from rich.console import Console
 from rich.status import Status
-from rich.text import Text
+
+from sweep.core.words import counted
 
 
 def busy(console: Console, doing: str) -> Status:
@@ -30,21 +31,26 @@ class Countdown:
     _FIRST_SECONDS, _EVERY_SECONDS = 2.0, 60.0
 
     def __init__(self, console: Console, say: Callable[[str], None]) -> None:
-        self._console = console
+        self._status = busy(console, "")
+        self._is_terminal = console.is_terminal
         self._say = say
-        self._began: float | None = None
-        self._next = 0.0
+        self._next: float | None = None
 
     def show(self, left: int) -> None:
-        """Called again and again while that is waited for."""
+        """Called again and again while that is waited for; with 0 at the end."""
         now = time.monotonic()
-        if self._began is None:
-            self._began, self._next = now, now + self._FIRST_SECONDS
-        if now < self._next:
+        if self._next is None:
+            self._next = now + self._FIRST_SECONDS
+        if left == 0:
+            self._status.stop()
+        elif now >= self._next:
+            line = f"writing to wandb's files: {counted(left, 'run')} left (Ctrl-C: later)"
+            self._show(line, now)
+
+    def _show(self, line: str, now: float) -> None:
+        if self._is_terminal:
+            self._status.update(line)
+            self._status.start()
             return
-        self._next = now + (0.0 if self._console.is_terminal else self._EVERY_SECONDS)
-        line = f"wandb's files are written: {left} more runs (Ctrl-C leaves them for later)"
-        if self._console.is_terminal:
-            self._console.print(Text(line), end="\r", overflow="crop", no_wrap=True)
-        else:
-            self._say(line)
+        self._next = now + self._EVERY_SECONDS
+        self._say(line)

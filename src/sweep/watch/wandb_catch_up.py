@@ -40,6 +40,7 @@ def write_missing(
                 written += writer.add_run(run, outcome, "offline")
             written += bool(ended) and writer.add_study(read_study, "offline")
         finally:
+            show_progress(0)
             stop_wandb(_PATIENCE_SECONDS)
             writer.write_sync_script()
     return written

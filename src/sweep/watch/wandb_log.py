@@ -142,8 +142,10 @@ class WandbWatcher:
         try:
             self._wait()
         except BaseException:
+            self._show_progress(0)
             self.leave()
             raise
+        self._show_progress(0)
         self._say_what_is_left()
 
     def leave(self) -> None:
@@ -201,10 +203,10 @@ class WandbWatcher:
                 self._writer.add_run(run, outcome, "online")
             except Exception as error:
                 self._session.lose(error)
-        if self._session.is_lost:
-            self._writer.add_run(run, outcome, "offline")
+        if self._session.is_lost and self._writer.add_run(run, outcome, "offline"):
+            # Now and not only at the end, which a killed sweep never sees.
+            self._writer.write_sync_script()
         self._owed.pop(run.id, None)
-        self._writer.write_sync_script()
 
     def _complete(self) -> None:
         """All that the server has not got, and the study itself."""

@@ -14,6 +14,7 @@ Mode = Literal["auto", "online", "offline", "disabled"]
 Tracking = LiveMode | Literal["disabled"]
 #: As Hugging Face's Trainer reads `WANDB_DISABLED`.
 _YES = ("1", "true", "yes", "on")
+_VARIABLES = ("WANDB_DISABLED", "WANDB_MODE")
 _LATER = "`python -m sweep wandb STUDY` writes the runs to it later"
 
 
@@ -38,13 +39,14 @@ def resolve_mode(mode: Mode) -> tuple[Tracking, str | None]:
     problem = None if wanted == "offline" else _key_problem()
     if wanted == "online" and problem is not None:
         raise _no_key(problem)
+    overruled = None if mode == "auto" else _overruled(mode)
     if wanted == "offline" or problem is not None:
-        why = f" ({problem})" if problem else ""
+        why = f" ({problem or overruled})" if problem or overruled else ""
         return "offline", (
             f"wandb logs offline{why}; to send it: `sh wandb/sync.sh` in the study, or "
             "`python -m sweep wandb STUDY --online`"
         )
-    return "online", None
+    return "online", f"wandb logs online ({overruled})" if overruled else None
 
 
 def refuse_broken(trouble: str | None, subject: str) -> None:
@@ -98,6 +100,14 @@ def _mode_of_environment() -> Mode:
             way_out="unset it, or set tracking.mode",
         )
     return modes[value]
+
+
+def _overruled(mode: Mode) -> str | None:
+    """What the shell says otherwise than the settings, which come first."""
+    said = [f"{name}={os.environ[name]}" for name in _VARIABLES if os.environ.get(name)]
+    if not said or _mode_of_environment() == mode:
+        return None
+    return f"tracking.mode={mode}, before {' and '.join(said)}"
 
 
 def _why_disabled() -> str:

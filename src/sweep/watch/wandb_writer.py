@@ -181,12 +181,13 @@ class Writer:
         return False
 
     def _adopted_study(self, attempt: str) -> bool:
-        """Its run is known by its sums; it stays as it is where no run has come since."""
-        older = {found.folder for found in self._older}
-        if not older or any(held.folder not in older for held in self.ledger.held):
-            return False
+        """Its run is known by its sums. It stays where no run has come since; else it is written
+        again under its own id."""
         own = [found for found in self._older if "num_complete" in found.summary]
         if not own:
+            return False
+        self.ledger.name_study(own[-1].wandb_id)
+        if {held.folder for held in self.ledger.held} - {found.folder for found in self._older}:
             return False
         self.hold(OF_THE_STUDY, attempt, own[-1].wandb_id, own[-1].folder)
         return True

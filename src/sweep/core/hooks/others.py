@@ -104,17 +104,23 @@ WATCHERS = (
         has=(
             *("init_timeout", "finish_timeout", "finish_timeout_raises", "use_dot_wandb"),
             *("x_transaction_log_flush_interval", "x_save_requirements", "x_disable_stats"),
+            "x_service_wait",
         ),
     ),
     Hook(
+        "wandb.proto.wandb_internal_pb2.Record",
+        "watch/wandb_files.py",
+        "what a `.wandb` file consists of, read where an older program has left no ledger",
+    ),
+    Hook(
         "wandb.Settings.run_mode",
-        "watch/wandb_setup.py",
+        "watch/wandb_files.py",
         "folders of runs that were logged offline have this name",
         proof=("wandb.Settings", '"offline-run"'),
     ),
     Hook(
         "wandb.cli.beta_sync",
-        "watch/wandb_setup.py",
+        "watch/wandb_files.py",
         "the mark that `wandb sync` leaves beside what it has sent",
         proof=("wandb.cli.beta_sync", ".wandb.synced"),
     ),
