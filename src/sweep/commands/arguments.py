@@ -96,11 +96,19 @@ def _add_adapters(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "pairs", type=_on_disk, help="CSV, TSV, JSON, JSONL, Parquet or Arrow, packed or not"
     )
     add_reading_flags(predict)
+    _add_base(predict)
     predict.add_argument("--out", type=Path, help="CSV to write; default: standard output")
 
     verify = verbs.add_parser("verify", help="reload an exported adapter and score dev again")
     verify.add_argument("folder", type=_on_disk)
     verify.add_argument("--json", action="store_true", help="print the two scores as JSON")
+    _add_base(verify)
+
+
+def _add_base(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--model", help="folder or Hub name of the base, where it is not where it was trained"
+    )
 
 
 def _add_studies(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -148,7 +148,9 @@ def _predict(args: argparse.Namespace) -> int:
     if args.out is not None:
         # A place that can't be written to is refused now, not after the scoring.
         args.out.parent.mkdir(parents=True, exist_ok=True)
-    pairs, predictions = predict(args.folder, args.pairs, reading_given(args), tell=_say_aside)
+    pairs, predictions = predict(
+        args.folder, args.pairs, reading_given(args), tell=_say_aside, base=args.model
+    )
     table = pd.DataFrame({"text_a": pairs.text_a, "text_b": pairs.text_b})
     if pairs.labels is not None:
         table["label"] = pairs.labels
@@ -182,7 +184,7 @@ def _print_data(text: str) -> None:
 def _verify(args: argparse.Namespace) -> int:
     from sweep.export.adapter import verify
 
-    verified = verify(args.folder)
+    verified = verify(args.folder, base=args.model)
     if args.json:
         print(json.dumps({"measured": verified.measured, "reloaded": verified.reloaded}))
     else:

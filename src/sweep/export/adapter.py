@@ -13,23 +13,24 @@ from typing import Any
 
 import torch
 import yaml
-from transformers import AutoModelForSequenceClassification
 
 from sweep.core.errors import ExportError, VerificationError
 from sweep.core.files import lost_or_damaged, replacing_folder, write_text
-from sweep.core.recipe import Model, Recipe
+from sweep.core.recipe import Recipe
 from sweep.data.pairs import load_split
 from sweep.export.exported import (
     AGAIN,
+    BASE_WEIGHTS,
     load_adapted,
     load_exported_tokenizer,
+    on_base,
     predicted,
     read_recipe,
 )
+from sweep.export.merged import load_merged, write_merged
 from sweep.export.model_card import model_card
 from sweep.loop.trial import Outcome, Run
-from sweep.lora.loading import SAFE, loading
-from sweep.lora.model import load_tokenizer
+from sweep.lora.model import load_tokenizer, weights_digest
 from sweep.study.files import ExportedFiles, RunFiles
 from sweep.study.final_scores import FinalScores
 from sweep.train.scores import scores
@@ -148,9 +149,8 @@ def _write_model(export: Export, files: ExportedFiles) -> None:
     tokenizer.save_pretrained(str(files.tokenizer))
     write_text(files.settings, experiment_file(recipe, name=f"{export.study}_best"))
     if export.merge:
-        merged = load_adapted(files.folder, recipe, tokenizer).merge_and_unload()
-        merged.save_pretrained(str(files.merged))
-        tokenizer.save_pretrained(str(files.merged))
+        merged: Any = load_adapted(files.folder, recipe, tokenizer).merge_and_unload()
+        write_merged(merged, tokenizer, files.merged, recipe.data)
 
 
 def _card(export: Export, found: CardFacts) -> str:
@@ -181,21 +181,24 @@ def experiment_file(recipe: Recipe, *, name: str) -> str:
     return f"# @package _global_\n{intro}\n{body}"
 
 
-def verify(folder: Path) -> Verified:
+def verify(folder: Path, *, base: str | None = None) -> Verified:
     """Score dev with the exported adapter (and the merged model) on a freshly loaded base.
+
+    Args:
+        base: Where the base model lies, if not where it was at the training.
 
     Raises:
         ExportError: the folder is not an exported one.
         VerificationError: the score differs by more than rounding explains.
     """
-    recipe, measured = read_recipe(folder), _measured(folder)
+    recipe, measured = on_base(read_recipe(folder), folder, base), _measured(folder)
     tokenizer = load_exported_tokenizer(folder)
     dev = load_split(recipe.data, "dev")
     assert dev.labels is not None
     models: list[torch.nn.Module] = [load_adapted(folder, recipe, tokenizer)]
     merged_folder = ExportedFiles(folder).merged
     if merged_folder.is_dir():
-        models.append(_load_merged(merged_folder))
+        models.append(load_merged(merged_folder))
     tolerance = _tolerance(recipe, measured, rows=len(dev))
     for model in models:
         predictions = predicted(model, dev, tokenizer, recipe.data)
@@ -206,14 +209,6 @@ def verify(folder: Path) -> Verified:
                 f"{measured:.6f}: they must agree within {tolerance:g}. Folder: {folder}"
             )
     return Verified(measured, reloaded)
-
-
-def _load_merged(folder: Path) -> torch.nn.Module:
-    with loading(Model(path=str(folder)), "weights"):
-        merged: torch.nn.Module = AutoModelForSequenceClassification.from_pretrained(
-            str(folder), weights_only=True, **SAFE
-        )
-    return merged
 
 
 def verify_on(folder: Path, threads: int) -> Verified:
@@ -259,6 +254,7 @@ def _metrics(export: Export) -> dict[str, Any]:
         "head_params": outcome.head_params,
         "train_seconds": outcome.train_seconds,
         "evaluations": [dataclasses.asdict(e) for e in outcome.evaluations],
+        BASE_WEIGHTS: weights_digest(run.recipe.model),
         "versions": dict(export.versions),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,18 +22,26 @@ from sweep.core.recipe import Data, Model, Recipe
 from sweep.data.pairs import Pairs, in_label_units, load_unscored, seen_in, tokenized
 from sweep.data.seen import said_of
 from sweep.data.suspects import one_text_twice
+from sweep.export.merged import speaks_label_units
 from sweep.lora.fit import most_positions
 from sweep.lora.loading import SAFE, loading
-from sweep.lora.model import load_base
+from sweep.lora.model import load_base, weights_digest
 from sweep.lora.pairing import refuse_without_words
 from sweep.study.files import ExportedFiles
 from sweep.study.yaml_file import read_mapping
 
+#: In `metrics.json`.
+BASE_WEIGHTS = "base_weights"
 AGAIN = "`python -m sweep export STUDY` writes it again"
 
 
 def predict(
-    folder: Path, pairs_file: Path, given: Mapping[str, Any], *, tell: Callable[[str], None]
+    folder: Path,
+    pairs_file: Path,
+    given: Mapping[str, Any],
+    *,
+    tell: Callable[[str], None],
+    base: str | None = None,
 ) -> tuple[Pairs, Floats]:
     """Predicted scores `[N]` of the pairs of a file; its labels are optional.
 
@@ -40,12 +49,13 @@ def predict(
         given: Keys of `data` that say how the file is read; the rest is found out. A label that is
             named must be of use; another one is left out if it is not.
         tell: Hears that labels or rows are left out, and why.
+        base: Where the base model lies, if not where it was at the training.
 
     Raises:
-        ExportError: the folder is not an exported one.
+        ExportError: the folder is not an exported one, or its base is not to be had.
         DataError: the file can't be read or lacks a column that is named.
     """
-    recipe = read_recipe(folder)
+    recipe = on_base(read_recipe(folder), folder, base)
     data = dataclasses.replace(recipe.data, source="files", **given)
     pairs = load_unscored(
         pairs_file, data, tell=tell, needs_labels="label" in given, given=given.keys()
@@ -96,13 +106,51 @@ def read_recipe(folder: Path) -> Recipe:
         ) from None
 
 
+def on_base(recipe: Recipe, folder: Path, base: str | None) -> Recipe:
+    """The recipe of an exported folder with its base at another place; None leaves it as it is.
+
+    Raises:
+        ExportError: other weights lie there: scores would mean nothing, and nobody would see it.
+    """
+    if base is None:
+        return recipe
+    model = dataclasses.replace(recipe.model, path=base, sha256=None)
+    if Path(base).expanduser().is_dir():
+        known, found = base_weights(folder) or recipe.model.sha256, weights_digest(model)
+        if known not in (None, "unknown", found):
+            raise ExportError(
+                "The base must be the one that the adapter was trained on.",
+                value=f"the weights in {base} have the SHA-256 {found[:12]}..., "
+                f"those of the training {known[:12]}...",
+                way_out=f"bring {recipe.model.path} from where it was trained",
+            )
+    return dataclasses.replace(recipe, model=model)
+
+
+def base_weights(folder: Path) -> str | None:
+    """Digest of the weights that the adapter was trained on; older exports do not know it."""
+    try:
+        content = json.loads(ExportedFiles(folder).metrics.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    found = content.get(BASE_WEIGHTS) if isinstance(content, dict) else None
+    return found if isinstance(found, str) else None
+
+
 def load_adapted(folder: Path, recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> PeftModel:
     """The adapter of an exported folder on a freshly loaded base, in float32.
 
     Raises:
         ExportError: it is not whole, or of another base.
     """
-    base, _ = load_base(recipe.model, tokenizer)
+    try:
+        base, _ = load_base(recipe.model, tokenizer)
+    except ModelError as error:
+        raise ExportError(
+            f"The base of the adapter must be at hand: {error.rule}",
+            value=error.value,
+            way_out="name where it lies, as a folder or on the Hub: --model PLACE",
+        ) from None
     path = ExportedFiles(folder).adapter
     try:
         with warnings.catch_warnings():
@@ -142,7 +190,6 @@ def load_exported_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-@torch.inference_mode()
 def predicted(
     model: torch.nn.Module,
     pairs: Pairs,
@@ -155,6 +202,7 @@ def predicted(
     return _scored(model, tokenized(pairs, tokenizer, data), tokenizer, data, batch_size)
 
 
+@torch.inference_mode()
 def _scored(
     model: torch.nn.Module,
     rows: datasets.Dataset,
@@ -172,4 +220,4 @@ def _scored(
         places = order[start : start + batch_size]
         found = model(**collate([rows[int(place)] for place in places])).logits
         logits[places] = found.reshape(-1).double().numpy()
-    return in_label_units(logits, data)
+    return logits if speaks_label_units(model) else in_label_units(logits, data)
