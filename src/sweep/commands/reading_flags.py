@@ -7,7 +7,7 @@ import codecs
 from collections.abc import Sequence
 from typing import Any
 
-from sweep.core.recipe import Conditions
+from sweep.core.conditions import Conditions
 
 #: Of the settings under `data`, those that a flag sets as they are.
 _KEYS = (
