@@ -19,6 +19,8 @@ from sweep.watch.tally import Going, Tally
 _LINE_SECONDS = 30.0
 #: So old is the last line before an evaluation is told: those of a pack come together.
 _SCORE_SECONDS = 3.0
+#: Characters of a run's name in the live view: with bar, steps and score they fill 80 columns.
+_NAME = 44
 
 
 class ConsoleWatcher:
@@ -100,7 +102,7 @@ class ConsoleWatcher:
         tally = self._tally
         bars = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=12),
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"),
             console=self._console,
@@ -108,7 +110,7 @@ class ConsoleWatcher:
         for going in tally.going.values():
             note = "" if going.pearson is None else f"dev {going.pearson:.4f}"
             total = going.total or None
-            bars.add_task(going.run.name[:32], total=total, completed=going.step, note=note)
+            bars.add_task(going.run.name[:_NAME], total=total, completed=going.step, note=note)
         bars.add_task("all runs", total=tally.runs, completed=tally.done, note=self._summary())
         return Group(bars)
 
