@@ -54,7 +54,7 @@ def found_out(sample: str, reading: Reading, *, whole: bool) -> Form:
     found = max(count for count, _ in tried)
     forms = [form for count, form in tried if count == found]
     if separator is None and found == 0:
-        likely = _likely_separator([line.rstrip("\r\n") for line in lines[forms[0].top :]])
+        likely = _likely_separator(lines[forms[0].top :][:_TOP], forms[0])
         # By number, cells are sought that rows must have; where many have them, the likely one.
         forms.sort(key=lambda form: form.separator != likely)
         forms = forms if reading.by_number else forms[:1]
@@ -94,24 +94,26 @@ def _cells(lines: Sequence[str], form: Form) -> list[str]:
         return lines[0].split(form.separator)
 
 
-def _likely_separator(lines: Sequence[str]) -> str:
+def _likely_separator(lines: Sequence[str], form: Form) -> str:
     """Where no column is found by name: a tab if the lines hold tabs (also in files named .csv),
     else the `,` or `;` of the first, else its `|`.
 
     Where that line has both, as a pair without header above it may, it is the one that cuts more
     lines into as many cells as the first; then the one with fewer spaces behind it, as in prose.
     """
-    lines = lines[:_TOP]
     if sum("\t" in line for line in lines) > len(lines) / 2:
         return "\t"
-    first, sample = "".join(lines[:1]), "\n".join(lines)
+    first, sample = "".join(lines[:1]), "".join(lines)
     there = [separator for separator in ",;" if separator in first] or [
         *("|" if "|" in first else ",;")
     ]
 
     def consistency(separator: str) -> tuple[int, int]:
-        rows = cells_of([f"{line}\n" for line in lines], Form(separator, True, "\n"), strict=False)
-        widths = [len(row) for row in rows if row]
+        try:
+            rows = cells_of(lines, replace(form, separator=separator, quoting=True), strict=False)
+            widths = [len(row) for row in rows if row]
+        except csv.Error:
+            return 0, 0
         alike = sum(width == widths[0] > 1 for width in widths)
         return alike, sample.count(separator) - sample.count(f"{separator} ")
 
