@@ -141,12 +141,13 @@ def test_predict_cuts_to_the_positions_of_the_model_and_says_what_is_unknown(
     assert len(out.splitlines()) == 4
     assert "1 of 3 given pairs (33%) is cut to data.max_length=64 tokens" in err
     assert "of the words of the given pairs (없는, 낱말, 뿐이다, ...) are unknown" in err
-    same = pd.DataFrame([("a", "a")] * 3, columns=["sentence1", "sentence2"])
+    rows = [("a", "a", score) for score in (1.0, 2.0, 3.0)]
+    same = pd.DataFrame(rows, columns=["sentence1", "sentence2", "score"])
     same.to_csv("같은.csv", index=False)
-    assert (
-        "3 of 3 given pairs have one text twice"
-        in run("predict", str(best), "같은.csv", capfd=capfd)[2]
-    )
+    code, _, err = run("predict", str(best), "같은.csv", capfd=capfd)
+    assert code == 0
+    assert "3 of 3 given pairs have one text twice" in err
+    assert "no correlation: the predictions are constant up to rounding" in err
 
 
 def test_lost_tokenizer_of_an_export_is_named(

@@ -192,10 +192,6 @@ def test_whatever_loading_raises_is_told_with_the_way_out(
     assert "must be a local folder" not in message
 
 
-def raise_import(**named: Any) -> None:
-    raise ImportError("XTokenizer requires the SentencePiece library but it was not found", **named)
-
-
 def raise_no_module() -> None:
     import no_such_module_at_all  # type: ignore[import-not-found]  # noqa: F401
 
@@ -216,7 +212,6 @@ def raise_nothing_said() -> None:
 @pytest.mark.parametrize(
     ("raiser", "said"),
     [
-        (raise_import, "pip install SentencePiece"),
         (raise_no_module, "pip install no-such-module-at-all"),
         (raise_panic, "Option::unwrap"),
         (raise_unpickling, "never run"),
@@ -227,6 +222,23 @@ def test_errors_of_every_kind_become_words(raiser: Callable[[], None], said: str
     with pytest.raises(ModelError, match=said) as caught, loading(Model(path="a/b"), "tokenizer"):
         raiser()
     assert caught.value.way_out
+
+
+@pytest.mark.parametrize(
+    ("message", "command"),
+    [
+        ("XTokenizer requires the SentencePiece library but it was not found", "SentencePiece"),
+        ("You need to install sudachipy to use SudachiTokenizer.", "sudachipy sudachidict_core"),
+        ("The unidic_lite dictionary is not installed. See elsewhere.", "unidic-lite"),
+        ("You need to have sentencepiece or tiktoken installed", "sentencepiece"),
+        ("install it with `pip install tiktoken`", "tiktoken"),
+        ("No module named 'google.protobuf'", "protobuf"),
+    ],
+)
+def test_package_that_is_missing_is_named_as_pip_knows_it(message: str, command: str) -> None:
+    with pytest.raises(ModelError) as caught, loading(Model(path="a/b"), "tokenizer"):
+        raise ImportError(message)
+    assert caught.value.way_out == f"pip install {command}"
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, MemoryError])

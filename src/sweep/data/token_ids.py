@@ -155,7 +155,7 @@ def _two_words(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
     special = set(tokenizer.all_special_tokens)
     known = (word for word in ("a", "b", *tokenizer.get_vocab()) if word not in special)
     leaving = (word for word in known if tokenizer(word, add_special_tokens=False)["input_ids"])
-    first = next(leaving)
+    first = next(leaving, "a")
     return first, next(leaving, first)
 
 

@@ -32,8 +32,8 @@ _INSTALLED_AS = {
     "google": "protobuf",
 }
 _MISSING = re.compile(
-    r"(?:pip install|need to install|requires the|have) [`'\"]?([A-Za-z][\w.-]*)"
-    r"|No module named ['\"](\w+)"
+    r"(?:pip install|need to install|requires the|need to have) [`'\"]?([A-Za-z][\w.-]*)"
+    r"|No module named ['\"](\w+)|The (\w+) dictionary is not installed"
 )
 
 
@@ -140,8 +140,8 @@ def _named_code(model: Model) -> str:
 
 def _install(error: ImportError) -> str:
     found = _MISSING.search(str(error))
-    name = error.name or next((group for group in found.groups() if group), "") if found else ""
-    name = (error.name or name or "").partition(".")[0].strip(".")
+    said = next((group for group in found.groups() if group), "") if found else ""
+    name = (error.name or said).partition(".")[0]
     if not name:
         return "install what the message names"
     return f"pip install {_INSTALLED_AS.get(name, name.replace('_', '-'))}"
