@@ -87,11 +87,11 @@ def _outliving(stream: object, descriptor: int) -> io.TextIOBase:
     if not isinstance(stream, io.TextIOWrapper):  # somebody else's, in a notebook
         assert isinstance(stream, io.TextIOBase)
         return stream
-    how = {"line_buffering": stream.line_buffering, "write_through": stream.write_through}
+    at_once = stream.line_buffering, stream.write_through
     encoding, buffer = stream.encoding, stream.detach()
     raw = buffer.detach() if isinstance(buffer, io.BufferedIOBase) else buffer
     outliving = io.BufferedWriter(_Outliving(raw))
-    return io.TextIOWrapper(outliving, encoding=encoding, errors=_LACKING, **how)
+    return io.TextIOWrapper(outliving, encoding, _LACKING, None, *at_once)
 
 
 class _Outliving(io.RawIOBase):
