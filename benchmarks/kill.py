@@ -198,6 +198,7 @@ def main() -> None:
                 studies.append({"blows": told, "whole": is_whole(found), **asdict(found)})
                 if not is_whole(found) or not all(blow.is_in_order for blow in own):
                     print(name, found, own, (folder / f"{name}.log").read_text()[-3000:])
+                print(name, [(b.signal, b.exit_code, round(b.seconds_to_end, 1)) for b in own])
                 blows += own
                 progress.update(bar, completed=len(blows))
     summary = {

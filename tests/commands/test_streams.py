@@ -116,6 +116,7 @@ def test_sweep_goes_on_when_nobody_reads(
 ) -> None:
     arguments = tiny_sweep(tiny_model, pair_files)
     arguments[arguments.index("executor=in_process")] = executor
+    arguments.append("executor.threads=1")
     if executor == "executor=in_process":
         code = sweep(*arguments, folder=tmp_path, redirected=">&- 2>&-").returncode
     else:
