@@ -81,7 +81,8 @@ class Task:
         errors = np.sqrt(OF_RUN) * rng.normal(size=(count, NUM_PAIRS))
         errors += np.sqrt(COMMON) * self._shared + np.sqrt(OF_CONFIG) * self._own[config]
         signal = (self.labels - 2.5) / np.sqrt(25 / 12)
-        return Sample(tuple(seeds), signal + errors * np.sqrt(1 / pearson**2 - 1)[:, None])
+        predictions = signal + errors * np.sqrt(1 / pearson**2 - 1)[:, None]
+        return Sample(tuple(seeds), predictions, str(config))
 
     def score_on_dev(self, config: int) -> float:
         """What the config scores on these dev pairs, over many seeds."""
@@ -143,7 +144,7 @@ def judge_runs(
 def joined(one: Sample, other: Sample) -> Sample:
     """A config's runs on both sets of seeds."""
     predictions = np.concatenate([one.predictions, other.predictions])
-    return Sample((*one.seeds, *other.seeds), predictions)
+    return Sample((*one.seeds, *other.seeds), predictions, one.config_id)
 
 
 def one_sweep(design: Design, rng: np.random.Generator) -> dict[str, float]:
