@@ -163,6 +163,7 @@ def _sum_up(settings: Settings, results: Results, console: Console) -> int:
         _say(console, "No run finished.", f"logs: {results.files.logs}")
         return EXIT_NONE_FINISHED
     _say(console, *_verdict(results, board), wrap=True)
+    results.looked_at()
     _say(console, *highest_mean_lines(results))
     base = settings.recipe(settings.search.seeds[0]).config_id
     scorers = workers_of(settings).num_scorers

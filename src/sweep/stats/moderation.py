@@ -24,7 +24,7 @@ _GRID = np.arange(-45, 61) * _STEP
 #: How unlike configs are: SD of the logarithm of their variances, with what is expected of it.
 _UNLIKE = ((0.0, 0.4), (0.25, 0.2), (0.5, 0.2), (1.0, 0.1), (2.0, 0.1))
 #: Share of configs that are like no other, and how much steadier than the others such a one may be.
-_ODD, _STEADIER = 0.25, 2.0
+_ODD, _STEADIER = 0.2, 2.0
 #: Two-sided, of the spread that a heavy tail is given.
 _REACH = 0.01
 #: Below this, in squared Pearson points, runs are equal.

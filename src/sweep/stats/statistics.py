@@ -95,8 +95,7 @@ def compare(
     Sources: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 16; for
     the variance of two crossed samples Gallas, Academic Radiology 13 (2006), 353-362.
     """
-    weights = resampling_weights(len(labels), seed=seed)
-    scores, by_items = _resampled(samples, labels, weights)
+    scores, by_items = _resampled(samples, labels, resampling_weights(len(labels), seed=seed))
     layout = RunsByConfig.of([sample.seeds for sample in samples])
     if noise_from is None:
         noise = SeedNoise.of(scores, by_items, layout, np.arange(len(samples)))
@@ -104,19 +103,16 @@ def compare(
         others = labels if noise_labels is None else noise_labels
         noise = _noise_of(noise_from, others, samples, seed=seed)
     means, by_items = layout.means(scores), layout.means(by_items)
-    rng = np.random.default_rng([seed, 1, stream] if stream else [seed, 1])
     covariance = noise.covariance(layout, by_items)
-    by_seeds, tail = noise.draws(layout, NUM_RESAMPLES, rng, covariance.own)
-    return Comparison(
-        means,
-        deviations=_inside(np.nan_to_num(means), by_items, by_seeds),
-        covariance=covariance,
-        seed_sd=noise.seed_sd,
-        num_rivals=num_rivals,
-        tail=tail,
-        free=noise.of_runs.tail_free,
-        looks=looks,
-    )
+    by_seeds, tail = noise.draws(layout, NUM_RESAMPLES, _rng(seed, stream), covariance.own)
+    deviations = _inside(np.nan_to_num(means), by_items, by_seeds)
+    free = noise.of_runs.tail_free
+    return Comparison(means, deviations, covariance, noise.seed_sd, num_rivals, tail, free, looks)
+
+
+def _rng(seed: int, stream: int) -> np.random.Generator:
+    """Of the seeds' luck."""
+    return np.random.default_rng([seed, 1, stream] if stream else [seed, 1])
 
 
 def _noise_of(
