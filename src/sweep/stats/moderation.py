@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import product
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from sweep.core.arrays import Floats
 
@@ -23,8 +24,9 @@ _STEP = 0.2
 _GRID = np.arange(-45, 61) * _STEP
 #: How unlike configs are: SD of the logarithm of their variances, with what is expected of it.
 _UNLIKE = ((0.0, 0.4), (0.25, 0.2), (0.5, 0.2), (1.0, 0.1), (2.0, 0.1))
-#: Share of configs that are like no other, and how much steadier than the others such a one may be.
-_ODD, _STEADIER = 0.2, 2.0
+#: Share of configs that are like no other, with what is expected of it, and how much steadier than
+#: the others such a config may be.
+_ODD, _STEADIER = ((0.05, 0.5), (0.3, 0.5)), 2.0
 #: Two-sided, of the spread that a heavy tail is given.
 _REACH = 0.01
 #: Below this, in squared Pearson points, runs are equal.
@@ -38,15 +40,15 @@ def _priors() -> tuple[Floats, Floats, Floats]:
     middles = _GRID[:, None]
     odd = (middles - _STEADIER <= _GRID).astype(np.float64)
     odd /= odd.sum(axis=1, keepdims=True)
-    alike, expected = [], []
-    for scatter, share in _UNLIKE:
+    mixed, alike, expected = [], [], []
+    for (scatter, share), (odds, share_of_odds) in product(_UNLIKE, _ODD):
         distance = (_GRID - middles) / max(scatter, _STEP / 10)
         shares = np.exp(-0.5 * distance**2)
-        alike.append(shares / shares.sum(axis=1, keepdims=True))
-        expected.append(np.full(len(_GRID), np.log(share)))
-    ones = np.concatenate(alike)
-    mixed = (1 - _ODD) * ones + _ODD * np.tile(odd, (len(_UNLIKE), 1))
-    return mixed, ones, np.concatenate(expected)
+        shares /= shares.sum(axis=1, keepdims=True)
+        alike.append(shares)
+        mixed.append((1 - odds) * shares + odds * odd)
+        expected.append(np.full(len(_GRID), np.log(share * share_of_odds)))
+    return np.concatenate(mixed), np.concatenate(alike), np.concatenate(expected)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,12 +114,12 @@ class Moderated:
         low, high = np.zeros(len(errors)), 10 * errors[:, -1]
         for _ in range(40):
             middle = (low + high) / 2
-            beyond = 2 * (self._shares * norm.sf(middle[:, None] / errors)).sum(axis=1)
+            beyond = 2 * (self._shares * ndtr(-middle[:, None] / errors)).sum(axis=1)
             low, high = (
                 np.where(beyond > _REACH, middle, low),
                 np.where(beyond > _REACH, high, middle),
             )
-        return np.asarray((high / norm.isf(_REACH / 2)) ** 2)
+        return np.asarray((high / ndtri(_REACH / 2)) ** 2)
 
     @cached_property
     def _likelihood(self) -> Floats:
