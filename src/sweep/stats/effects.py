@@ -167,8 +167,9 @@ def _levels(factor: Factor, of_levels: LevelMeans, model: _Model) -> list[Effect
                 ci_low=found.ci_low,
                 ci_high=found.ci_high,
                 distinguishable=found.ci_high < 0,
-                elsewhere_low=wide.ci_low if wide else None,
-                elsewhere_high=wide.ci_high if wide else None,
+                # Two scores are never farther apart.
+                elsewhere_low=max(wide.ci_low, -2.0) if wide else None,
+                elsewhere_high=min(wide.ci_high, 2.0) if wide else None,
             )
         effects.append(effect)
     return effects
