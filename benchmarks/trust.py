@@ -1,9 +1,7 @@
 """How often the verdict is wrong: whole sweeps on synthetic predictions, judged by the real code.
 
-A task has 519 dev pairs (KLUE-STS), configs with a true Pearson near 0.85, and prediction errors of
-which 85 % are common to all runs, 7 % are their config's and 8 % are each run's own; a seed moves
-the true score of a run as well, in part for all configs alike. `python benchmarks/trust.py`, one
-core, a few minutes.
+`python benchmarks/trust.py`, one core, half an hour; `--only` a part of it. What is simulated is in
+`synthetic.py`, what the settings do in `trust_effects.py`, looking again in `trust_looks.py`.
 """
 
 from __future__ import annotations
@@ -11,139 +9,19 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
 from statistics import fmean
 
 import numpy as np
 from common import RESULTS, write
 from scipy.stats import norm
+from synthetic import BASELINE, ERROR_SHARES, NUM_PAIRS, Design, Judged, Task, judge_runs
+from trust_effects import GRIDS, one_grid
+from trust_looks import LOOKED_AT, one_study, power_by_looks
 
-from sweep.core.arrays import Floats
 from sweep.stats.comparison import Comparison
-from sweep.stats.statistics import Sample, compare
-from sweep.stats.verdict import Contender, Verdict, judge, judged, ranked
-
-NUM_PAIRS = 519
-TRUE_PEARSON = 0.85
-COMMON, OF_CONFIG, OF_RUN = 0.85, 0.07, 0.08
-ERROR_SHARES = {"common": COMMON, "of_config": OF_CONFIG, "of_run": OF_RUN}
-#: Share of the seed's variance that is the same for all configs.
-SHARED_LUCK = 0.3
-#: Seeds over which a config's expected score on the dev pairs is averaged.
-MANY_SEEDS = 60
-BASELINE = 0
-
-
-@dataclass(frozen=True)
-class Design:
-    """A kind of sweep.
-
-    `spread` is the SD of the configs' true scores, 0 for an A/A sweep; `lead` is put on config 1
-    alone. With `confirm` seeds the three best by search and the baseline are trained again. Of
-    `wild` sweeps every other config has three times the seed SD.
-    """
-
-    configs: int
-    seeds: int
-    seed_sd: float
-    spread: float = 0.0
-    lead: float = 0.0
-    confirm: int = 0
-    wild: bool = False
-
-
-@dataclass
-class Task:
-    """A dev set, and configs that can be trained on any seed."""
-
-    design: Design
-    rng: np.random.Generator
-    truth: Floats = field(init=False)
-    labels: Floats = field(init=False)
-
-    def __post_init__(self) -> None:
-        configs, rng = self.design.configs, self.rng
-        self.truth = TRUE_PEARSON + self.design.spread * rng.normal(size=configs)
-        self.truth[1] += self.design.lead
-        self.labels = rng.uniform(0, 5, NUM_PAIRS)
-        self._shared = rng.normal(size=NUM_PAIRS)
-        self._own = rng.normal(size=(configs, NUM_PAIRS))
-        self._luck: dict[int, float] = {}
-
-    def sample(self, config: int, seeds: Sequence[int]) -> Sample:
-        """Train a config: predictions whose population Pearson is its truth plus luck."""
-        rng, count = self.rng, len(seeds)
-        alike = np.array([self._luck.setdefault(seed, rng.normal()) for seed in seeds])
-        luck = np.sqrt(SHARED_LUCK) * alike + np.sqrt(1 - SHARED_LUCK) * rng.normal(size=count)
-        sd = self.design.seed_sd * (3 if self.design.wild and config % 2 else 1)
-        pearson = np.clip(self.truth[config] + sd * luck, 0.01, 0.999)
-        errors = np.sqrt(OF_RUN) * rng.normal(size=(count, NUM_PAIRS))
-        errors += np.sqrt(COMMON) * self._shared + np.sqrt(OF_CONFIG) * self._own[config]
-        signal = (self.labels - 2.5) / np.sqrt(25 / 12)
-        return Sample(tuple(seeds), signal + errors * np.sqrt(1 / pearson**2 - 1)[:, None])
-
-    def score_on_dev(self, config: int) -> float:
-        """What the config scores on these dev pairs, over many seeds."""
-        return fmean(scores(self.sample(config, range(10_000, 10_000 + MANY_SEEDS)), self.labels))
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A sweep with its verdict; `order` are config numbers, the best first."""
-
-    order: list[int]
-    means: dict[int, float]
-    comparison: Comparison
-    verdict: Verdict
-
-
-def scores(sample: Sample, labels: Floats) -> list[float]:
-    return [float(np.corrcoef(run, labels)[0, 1]) for run in sample.predictions]
-
-
-def judge_runs(
-    task: Task,
-    samples: dict[int, Sample],
-    *,
-    search: dict[int, float] | None = None,
-    searched: dict[int, Sample] | None = None,
-) -> Judged:
-    """The verdict over these runs, by the code of the program.
-
-    Args:
-        search: Scores of the search, where these runs confirm it, and its runs as `searched`.
-    """
-    configs = [
-        Contender(
-            str(k),
-            "",
-            sample.seeds,
-            tuple(scores(sample, task.labels)),
-            lora_params=k % 4,
-            train_seconds=k,
-            search_mean=search[k] if search else None,
-            confirmed=search is not None,
-        )
-        for k, sample in samples.items()
-    ]
-    order = judged(ranked(configs))
-    numbers = [int(c.config_id) for c in order]
-    comparison = compare(
-        [samples[k] for k in numbers],
-        task.labels,
-        num_rivals=task.design.configs,
-        noise_from=[joined(searched[k], samples[k]) for k in numbers] if searched else None,
-    )
-    verdict = judge(configs, comparison, baseline=str(BASELINE))
-    assert verdict is not None
-    return Judged(numbers, {int(c.config_id): c.mean for c in order}, comparison, verdict)
-
-
-def joined(one: Sample, other: Sample) -> Sample:
-    """A config's runs on both sets of seeds."""
-    predictions = np.concatenate([one.predictions, other.predictions])
-    return Sample((*one.seeds, *other.seeds), predictions)
 
 
 def one_sweep(design: Design, rng: np.random.Generator) -> dict[str, float]:
@@ -194,6 +72,10 @@ def _intervals(task: Task, found: Judged) -> dict[str, float]:
     low, high = found.comparison.intervals().T
     inside = (low <= truth) & (truth <= high)
     held = {"covered": float(inside.mean()), "covered_best": float(inside[0])}
+    for k in (k for k in found.order if k in task.design.wild):
+        held["covered_wild"] = float(inside[found.order.index(k)])
+    steady = [i for i, k in enumerate(found.order) if k not in task.design.wild]
+    held["covered_steady"] = float(inside[steady].mean())
     other = 1 if found.order[0] == BASELINE else found.order.index(BASELINE)
     _, low, high = found.comparison.lead_over(other)
     gap = truth[0] - truth[other]
@@ -223,27 +105,34 @@ def _scores(task: Task, search: Judged, found: Judged) -> dict[str, float]:
     return {**dev, **new, "seed_sd": found.verdict.seed_sd or 0.0}
 
 
-def measure(design: Design, num_sweeps: int) -> dict[str, object]:
-    """Means over sweeps, with the standard error of each."""
+def measure(one: Callable[[np.random.Generator], dict[str, float]], num: int) -> dict[str, object]:
+    """Means over so many sweeps, with the standard error of each; NaN is left out."""
     start = time.monotonic()
-    rows = [one_sweep(design, np.random.default_rng([i, 77])) for i in range(num_sweeps)]
+    rows = [one(np.random.default_rng([i, 77])) for i in range(num)]
     table = {name: np.array([row[name] for row in rows], dtype=np.float64) for name in rows[0]}
+    counts = {name: max(1, int(np.isfinite(v).sum())) for name, v in table.items()}
     return {
-        "design": asdict(design),
-        "sweeps": num_sweeps,
+        "sweeps": num,
         "seconds": round(time.monotonic() - start, 1),
-        "means": {name: round(float(v.mean()), 5) for name, v in table.items()},
+        "means": {name: round(float(np.nanmean(v)), 5) for name, v in table.items()},
         "standard_errors": {
-            name: round(float(v.std() / np.sqrt(len(v))), 5) for name, v in table.items()
+            name: round(float(np.nanstd(v) / np.sqrt(counts[name])), 5) for name, v in table.items()
         },
     }
 
 
+EVERY_OTHER = (1, 3, 5, 7)
 CASES = {
     "equal, 8 configs, 3 seeds": Design(8, 3, 0.004),
     "equal, 8 configs, 3 seeds, large seed noise": Design(8, 3, 0.01),
     "equal, 8 configs, 3 seeds, every other with thrice the seed noise": Design(
-        8, 3, 0.004, wild=True
+        8, 3, 0.004, wild=EVERY_OTHER, times=3
+    ),
+    "equal, 8 configs, 3 seeds, one with ten times the seed noise": Design(
+        8, 3, 0.004, wild=(1,), times=10
+    ),
+    "equal, 8 configs, 6 seeds, one with ten times the seed noise": Design(
+        8, 6, 0.004, wild=(1,), times=10
     ),
     "equal, 24 configs, 3 seeds": Design(24, 3, 0.006),
     "equal, 24 configs, 1 seed": Design(24, 1, 0.006),
@@ -255,23 +144,41 @@ CASES = {
 LEADS = (0.005, 0.01, 0.02, 0.03)
 
 
+def simulations(num: int) -> dict[str, tuple[dict[str, object], Callable[[], dict[str, object]]]]:
+    """By name: what is simulated, and the function that does it."""
+    found = {}
+    for name, design in CASES.items():
+        one = partial(one_sweep, design)
+        found[f"verdict: {name}"] = (asdict(design), partial(measure, one, num))
+    for lead in LEADS:
+        design = Design(8, 3, 0.006, lead=lead)
+        one = partial(one_sweep, design)
+        found[f"power: lead {lead}"] = (asdict(design), partial(measure, one, max(num // 5, 1)))
+    for name, grid in GRIDS.items():
+        found[f"effects: {name}"] = (asdict(grid), partial(measure, partial(one_grid, grid), num))
+    for name, design in LOOKED_AT.items():
+        one = partial(one_study, design)
+        found[f"looks: {name}"] = (asdict(design), partial(measure, one, num))
+    ahead = Design(8, 3, 0.006, lead=0.03)
+    one = partial(power_by_looks, ahead)
+    found["looks: power"] = (asdict(ahead), partial(measure, one, max(num // 5, 1)))
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sweeps", type=int, default=1000)
     parser.add_argument("--only", default="", help="cases with this in their name; others are kept")
     asked = parser.parse_args()
     path = RESULTS / "trust.json"
-    known = json.loads(path.read_text("utf-8")) if asked.only and path.exists() else {}
-    cases = {
-        name: measure(design, asked.sweeps) if asked.only in name else known["cases"][name]
-        for name, design in CASES.items()
-    }
-    power = known.get("power") or [
-        measure(Design(8, 3, 0.006, lead=lead), asked.sweeps // 5) for lead in LEADS
-    ]
-    print(
-        write("trust", {"pairs": NUM_PAIRS, "errors": ERROR_SHARES, "cases": cases, "power": power})
-    )
+    known = json.loads(path.read_text("utf-8"))["cases"] if asked.only and path.exists() else {}
+    cases = {}
+    for name, (design, run) in simulations(asked.sweeps).items():
+        if asked.only in name:
+            cases[name] = {"design": design, **run()}
+        elif name in known:
+            cases[name] = known[name]
+    print(write("trust", {"pairs": NUM_PAIRS, "errors": ERROR_SHARES, "cases": cases}))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from command_line import SPACE, run, states, table, without_costs
+from sweep.study.study import Study
 
 
 def test_second_start_trains_nothing_and_ends_the_same(
@@ -38,6 +39,12 @@ def test_changed_setting_is_refused_and_extend_adds_the_new_cells(
     assert code == 0
     assert out.count("done before") == 8
     assert table(copied_study)["state"].tolist() == ["complete"] * 12
+    assert "This is look 2 at this study" in out
+    first, second = Study.open(copied_study).looks.looks
+    assert (first.runs, second.runs) == (8, 12)
+    assert Study.open(copied_study).verdict is not None
+    assert run(*study_arguments, capfd=capfd)[0] == 0
+    assert len(Study.open(copied_study).looks.looks) == 2
 
 
 @pytest.mark.trains

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -101,13 +102,71 @@ def test_among_equal_levels_one_is_seldom_surely_worse_than_the_best(
     assert np.mean(found) <= 0.05 + 2.5 * 0.0154
 
 
-def test_two_levels_have_the_interval_that_they_have_alone() -> None:
+def test_two_levels_of_one_key_have_the_interval_that_they_have_alone() -> None:
     means = means_of(GRID, target_modules_qv=-0.05)
     compared = comparison(means)
-    qv = by_level(main_effects(factors_of(GRID, KEYS), compared), KEYS[2])["qv"]
     sign = np.array([1 if c["lora.target_modules"] == "qv" else -1 for c in GRID])
     low, high = np.quantile(compared.deviations @ sign / 4, [0.025, 0.975])
-    assert (qv.ci_low, qv.ci_high) == (pytest.approx(-0.05 + low), pytest.approx(-0.05 + high))
+    alone = by_level(main_effects(factors_of(GRID, KEYS[2:]), compared), KEYS[2])["qv"]
+    ends = (pytest.approx(-0.05 + low), pytest.approx(-0.05 + high))
+    assert (alone.ci_low, alone.ci_high) == ends
+    # One of three keys: some other may look as if it did something.
+    whole = by_level(main_effects(factors_of(GRID, KEYS), compared), KEYS[2])["qv"]
+    assert whole.ci_low is not None
+    assert whole.ci_high is not None
+    assert whole.ci_low < -0.05 + low
+    assert -0.05 + high < whole.ci_high < 0
+
+
+@pytest.mark.parametrize("num_keys", [1, 2, 3, 5])
+@pytest.mark.parametrize("balanced", [True, False])
+def test_study_in_which_nothing_matters_seldom_says_that_something_does(
+    num_keys: int, balanced: bool
+) -> None:
+    """In one of 20 studies, whatever the number of keys that might do something."""
+    keys = [f"k{number}" for number in range(num_keys)]
+    cells = [dict(zip(keys, cell, strict=True)) for cell in product("ab", repeat=num_keys)] * 2
+    if num_keys == 1:
+        cells = [*cells, *cells]
+    configs = [c | {"copy": i} for i, c in enumerate(cells)][: len(cells) - (not balanced)]
+    factors = factors_of(configs, keys)
+    said = []
+    for draw in range(200):
+        luck = np.random.default_rng([31, draw]).normal(scale=0.002, size=len(configs))
+        effects = main_effects(factors, comparison(0.8 + luck))
+        said.append(any(e.distinguishable for e in effects))
+        assert not any(e.most_at for e in effects if not e.distinguishable)
+    assert np.mean(said) <= 0.05 + 2.5 * 0.0154
+
+
+def test_sure_interaction_is_said_with_the_range_over_pairs_of_configs() -> None:
+    """All-linear is worth 0.02 at rank 4, 0.10 at rank 8, the same with and without dropout."""
+    means = np.array(
+        [
+            0.8 - (0.02 if c["lora.r"] == 4 else 0.10) * (c["lora.target_modules"] == "qv")
+            for c in GRID
+        ]
+    )
+    found = main_effects(factors_of(GRID, KEYS), comparison(means))
+    qv = by_level(found, KEYS[2])["qv"]
+    assert qv.distinguishable
+    assert (qv.cells_low, qv.cells_high) == (pytest.approx(-0.10), pytest.approx(-0.02))
+    assert qv.most_at == "r=8"
+    plain = main_effects(factors_of(GRID, KEYS), comparison(means_of(GRID, target_modules_qv=-0.1)))
+    assert by_level(plain, KEYS[2])["qv"].most_at is None
+
+
+def test_effects_allow_for_every_look_at_the_study() -> None:
+    factors = factors_of(GRID, KEYS)
+    means = means_of(GRID, target_modules_qv=-0.05)
+    widths = []
+    for looks in (1, 2, 5, 20):
+        effects = main_effects(factors, replace(comparison(means), looks=looks))
+        qv = by_level(effects, KEYS[2])["qv"]
+        assert qv.ci_low is not None
+        widths.append(-0.05 - qv.ci_low)
+    assert widths == sorted(widths)
+    assert widths[-1] > 1.3 * widths[0]
 
 
 def test_level_beside_equal_ones_is_told_apart_where_it_differs() -> None:

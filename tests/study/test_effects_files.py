@@ -79,6 +79,7 @@ def test_files_and_words_tell_what_matters(tmp_path: Path) -> None:
     assert list(table.columns) == [
         *("key", "level", "num_configs", "mean", "difference"),
         *("ci_low", "ci_high", "distinguishable", "elsewhere_low", "elsewhere_high"),
+        *("cells_low", "cells_high", "most_at"),
     ]
     qv = table[table["level"] == "qv"].iloc[0]
     assert qv["ci_low"] < qv["difference"] < qv["ci_high"] < 0
@@ -101,7 +102,8 @@ def test_confirmation_tells_the_luck_of_the_seed_that_one_seed_each_does_not(
     confirmed = Sample(tuple(range(1, 7)), np.stack([LABELS + SHARED + run for run in runs]))
     found = write_findings(replace(search, luck=(confirmed,)), tmp_path, keys=(R, ALPHA, TARGETS))
     assert "targets: all-linear is ahead of qv by +" in sentences(tmp_path)
-    assert "in these configs" in sentences(tmp_path)
+    assert "in this grid; by +" in sentences(tmp_path)
+    assert "depending on r + alpha, most at r=8 alpha=16; " in sentences(tmp_path)
     assert "beside other settings" in sentences(tmp_path)
     qv = next(e for e in found.effects if e.level == "qv")
     assert qv.elsewhere_low is not None

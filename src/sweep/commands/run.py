@@ -190,6 +190,7 @@ def _sum_up(settings: Settings, results: Results, console: Console) -> int:
         return EXIT_NONE_FINISHED
     baselines = _baselines(settings, results, console)
     _say(console, *_verdict(results, board, baselines), wrap=True)
+    results.looked_at()
     _say(console, *highest_mean_lines(results))
     base = settings.recipe(settings.search.seeds[0]).config_id
     scorers = workers_of(settings).num_scorers

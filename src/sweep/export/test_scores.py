@@ -185,4 +185,5 @@ def _seed_luck(complete: Sequence[Run], folder: Path, *, fewest: int) -> SeedLuc
 
 
 def _sample(runs: Sequence[Run], predictions: Sequence[Floats]) -> Sample:
-    return Sample(tuple(run.recipe.seed for run in runs), np.stack(predictions))
+    seeds = tuple(run.recipe.seed for run in runs)
+    return Sample(seeds, np.stack(predictions), runs[0].recipe.config_id)

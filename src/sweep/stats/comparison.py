@@ -7,11 +7,14 @@ from functools import cached_property
 
 import numpy as np
 from scipy.stats import norm
+from scipy.stats import t as student
 
 from sweep.core.arrays import Flags, Floats, Indices
 
 #: One-sided error of "worse than the best" and of each end of an interval: 95 % two-sided.
 ERROR = 0.025
+#: A share of the draws that is still told by counting; smaller ones by the tail of Student's t.
+FINEST = 0.005
 #: Of each draw, so many configs that have most luck in it are looked at first: whoever beats a
 #: config is mostly among them, however long the ranking.
 _LUCKIEST = 16
@@ -20,6 +23,25 @@ _CONTROLS = 64
 #: Pearson points that are rounding. Of two equal configs, the standard error of their difference
 #: comes out as the root of what rounding leaves of variances: some 1e-9.
 _NOTHING = 1e-7
+
+
+def error_of_look(number: int) -> float:
+    """One-sided error of a study's verdict, the first one 1.
+
+    The first look has it as if it were the only one, all later ones together as much again:
+    1/(n (n - 1)) sums up to 1 over all n > 1, however many looks there will be. By Bonferroni's
+    bound that holds whatever a look rests on. Source: spending of error over looks, Lan & DeMets,
+    Biometrika 70 (1983), 659-663.
+    """
+    return ERROR / max(1, number * (number - 1))
+
+
+def farther_out(share: float, free: float) -> float:
+    """How many times farther out the end that holds `share` lies than that of `FINEST`; 1 where
+    that can be counted. Of Student's t."""
+    if share >= FINEST:
+        return 1.0
+    return float(student.isf(share, free) / student.isf(FINEST, free))
 
 
 @dataclass(frozen=True)
@@ -54,6 +76,8 @@ class Comparison:
     the standard deviation between runs of one config, pooled; None where no config has two seeds.
     `num_rivals` are the configs that these were chosen from on the same dev pairs, if not all.
     `tail` bounds how many times wider than by `covariance` a difference is spread in any one draw.
+    `free` are the degrees of freedom of the seeds' variance. `looks` counts the verdicts on the
+    growing study, this one included: ties and leads allow for all of them.
     """
 
     means: Floats
@@ -62,6 +86,8 @@ class Comparison:
     seed_sd: float | None
     num_rivals: int | None = None
     tail: float = 1.0
+    free: float = np.inf
+    looks: int = 1
 
     @property
     def dev_sd(self) -> float:
@@ -85,7 +111,8 @@ class Comparison:
         ahead, errors = self.means[0] - self.means, self._errors(0)
         # No quantile of a maximum is that far out: most of a long ranking costs nothing.
         ahead = np.where(np.abs(ahead) < _NOTHING, 0.0, ahead)
-        limit = 2 * norm.ppf(1 - ERROR / max(len(ahead), self.num_rivals or 0)) * self.tail
+        farthest = norm.isf(error_of_look(self.looks) / max(len(ahead), self.num_rivals or 0))
+        limit = 2 * farthest * self.tail
         tied: Flags = np.asarray(ahead <= limit * errors)
         open_ones = np.flatnonzero(tied & (ahead > 0))
         for start in range(0, len(open_ones), _CONTROLS):
@@ -115,7 +142,8 @@ class Comparison:
         """
         difference, error = float(self.means[0] - self.means[control]), self._errors(0)[control]
         low, high = (float(self._luck(control, sign) * error) for sign in (+1, -1))
-        return difference, difference - low, difference + high
+        # Scores lie between -1 and 1, so two of them are no farther apart.
+        return difference, max(difference - low, -2.0), min(difference + high, 2.0)
 
     def _errors(self, control: int) -> Floats:
         """Standard error of each config's difference from one, `[K]`."""
@@ -136,14 +164,25 @@ class Comparison:
             return 0.0
         ahead = self.deviations[:, others] - self.deviations[:, [control]]
         luckiest = (sign * ahead / errors[others]).max(axis=1)
-        return float(np.quantile(luckiest, 1 - self._share_of_error))
+        return float(np.quantile(luckiest, 1 - self._counted) * self._beyond)
 
     @property
     def _share_of_error(self) -> float:
         """Fresh seeds don't undo a choice by luck with the dev pairs: those that were not confirmed
         count as if they were here (Bonferroni's bound)."""
         others = len(self.means) - 1
-        return ERROR * others / max((self.num_rivals or 0) - 1, others)
+        error = error_of_look(self.looks)
+        return error * others / max((self.num_rivals or 0) - 1, others)
+
+    @property
+    def _counted(self) -> float:
+        """The share of the draws that is counted for it."""
+        return max(self._share_of_error, FINEST)
+
+    @property
+    def _beyond(self) -> float:
+        """How much farther out the wanted share lies than the one that is counted."""
+        return farther_out(self._share_of_error, self.free)
 
     def _can_be_luck(self, control: int, lead: float, errors: Floats) -> bool:
         """Whether `lead`, in standard errors, is no more than `_luck(control, +1)`.
@@ -152,9 +191,9 @@ class Comparison:
         draw, the luckiest configs are looked at first, and all of them only where that leaves it
         open.
         """
-        place = (len(self.deviations) - 1) * (1 - self._share_of_error)
+        place = (len(self.deviations) - 1) * (1 - self._counted)
         fewest = len(self.deviations) - int(np.ceil(place))
-        far = np.where(errors > _NOTHING, lead * errors, np.inf)
+        far = np.where(errors > _NOTHING, lead / self._beyond * errors, np.inf)
         ahead = self._most_luck - self.deviations[:, [control]]
         beaten: Flags = np.any(ahead >= far[self._luckiest], axis=1)
         unclear = ~beaten & (ahead[:, 0] >= far.min())

@@ -113,6 +113,20 @@ class LevelMeans:
         members = np.array(factor.of_config) == level
         return np.asarray(members / members.sum(), dtype=np.float64), False
 
+    def all_weights(self, factor: Factor) -> Floats:
+        """Of every level, `[L, K]`."""
+        return np.array([self.weights(factor, level)[0] for level in range(len(factor.levels))])
+
+
+def is_balanced(factor: Factor, factors: Sequence[Factor]) -> bool:
+    """Whether each level meets the same settings of the other keys, equally often."""
+    met: dict[int, list[tuple[int, ...]]] = {}
+    for config, level in enumerate(factor.of_config):
+        rest = tuple(f.of_config[config] for f in factors if f is not factor)
+        met.setdefault(level, []).append(rest)
+    groups = [sorted(rest) for rest in met.values()]
+    return all(group == groups[0] for group in groups)
+
 
 def design_of(factors: Sequence[Factor]) -> Floats:
     """One column a level, `[K, columns]`, after a column of ones."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
 
 from sweep.stats.comparison import Comparison
 from sweep.stats.interval import Interval
+from sweep.stats.steadiness import unsteady_configs
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Contender:
     confirmed: bool = False
     #: Of a confirmed config also those of the search: for the luck of the seed all of them tell.
     all_seeds: tuple[int, ...] | None = None
+    all_scores: tuple[float, ...] | None = None
 
     @cached_property
     def mean(self) -> float:
@@ -52,7 +54,8 @@ class Verdict:
     are not known with one seed a config. `versus_baseline` is the best minus the baseline, with the
     interval that allows for the choice among all. `gives_up` is the best minus the recommended
     config, with its interval; None where that is the best itself. `expected_score` is what the best
-    config scores on seeds that did not choose it.
+    config scores on seeds that did not choose it. `unsteady` are judged configs that collapse on
+    some seeds, with how many. `looks` counts the verdicts on the growing study, with this one.
     """
 
     best: str
@@ -67,6 +70,8 @@ class Verdict:
     shrinkage: float | None
     expected_score: float | None
     gives_up: Interval | None = None
+    unsteady: Mapping[str, str] = field(default_factory=dict)
+    looks: int = 1
     sentences: tuple[str, ...] = ()
 
 
@@ -106,7 +111,9 @@ def judge(
         return None
     best = order[0]
     base = next((c for c in order if c.config_id == baseline), None)
-    use = _recommended(order, comparison)
+    unstable = unsteady_among(contenders)
+    unsteady = {c.config_id: unstable[c.config_id] for c in order if c.config_id in unstable}
+    use = _recommended(order, comparison, unsteady)
     versus, gives_up = (_lead(order, comparison, behind) for behind in (base, use))
     seed_sd = comparison.seed_sd if comparison else None
     known = base is not None and (base is best or (versus is not None and seed_sd is not None))
@@ -124,7 +131,15 @@ def judge(
         shrinkage=_shrinkage(best),
         expected_score=score_on_other_seeds([c for c in order if c.config_id in enough]),
         gives_up=gives_up,
+        unsteady=unsteady,
+        looks=comparison.looks if comparison else 1,
     )
+
+
+def unsteady_among(contenders: Sequence[Contender]) -> dict[str, str]:
+    """Those that collapse on some seeds, by all of their runs: ids, and on how many."""
+    found = unsteady_configs({c.config_id: c.all_scores or c.scores for c in contenders})
+    return {name: unsteady.words for name, unsteady in found.items()}
 
 
 def _lead(
@@ -143,10 +158,14 @@ def _tied(order: Sequence[Contender], comparison: Comparison | None) -> list[Con
     return [c for c, is_tied in zip(order, comparison.tied.tolist(), strict=True) if is_tied]
 
 
-def _recommended(order: Sequence[Contender], comparison: Comparison | None) -> Contender:
+def _recommended(
+    order: Sequence[Contender], comparison: Comparison | None, unsteady: Collection[str]
+) -> Contender:
     """The cheapest that is as good as the best by any measure; of equally cheap ones the better.
 
-    With few seeds nothing is told apart from the best, and nothing recommended in its place.
+    With few seeds nothing is told apart from the best, and nothing recommended in its place. An
+    unsteady config takes nobody's place, since nearly anything is as good as that for all one
+    knows; its own is taken by the best of the steady ones.
     """
     if comparison is None:
         return order[0]
@@ -157,7 +176,10 @@ def _recommended(order: Sequence[Contender], comparison: Comparison | None) -> C
         for c, is_as_good in zip(order, as_good, strict=True)
         if is_as_good and c.config_id in enough
     ]
-    return min(close, key=lambda c: c.cost)
+    steady = [c for c in close if c.config_id not in unsteady]
+    if order[0].config_id in unsteady:
+        return (steady or close)[0]
+    return min(steady, key=lambda c: c.cost)
 
 
 def score_on_other_seeds(contenders: Sequence[Contender]) -> float | None:

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from sweep.stats.verdict import Contender, Verdict, judged
 
+#: Unsteady configs that are named one by one.
+_MOST_NAMED = 3
 _SHARES = {1 / 2: "half", 1 / 3: "a third", 1 / 4: "a quarter", 1 / 8: "an eighth"}
 
 
@@ -30,6 +32,9 @@ def in_words(
         _best(verdict, by_id, num_judged, interval),
         _baseline(verdict, by_id),
         _luck(verdict, by_id, num_judged),
+        _unsteady(verdict, by_id),
+        _steady(verdict, by_id),
+        _looks(verdict),
         _unconfirmed(unconfirmed),
     ]
     return replace(verdict, sentences=tuple(sentence for sentence in spoken if sentence))
@@ -60,6 +65,8 @@ def _best(
     if use is best:
         is_cheapest = all(best.cost <= by_id[name].cost for name in verdict.tie_set)
         why = "it is the cheapest of them" if is_cheapest else "no cheaper one comes near it alone"
+        if not is_cheapest and verdict.unsteady:
+            why = "no cheaper one that is steady comes near it alone"
         return f"{best.label} is best ({score}). {tied}; {why}."
     lead = verdict.gives_up
     behind = f"{best.mean - use.mean:.4f}" if lead is None else lead.as_difference
@@ -118,6 +125,36 @@ def _luck(verdict: Verdict, by_id: Mapping[str, Contender], num_judged: int) -> 
     return (
         f"{noise}; on seeds that had no say in choosing it, the best scores "
         f"{verdict.expected_score:.4f}."
+    )
+
+
+def _unsteady(verdict: Verdict, by_id: Mapping[str, Contender]) -> str:
+    """Configs whose mean says little."""
+    named = [f"{by_id[name].label} is unsteady: {how}" for name, how in verdict.unsteady.items()]
+    if not named:
+        return ""
+    left = len(named) - _MOST_NAMED
+    return f"{'; '.join(named[:_MOST_NAMED])}{f'; and {left} more' if left > 0 else ''}."
+
+
+def _steady(verdict: Verdict, by_id: Mapping[str, Contender]) -> str:
+    """A steady config that is a little behind a lucky one."""
+    best, use = by_id[verdict.best], by_id[verdict.recommended]
+    if verdict.best not in verdict.unsteady or verdict.recommended in verdict.unsteady:
+        return ""
+    runs, lucky = use.all_scores or use.scores, best.all_scores or best.scores
+    return (
+        f"{use.label} is steady, {best.mean - use.mean:.4f} behind: the lowest of "
+        f"{_seeds(len(runs))} is {min(runs):.4f}, where that of {best.label} is {min(lucky):.4f}."
+    )
+
+
+def _looks(verdict: Verdict) -> str:
+    if verdict.looks < 2:
+        return ""
+    return (
+        f"This is look {verdict.looks} at this study, which has grown since the one before: leads "
+        "and ties allow for all looks, so that looking again and again makes no winner."
     )
 
 

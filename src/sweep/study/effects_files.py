@@ -120,13 +120,15 @@ def _effects(board: Ranking, keys: Sequence[str]) -> Effects:
 def _in_words(effects: Sequence[Effect]) -> list[str]:
     """A sentence a key: its best level against those that are surely worse, or that none is."""
     sentences = []
-    for key in dict.fromkeys(e.key for e in effects):
+    keys = list(dict.fromkeys(e.key for e in effects))
+    for key in keys:
         levels = [e for e in effects if e.key == key]
         best = next(e for e in levels if e.difference == 0)
         worse = sorted((e for e in levels if e.distinguishable), key=lambda e: e.difference)
         if worse:
-            ahead = [f"{e.level} by {_lead(e).as_difference}{_elsewhere(e)}" for e in worse[:3]]
-            sentences.append(f"{name_of(key)}: {best.level} is ahead of {', '.join(ahead)}.")
+            beside = [name_of(other) for other in keys if other != key]
+            ahead = [f"{e.level} by {_lead(e).as_difference}{_cells(e, beside)}" for e in worse[:3]]
+            sentences.append(f"{name_of(key)}: {best.level} is ahead of {'; of '.join(ahead)}.")
             continue
         last = min(levels, key=lambda e: e.difference)
         known = f", {_lead(last).as_difference}" if last.ci_low is not None else ""
@@ -135,12 +137,24 @@ def _in_words(effects: Sequence[Effect]) -> list[str]:
     return sentences
 
 
-def _elsewhere(effect: Effect) -> str:
-    """What is to be expected beside settings that were not tried, where that is less sure."""
+def _cells(effect: Effect, beside: Sequence[str]) -> str:
+    """From pair to pair of configs, and what is to be expected beside settings that were not tried,
+    where that is less sure."""
+    said = ""
+    if effect.cells_low is not None and effect.cells_high is not None:
+        size = _range(effect.cells_low, effect.cells_high)
+        said = f" in this grid; by {size}, depending on {' and '.join(beside)}"
+    if effect.most_at is not None:
+        said += f", most at {effect.most_at}"
     if effect.elsewhere_low is None or effect.elsewhere_high is None:
-        return ""
-    low, high = -effect.elsewhere_high, -effect.elsewhere_low
-    return f" in these configs, {low:+.4f} to {high:+.4f} beside other settings"
+        return said
+    size = _range(effect.elsewhere_low, effect.elsewhere_high)
+    return f"{said or ' in these configs'}; {size} is to be expected beside other settings"
+
+
+def _range(low: float, high: float) -> str:
+    """Seen from the best level."""
+    return f"{-high:+.4f} to {-low:+.4f}"
 
 
 def _lead(effect: Effect) -> Interval:

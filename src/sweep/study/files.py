@@ -122,6 +122,11 @@ class StudyFiles:
         return self.folder / "verdict.json"
 
     @property
+    def looks(self) -> Path:
+        """Which verdicts were shown while the study grew."""
+        return self.folder / "looks.json"
+
+    @property
     def confirmation(self) -> Path:
         """What a sweep has begun to confirm."""
         return self.folder / "confirmation.json"

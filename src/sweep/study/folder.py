@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from itertools import chain, count
@@ -63,7 +65,8 @@ def open_folder(
 
 def _move_aside(folder: Path) -> None:
     """Rename what is there. The lock file stays: it is held by this process."""
-    entries = [e for e in folder.iterdir() if e.name not in StudyFiles(folder).of_the_driver]
+    files = StudyFiles(folder)
+    entries = [e for e in folder.iterdir() if e.name not in files.of_the_driver]
     if not entries:
         return
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
@@ -73,6 +76,9 @@ def _move_aside(folder: Path) -> None:
     aside.mkdir()
     for entry in entries:
         entry.rename(aside / entry.name)
+    # Whoever begins again until the verdict pleases has looked each time.
+    with suppress(FileNotFoundError):
+        shutil.copyfile(StudyFiles(aside).looks, files.looks)
 
 
 def _plain(content: Any) -> Any:

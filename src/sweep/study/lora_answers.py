@@ -17,6 +17,7 @@ from sweep.core.words import counted
 from sweep.stats.by_level import rank_correlation
 from sweep.stats.comparison import Comparison
 from sweep.stats.effects import interaction, resampled_configs
+from sweep.stats.family import family_of
 from sweep.stats.interval import Interval
 from sweep.stats.levels import Factor
 from sweep.stats.verdict import Contender
@@ -108,7 +109,7 @@ def lora_answers(
     """The answers of a study, from its configs `[K]` in the order of the comparison."""
     return LoraAnswers(
         _rank_and_alpha(recipes, factors, comparison),
-        _same_size(configs, recipes, comparison),
+        _same_size(configs, recipes, factors, comparison),
         _one_knob(recipes, comparison.means),
     )
 
@@ -124,7 +125,10 @@ def _rank_and_alpha(
 
 
 def _same_size(
-    configs: Sequence[Contender], recipes: Sequence[Recipe], comparison: Comparison
+    configs: Sequence[Contender],
+    recipes: Sequence[Recipe],
+    factors: Sequence[Factor],
+    comparison: Comparison,
 ) -> SameSize | None:
     """q/v against all-linear, where ranks make them cost the same and the rest is equal."""
     places: dict[Recipe, dict[object, list[int]]] = {}
@@ -143,9 +147,7 @@ def _same_size(
     for i, j in pairs:
         weights[i] -= 1 / len(pairs)
         weights[j] += 1 / len(pairs)
-    ends = np.quantile(comparison.deviations @ weights, [0.025, 0.975])
-    value = float(weights @ comparison.means)
-    found = Interval(value, value + float(ends[0]), value + float(ends[1]))
+    found = family_of(factors, comparison).interval(weights, comparison)
     return SameSize(found, len(pairs), one_seed=comparison.seed_sd is None)
 
 

@@ -14,11 +14,13 @@ from sweep.loop.confirm import Confirming
 from sweep.loop.trial import Outcome, Run, RunState
 from sweep.stats.comparison import Comparison
 from sweep.stats.statistics import Sample
-from sweep.stats.verdict import Contender, Verdict, judge, judged, ranked
+from sweep.stats.verdict import Contender, Verdict, judge, judged, ranked, unsteady_among
 from sweep.stats.verdict_words import in_words
+from sweep.study.files import StudyFiles
+from sweep.study.looks import Looks
 from sweep.study.record import Record
 from sweep.study.rows import ConfigRow, searched
-from sweep.study.samples import comparison_of, predictions_of, seed_luck
+from sweep.study.samples import comparison_of, sample_of, seed_luck
 
 #: A complete run with its score.
 ScoredRun = tuple[Run, Outcome]
@@ -39,6 +41,8 @@ class Ranking:
     unconfirmed: tuple[int, int] | None = None
     #: Configs with several seeds that tell the luck of the seed, where those ranked have one each.
     luck: tuple[Sample, ...] = ()
+    #: Verdicts on the growing study, this one included.
+    looks: int = 1
 
     @classmethod
     def of(
@@ -86,10 +90,15 @@ class Ranking:
         keys: Sequence[str],
         search_seeds: Collection[int] | None,
         confirming: Confirming | None = None,
+        looks: Looks | None = None,
     ) -> Ranking:
-        """Rank what the records of a study hold; arguments as for `of`."""
+        """Rank what the records of a study hold; arguments as for `of`.
+
+        Args:
+            looks: At the study so far.
+        """
         known = list(records)
-        return cls.of(
+        found = cls.of(
             scored_runs(known),
             folder,
             keys=keys,
@@ -97,6 +106,8 @@ class Ranking:
             confirming=confirming,
             ended=[r.run for r in known if r.state in (RunState.FAILED, RunState.PRUNED)],
         )
+        number = looks.number(known, StudyFiles(folder)) if looks else 1
+        return replace(found, looks=number)
 
     @classmethod
     def of_the_search(
@@ -107,11 +118,13 @@ class Ranking:
         keys: Sequence[str],
         search_seeds: Collection[int] | None,
         luck: Sequence[Sample] = (),
+        looks: int = 1,
     ) -> Ranking:
         """By the search's runs alone, also where others confirm the leaders.
 
         Args:
             luck: Configs with several seeds: by them the luck of one seed is known.
+            looks: Verdicts on the growing study, this one included.
         """
         kept = [
             pair
@@ -119,20 +132,24 @@ class Ranking:
             if search_seeds is None or _seed(pair) in search_seeds
         ]
         found = cls.of(kept, folder, keys=keys, search_seeds=None)
-        return replace(found, luck=tuple(luck))
+        return replace(found, luck=tuple(luck), looks=looks)
 
     @cached_property
     def leaders(self) -> Comparison | None:
         """The configs that the verdict is about: the first ones."""
         leading = judged(self.contenders)
-        num_rivals = len(self.contenders)
-        return comparison_of(leading, self.folder, num_rivals=num_rivals, luck=self.luck)
+        return self._compared(leading)
 
     @cached_property
     def others(self) -> Comparison | None:
         """Those that were not confirmed, where some were."""
         rest = self.contenders[len(judged(self.contenders)) :]
-        return comparison_of(rest, self.folder, num_rivals=len(self.contenders))
+        return self._compared(rest)
+
+    def _compared(self, group: Sequence[Contender]) -> Comparison | None:
+        rivals = len(self.contenders)
+        luck = self.luck or self.several_seeds
+        return comparison_of(group, self.folder, num_rivals=rivals, luck=luck, looks=self.looks)
 
     def rows(self, keys: Sequence[str]) -> list[ConfigRow]:
         """Rows of the leaderboard."""
@@ -159,6 +176,7 @@ class Ranking:
                 train_seconds=config.train_seconds,
                 confirmed=config.confirmed,
                 search_mean=config.search_mean,
+                unsteady=self.unsteady.get(config.config_id),
             )
             for rank, (config, is_tied, (low, high)) in enumerate(placed, 1)
         ]
@@ -169,14 +187,19 @@ class Ranking:
         Raises:
             StudyError: some are gone or damaged.
         """
-        return Sample(config.seeds, predictions_of(config.config_id, self.folder, config.seeds))
+        return sample_of(config.config_id, self.folder, config.seeds)
 
-    @property
-    def several_seeds(self) -> list[Sample]:
-        """Dev predictions of the judged configs that have several seeds, all of those: by them
-        the luck of the seed is known."""
-        seeds = {c.config_id: c.all_seeds or c.seeds for c in judged(self.contenders)}
-        return seed_luck(seeds, self.folder)
+    @cached_property
+    def several_seeds(self) -> tuple[Sample, ...]:
+        """Dev predictions of the configs that have several seeds, all of those: by them the luck
+        of the seed is known."""
+        seeds = {c.config_id: c.all_seeds or c.seeds for c in self.contenders}
+        return tuple(seed_luck(seeds, self.folder))
+
+    @cached_property
+    def unsteady(self) -> Mapping[str, str]:
+        """Configs that collapse on some seeds: ids, and on how many."""
+        return unsteady_among(self.contenders)
 
     def verdict(self, *, baseline: str | None) -> Verdict | None:
         """The verdict in numbers and words; None before the first score."""
@@ -244,6 +267,7 @@ def _contender(group: Sequence[ScoredRun], keys: Sequence[str], last: int | None
         search_mean=fmean(map(_score, search)) if search else None,
         confirmed=bool(fresh),
         all_seeds=tuple(_seed(pair) for pair in group),
+        all_scores=tuple(_score(pair) for pair in group),
     )
 
 

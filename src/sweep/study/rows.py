@@ -33,7 +33,7 @@ _COSTS = (
     "worker",
 )
 _CONFIG_HEAD = ("rank", "config_id", "trial", "n_seeds", "mean", "std", "ci_low", "ci_high")
-_CONFIG_TAIL = ("lora_params", "train_seconds", "confirmed", "search_mean")
+_CONFIG_TAIL = ("lora_params", "train_seconds", "confirmed", "search_mean", "unsteady")
 #: What a run leaves, by the name of its column.
 MEASURED = ("reason", *_SCORES, *_COSTS)
 
@@ -82,6 +82,7 @@ class RunRow:
 class ConfigRow:
     """A config in the order of the ranking, with what its place rests on.
 
+    `unsteady` says how many of its seeds lie low, of a config whose mean says little.
     `measures` are what is sought beside Pearson, `pareto` says whether it is on their front; None
     where Pearson is sought alone.
     """
@@ -100,6 +101,7 @@ class ConfigRow:
     train_seconds: float | None = None
     confirmed: bool = False
     search_mean: float | None = None
+    unsteady: str | None = None
     measures: Mapping[str, float | None] = field(default_factory=dict)
     pareto: bool | None = None
 

@@ -31,42 +31,35 @@ def seed_luck(seeds: Mapping[str, Collection[int]], folder: Path) -> list[Sample
     for config_id, known in seeds.items():
         if len(known) > 1:
             with suppress(StudyError):
-                ordered = tuple(sorted(known))
-                found.append(Sample(ordered, predictions_of(config_id, folder, ordered)))
+                found.append(sample_of(config_id, folder, sorted(known)))
     return found
 
 
 def comparison_of(
-    group: Sequence[Contender], folder: Path, *, num_rivals: int, luck: Sequence[Sample] = ()
+    group: Sequence[Contender],
+    folder: Path,
+    *,
+    num_rivals: int,
+    luck: Sequence[Sample] = (),
+    looks: int = 1,
 ) -> Comparison | None:
     """None where predictions are not at hand.
 
     Args:
-        luck: Configs that tell the luck of the seed where those of the group have one each.
+        luck: Configs that tell the luck of the seed with all of their runs, the group's among them.
+        looks: How often the study was looked at, this time included.
     """
     path = StudyFiles(folder).dev_labels
     if not group or not path.exists():
         return None
     try:
         labels = read_floats(path)
-        samples = [Sample(c.seeds, predictions_of(c.config_id, folder, c.seeds)) for c in group]
-        has_several = any(len(c.all_seeds or c.seeds) > 1 for c in group)
-        noise_from = _with_all_seeds(group, folder) if has_several else list(luck) or None
+        samples = [sample_of(c.config_id, folder, c.seeds) for c in group]
     except StudyError as error:
         logger.warning("No intervals in the leaderboard: %s", error.value)
         return None
-    return compare(samples, labels, num_rivals=num_rivals, noise_from=noise_from)
-
-
-def _with_all_seeds(group: Sequence[Contender], folder: Path) -> list[Sample] | None:
-    """Confirmed configs with the runs of the search as well; None where there is nothing to add."""
-    seeds = [c.all_seeds or c.seeds for c in group]
-    if seeds == [c.seeds for c in group]:
-        return None
-    return [
-        Sample(known, predictions_of(config.config_id, folder, known))
-        for config, known in zip(group, seeds, strict=True)
-    ]
+    noise_from = list(luck) or None
+    return compare(samples, labels, num_rivals=num_rivals, noise_from=noise_from, looks=looks)
 
 
 def dev_labels(folder: Path) -> Floats | None:
@@ -75,6 +68,12 @@ def dev_labels(folder: Path) -> Floats | None:
     return read_floats(path) if path.exists() else None
 
 
-def predictions_of(config_id: str, folder: Path, seeds: Sequence[int]) -> Floats:
+def sample_of(config_id: str, folder: Path, seeds: Sequence[int]) -> Sample:
+    """Dev predictions of a config on these seeds.
+
+    Raises:
+        StudyError: some are gone or damaged.
+    """
     runs = [StudyFiles(folder).run(f"{config_id}-s{seed}") for seed in seeds]
-    return np.stack([read_floats(run.predictions) for run in runs])
+    predictions = np.stack([read_floats(run.predictions) for run in runs])
+    return Sample(tuple(seeds), predictions, config_id)

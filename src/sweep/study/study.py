@@ -21,6 +21,7 @@ from sweep.study.effects_files import Effects, read_effects
 from sweep.study.files import StudyFiles
 from sweep.study.final_scores import FinalScores, read_final_scores
 from sweep.study.levels import as_searched, by_factor, most_separating
+from sweep.study.looks import Looks, read_looks
 from sweep.study.plan import Plan, read_plan
 from sweep.study.rank_use import ModuleUse, read_rank_use
 from sweep.study.ranking import Ranking
@@ -112,6 +113,7 @@ class Study:
             keys=self.keys,
             search_seeds=self.settings.seeds,
             confirming=self.confirmation,
+            looks=self.looks,
         )
 
     def refuse_lost_records(self) -> None:
@@ -145,6 +147,11 @@ class Study:
     def confirmation(self) -> Confirming | None:
         """What the sweep has begun to confirm."""
         return read_confirming(self.files)
+
+    @cached_property
+    def looks(self) -> Looks:
+        """Verdicts that were shown while the study grew."""
+        return read_looks(self.files)
 
     # -- what the settings do --------------------------------------------------------------------
 

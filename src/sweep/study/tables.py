@@ -33,6 +33,7 @@ from sweep.loop.trial import (
 from sweep.stats.pareto import pareto_front
 from sweep.stats.verdict import Verdict
 from sweep.study.files import StudyFiles
+from sweep.study.looks import read_looks, write_looks
 from sweep.study.ranking import Ranking
 from sweep.study.reading import read_json, to_json
 from sweep.study.record import Record, read_record, write_record
@@ -94,6 +95,7 @@ class Results:
         self._objectives = tuple(objectives)
         self._next_write = 0.0
         self._confirming = read_confirming(self.files)
+        self._looks = read_looks(self.files)
         self._records = {record.run.id: record for record in read_records(self.files)}
 
     def done(self, run_id: str) -> Outcome | None:
@@ -204,17 +206,27 @@ class Results:
             keys=self.keys,
             search_seeds=self._search_seeds,
             confirming=self._confirming,
+            looks=self._looks,
         )
 
     def search_ranking(self) -> Ranking:
         """By the search's runs alone, also where others confirm the leaders."""
+        whole = self.ranking()
         return Ranking.of_the_search(
             self.records(),
             self.folder,
             keys=self.keys,
             search_seeds=self._search_seeds,
-            luck=self.ranking().several_seeds,
+            luck=whole.several_seeds,
+            looks=whole.looks,
         )
+
+    def looked_at(self) -> None:
+        """Keep that somebody is shown the verdict; the same one again is no other look."""
+        verdict = self.verdict()
+        if verdict is not None:
+            self._looks = self._looks.with_one(self.records(), verdict, self.files)
+            write_looks(self.files, self._looks)
 
     def best_run(self, config_id: str | None = None) -> Run | None:
         """The best run of a config; of the recommended one, if none is named."""

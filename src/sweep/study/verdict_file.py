@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sweep.core.files import write_text
 from sweep.stats.interval import Interval
@@ -41,6 +41,8 @@ class _Kept:
     shrinkage: float | None = None
     expected_score: float | None = None
     gives_up: _Lead | None = None
+    unsteady: dict[str, str] = field(default_factory=dict)
+    looks: int = 1
     sentences: tuple[str, ...] = ()
 
 

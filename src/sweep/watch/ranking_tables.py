@@ -15,11 +15,10 @@ from sweep.study.rows import ConfigRow, by_standing
 def ranked_groups(rows: Sequence[ConfigRow], *, keys: Sequence[str]) -> Group:
     """The leaderboard for the terminal, a table for each group of rows that can be compared."""
     groups = by_standing(rows)
-    if len(groups) == 1:
-        return Group(ranked_table(rows, keys=keys))
     parts: list[Text | Table] = []
     for title, members in groups:
-        parts += [Text(""), Text(title, style="italic"), ranked_table(members, keys=keys)]
+        parts += [Text(""), Text(title, style="italic")] if len(groups) > 1 else [Text("")]
+        parts += [ranked_table(members, keys=keys), *_unsteady(members)]
     return Group(*parts[1:])
 
 
@@ -33,6 +32,13 @@ def ranked_table(rows: Sequence[ConfigRow], *, keys: Sequence[str], limit: int =
     for row in rows[:limit]:
         table.add_row(*map(Text, _cells(row, keys)))
     return table
+
+
+def _unsteady(rows: Sequence[ConfigRow], limit: int = 20) -> list[Text]:
+    """A line each below the table: a column would be empty nearly always."""
+    return [
+        Text(f"#{row.rank} is unsteady: {row.unsteady}") for row in rows[:limit] if row.unsteady
+    ]
 
 
 def add_columns(table: Table, *names: str, folded: bool = False) -> None:
