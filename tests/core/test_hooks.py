@@ -35,6 +35,7 @@ DOCUMENTED = {
     *("optuna", "optuna.trial", "optuna.distributions", "sqlalchemy", "hydra", "hydra.errors"),
     *("hydra.core.config_store", "omegaconf", "omegaconf.errors", "wandb", "kaleido"),
     *("plotly.graph_objects", "plotly.offline", "rich.console", "rich.live", "rich.progress"),
+    "_typeshed",  # Types alone, for type checkers.
     *("sklearn.linear_model", "sklearn.pipeline", "sklearn.preprocessing"),
     *("rich.status", "rich.table", "rich.text"),
     *("pyarrow", "pyarrow.parquet", "pyarrow.ipc", "pyarrow.feather", "charset_normalizer"),

@@ -165,21 +165,16 @@ def _recommended(
 
     With few seeds nothing is told apart from the best, and nothing recommended in its place. An
     unsteady config takes nobody's place, since nearly anything is as good as that for all one
-    knows; its own is taken by the best of the steady ones.
+    knows; its own is taken by the best of the steady ones that are tied with it.
     """
     if comparison is None:
         return order[0]
-    enough = has_enough_seeds(order)
-    as_good = (comparison.tied & comparison.near).tolist()
-    close = [
-        c
-        for c, is_as_good in zip(order, as_good, strict=True)
-        if is_as_good and c.config_id in enough
-    ]
-    steady = [c for c in close if c.config_id not in unsteady]
+    known = has_enough_seeds(order) - set(unsteady)
     if order[0].config_id in unsteady:
-        return (steady or close)[0]
-    return min(steady, key=lambda c: c.cost)
+        steady = [c for c in _tied(order, comparison) if c.config_id in known]
+        return (steady or order)[0]
+    as_good = zip(order, comparison.near.tolist(), strict=True)
+    return min((c for c, near in as_good if near and c.config_id in known), key=lambda c: c.cost)
 
 
 def score_on_other_seeds(contenders: Sequence[Contender]) -> float | None:
