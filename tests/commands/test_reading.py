@@ -105,10 +105,19 @@ def test_rows_and_cells_are_chosen_by_flags(
     home: Path, copied_study: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     rows = [
-        f"{a} / {b},{split}" for (a, b, _), split in zip(ROWS, ("test", "dev", "x"), strict=True)
+        f"{a} / {b},{split}" for (a, b, _), split in zip(ROWS, ("train", "dev", "x"), strict=True)
     ]
     Path("a.csv").write_text("\n".join(["Text,split", *rows, ","]), "utf-8")
-    flags = ["--text-a", "Text", "--split-text", "/", "--where", "split=test", "--where", "split=x"]
+    flags = [
+        "--text-a",
+        "Text",
+        "--split-text",
+        "/",
+        "--where",
+        "split=train",
+        "--where",
+        "split=x",
+    ]
     scored, said = predicted("a.csv", *flags, capfd=capfd)
     assert scored["text_a"].tolist() == [ROWS[0][0], ROWS[2][0]]
     assert scored["text_b"].tolist() == [ROWS[0][1], ROWS[2][1]]

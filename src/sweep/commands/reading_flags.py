@@ -47,11 +47,13 @@ def reading_given(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _where(conditions: Sequence[tuple[str, str]]) -> Conditions:
-    """A column that is named several times may hold each of its values."""
+    """A column that is named several times may hold each of its values.
+
+    They are said of `test`, as pairs to predict are read: `split=train` means the train rows then.
+    """
     columns = dict.fromkeys(column for column, _ in conditions)
-    return Conditions(
-        {name: [value for column, value in conditions if column == name] for name in columns}
-    )
+    wanted = {name: [value for column, value in conditions if column == name] for name in columns}
+    return Conditions({"test": wanted})
 
 
 def _column(text: str) -> str | int:
