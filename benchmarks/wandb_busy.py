@@ -67,18 +67,18 @@ def records_of(path: Path) -> list[Any]:
 
 def is_whole(path: Path) -> str | None:
     """Id of the run that a file holds in full; None where something lacks."""
-    name, score, steps, is_over = None, None, 0, False
+    name, summary, steps, is_over = None, set(), 0, False
     for record in records_of(path):
         kind = record.WhichOneof("record_type")
         if kind == "run":
             config = {item.key: item.value_json for item in record.run.config.update}
             name = json.loads(config.get("run_id", "null")) or record.run.job_type
         elif kind == "summary":
-            score = {item.key: item.value_json for item in record.summary.update} or score
+            summary |= {item.key for item in record.summary.update}
         steps += kind == "history"
         is_over = is_over or kind == "exit"
     is_study = name == "study"
-    is_scored = "best_pearson" in (score or {}) if is_study else "pearson" in (score or {})
+    is_scored = ("best_pearson" if is_study else "pearson") in summary
     return name if is_over and is_scored and (is_study or steps == len(_STEPS)) else None
 
 

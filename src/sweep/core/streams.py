@@ -7,10 +7,7 @@ import errno
 import io
 import os
 import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+from typing import Any
 
 #: A character that the code page lacks is written as `\u00e9`, as Python does on standard error.
 _LACKING = "backslashreplace"
@@ -123,7 +120,7 @@ class _Outliving(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data: ReadableBuffer, /) -> int | None:
+    def write(self, data: Any, /) -> int | None:
         """What the raw stream does.
 
         Raises:
