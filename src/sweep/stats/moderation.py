@@ -163,6 +163,6 @@ class Moderated:
 
     def _grid_shares(self, prior: int) -> Floats:
         mixed, alike, _ = _priors()
-        shares = self._likelihood * mixed[prior]
+        shares = np.asarray(self._likelihood * mixed[prior], dtype=np.float64)
         shares[self.free[self._kinds[0]] == 0] = alike[prior]
         return shares
