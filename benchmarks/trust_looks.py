@@ -11,7 +11,7 @@ from sweep.stats.verdict import Verdict
 
 NUM_LOOKS = 20
 #: Few dev pairs and much luck of the seed: so that each look is a chance of its own.
-LOOKED_AT = {"equal, 4 configs, 3 seeds and one more a look": Design(4, 3, 0.02, pairs=150)}
+LOOKED_AT = {"equal, 4 configs, 3 seeds and one more a look": Design(4, 3, 0.02, pairs=80)}
 
 
 def one_study(design: Design, rng: np.random.Generator) -> dict[str, float]:
@@ -27,7 +27,8 @@ def one_study(design: Design, rng: np.random.Generator) -> dict[str, float]:
         }
         found = judge_runs(task, samples)
         said["without"].append(_declares(found.verdict))
-        said["with"].append(_declares(found.at_look(number)))
+        # Whoever is not declared at a first look is not at a later one on the same runs.
+        said["with"].append(said["without"][-1] and _declares(found.at_look(number)))
     return {
         "ever_declared": any(said["with"]),
         "ever_declared_without_ledger": any(said["without"]),

@@ -17,7 +17,7 @@ from itertools import product
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from sweep.core.arrays import Floats
+from sweep.core.arrays import Floats, Indices
 
 #: Logarithms of variances, over the pooled one.
 _STEP = 0.2
@@ -77,7 +77,7 @@ class Moderated:
         """The middle of each variance's logarithm, as a variance, `[K]`."""
         if self.is_nothing:
             return np.zeros(len(self.squares))
-        return np.asarray(self.pooled * np.exp(self._shares @ _GRID))
+        return np.asarray(self.pooled * np.exp(self._shares @ _GRID)[self._kinds[1]])
 
     @property
     def tail_free(self) -> float:
@@ -86,22 +86,22 @@ class Moderated:
             return np.inf
         middles = self._shares @ _GRID
         spreads = self._shares @ _GRID**2 - middles**2
-        return float(2 / np.median(spreads))
+        return float(2 / np.median(spreads[self._kinds[1]]))
 
     def draws(self, num: int, rng: np.random.Generator) -> Floats:
         """Joint draws of the variances, `[num, K]`."""
         if self.is_nothing:
             return np.zeros((num, len(self.squares)))
-        found = np.empty((num, len(self.squares)))
         chosen = rng.choice(len(self._of_priors), size=num, p=self._of_priors)
-        luck, own = rng.random(found.shape), np.arange(found.shape[1])[:, None]
+        places = rng.random((num, len(self.squares)))
+        of_config = self._kinds[1]
         for prior in np.unique(chosen):
-            of_prior = chosen == prior
             sums = self._grid_shares(int(prior)).cumsum(axis=1)
-            # One sorted row for all configs: each has a unit of its own in it.
-            ends = (sums / sums[:, -1:] + own).ravel()
-            found[of_prior] = np.searchsorted(ends, luck[of_prior] + own.T) - own.T * len(_GRID)
-        places = np.minimum(found, len(_GRID) - 1) + rng.uniform(-0.5, 0.5, size=found.shape)
+            # One sorted row for all kinds: each has a unit of its own in it.
+            ends = (sums / sums[:, -1:] + np.arange(len(sums))[:, None]).ravel()
+            found = np.searchsorted(ends, places[chosen == prior] + of_config)
+            places[chosen == prior] = found - of_config * len(_GRID)
+        places = np.minimum(places, len(_GRID) - 1) + rng.uniform(-0.5, 0.5, size=places.shape)
         return np.asarray(self.pooled * np.exp(_GRID[0] + _STEP * places))
 
     def reach(self, share: float, less: Floats) -> Floats:
@@ -109,48 +109,60 @@ class Moderated:
         one of `share` of the variance, `less` that `[K]`, whose size is not known for sure."""
         if self.is_nothing:
             return np.zeros(len(self.squares))
-        sizes = self.pooled * np.exp(_GRID) * share - less[:, None]
+        kinds, kind_of = np.unique(
+            np.column_stack([self._kinds[1], less]), axis=0, return_inverse=True
+        )
+        shares = self._shares[kinds[:, 0].astype(np.int64)]
+        sizes = self.pooled * np.exp(_GRID) * share - kinds[:, [1]]
         errors = np.sqrt(np.maximum(sizes, _NOTHING))
         low, high = np.zeros(len(errors)), 10 * errors[:, -1]
-        for _ in range(40):
+        for _ in range(30):
             middle = (low + high) / 2
-            beyond = 2 * (self._shares * ndtr(-middle[:, None] / errors)).sum(axis=1)
-            low, high = (
-                np.where(beyond > _REACH, middle, low),
-                np.where(beyond > _REACH, high, middle),
-            )
-        return np.asarray((high / ndtri(_REACH / 2)) ** 2)
+            beyond = 2 * (shares * ndtr(-middle[:, None] / errors)).sum(axis=1)
+            is_short = beyond > _REACH
+            low, high = np.where(is_short, middle, low), np.where(is_short, high, middle)
+        return np.asarray(((high / ndtri(_REACH / 2)) ** 2)[kind_of.ravel()])
+
+    @cached_property
+    def _kinds(self) -> tuple[Indices, Indices]:
+        """Configs of which something else is known each, and the kind of every config: all those
+        that tell nothing are one."""
+        known = np.flatnonzero(self.free > 0)
+        kind_of = np.full(len(self.free), len(known))
+        kind_of[known] = np.arange(len(known))
+        return np.append(known, np.flatnonzero(self.free == 0)[:1]), kind_of
 
     @cached_property
     def _likelihood(self) -> Floats:
-        """`[K, G]`."""
-        ratios = self.squares[:, None] / self.pooled
-        logs = -0.5 * self.free[:, None] * (_GRID + ratios * np.exp(-_GRID))
+        """Of each kind of config, `[C, G]`."""
+        free, ratios = (x[self._kinds[0], None] for x in (self.free, self.squares / self.pooled))
+        logs = -0.5 * free * (_GRID + ratios * np.exp(-_GRID))
         return np.asarray(np.exp(logs - logs.max(axis=1, keepdims=True)))
 
     @cached_property
     def _evidence(self) -> Floats:
-        """Of each prior for each config, `[K, H]`."""
+        """Of each prior for each kind, `[C, H]`."""
         mixed, _, _ = _priors()
         return np.asarray(np.maximum(self._likelihood @ mixed.T, 1e-300))
 
     @cached_property
     def _of_priors(self) -> Floats:
         """How likely each is, `[H]`."""
-        logs = np.log(self._evidence[self.free > 0]).sum(axis=0) + _priors()[2]
+        known = self.free[self._kinds[0]] > 0
+        logs = np.log(self._evidence[known]).sum(axis=0) + _priors()[2]
         shares = np.exp(logs - logs.max())
         return np.asarray(shares / shares.sum())
 
     @cached_property
     def _shares(self) -> Floats:
-        """How likely each place of the grid is, `[K, G]`."""
+        """How likely each place of the grid is, `[C, G]`."""
         mixed, alike, _ = _priors()
         found = self._likelihood * ((self._of_priors / self._evidence) @ mixed)
-        found[self.free == 0] = self._of_priors @ alike
+        found[self.free[self._kinds[0]] == 0] = self._of_priors @ alike
         return np.asarray(found / found.sum(axis=1, keepdims=True))
 
     def _grid_shares(self, prior: int) -> Floats:
         mixed, alike, _ = _priors()
         shares: Floats = np.asarray(self._likelihood * mixed[prior], dtype=np.float64)
-        shares[self.free == 0] = alike[prior]
+        shares[self.free[self._kinds[0]] == 0] = alike[prior]
         return shares

@@ -63,18 +63,17 @@ class RunsByConfig:
         """What the config's mean leaves of each run, `[..., R]`."""
         return np.asarray(x - np.repeat(self.means(x), self.num_seeds, axis=-1))
 
-    def squares(self, x: Floats) -> Floats:
+    def squares(self, within: Floats) -> Floats:
         """Mean square of `[..., R]` within each config, `[K]`; 0 for one with one seed."""
-        squares = (self.within(x) ** 2).reshape(-1, x.shape[-1]).mean(axis=0)
+        squares = (within**2).reshape(-1, within.shape[-1]).mean(axis=0)
         return np.asarray(self.means(squares) * self.num_seeds / np.maximum(self.free, 1))
 
-    def variances(self, x: Floats, *, ddof: tuple[int, int]) -> tuple[float, float]:
+    def variances(self, within: Floats, *, ddof: tuple[int, int]) -> tuple[float, float]:
         """Mean squares of `[..., R]` within configs, and within configs and seeds."""
-        within = self.within(x)
-        alone = within - (within @ self.seeds) @ self.seeds.T
-        draws = x.size / x.shape[-1]
-        total, own = ((part**2).sum() / draws for part in (within, alone))
-        return float(total / ddof[0]), float(own / ddof[1])
+        alone = within - (within @ self.seeds) @ self.seeds.T if self.seeds.size else within
+        draws = within.size / within.shape[-1]
+        total, own = (float(np.vdot(part, part)) / draws for part in (within, alone))
+        return total / ddof[0], own / ddof[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,20 +102,22 @@ class SeedNoise:
         scores: Of each run `[R]`; `by_items` `[B, R]` is how far each resample is from it.
         places: Of the configs that are compared; -1 for one that is not among these.
         """
-        found = _moderated(layout.squares(np.nan_to_num(scores)), layout, places)
+        within = layout.within(np.nan_to_num(scores))
+        found = _moderated(layout.squares(within), layout, places)
         compared = np.where(places < 0, len(layout.num_seeds) + np.cumsum(places < 0) - 1, places)
-        within = int(layout.free.sum())
-        if within == 0 or found.is_nothing:
-            sd = None if within == 0 else 0.0
+        if found.is_nothing:
+            sd = 0.0 if layout.free.any() else None
             return cls(sd, found, 0.0, 0.0, np.zeros(len(found.free)), compared)
         sizes = np.maximum(found.typical, np.finfo(np.float64).tiny)
         scale = np.sqrt(sizes)[layout.of_run]
-        total, own, items, own_items = _shares(np.nan_to_num(scores), by_items, layout, scale)
+        items_within = layout.within(by_items)
+        measured = layout.squares(items_within)
+        items_within /= scale
+        (total, own), (items, own_items) = _shares((within / scale, items_within), layout)
         common = max(0.0, (total - own) - (items - own_items))
         of_items = own_items * sizes
         several = np.flatnonzero(layout.free)
-        measured = layout.squares(by_items)[several] * (own_items / max(items, 1e-12))
-        of_items[several] = measured
+        of_items[several] = measured[several] * (own_items / max(items, 1e-12))
         sd = float(np.sqrt(found.pooled))
         return cls(sd, found, own / total, common / total, of_items, compared)
 
@@ -159,19 +160,12 @@ def _moderated(squares: Floats, layout: RunsByConfig, places: Indices) -> Modera
     return Moderated(np.append(squares, others), free)
 
 
-def _shares(
-    scores: Floats, by_items: Floats, layout: RunsByConfig, scale: Floats
-) -> tuple[float, float, float, float]:
-    """Mean squares of scores within configs, and within configs and seeds; and what resamples of
-    the dev pairs make of both. In units of how far seeds move each config, `scale` `[R]`."""
+def _shares(parts: Sequence[Floats], layout: RunsByConfig) -> list[tuple[float, float]]:
+    """Mean squares within configs, and within configs and seeds, of what the configs' means leave
+    `[..., R]`, in units of how far seeds move each config."""
     within = int(layout.free.sum())
     free = within - layout.seeds.shape[1]
     if free == 0:  # No two configs share seeds: nothing is common.
-        none = np.zeros((len(scores), 0))
+        none = np.zeros((parts[0].shape[-1], 0))
         layout, free = RunsByConfig(layout.num_seeds, layout.of_seed, none), within
-    ddof = (within, free)
-    found = [
-        layout.variances(x, ddof=ddof)
-        for x in (layout.within(scores) / scale, layout.within(by_items) / scale)
-    ]
-    return (*found[0], *found[1])
+    return [layout.variances(part, ddof=(within, free)) for part in parts]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, variance
 
-from scipy.stats import chi2, f
+from scipy.special import chdtri, fdtri
 
 #: Error of calling any config of a study unsteady.
 _ERROR = 0.05
@@ -53,7 +53,7 @@ def unsteady_configs(scores: Mapping[str, Sequence[float]]) -> dict[str, Unstead
 
 
 def _is_rough(spread: float, free: int, error: float) -> bool:
-    least = spread * free / float(chi2.isf(error, free))
+    least = spread * free / float(chdtri(free, error))
     return least > _ROUGH**2
 
 
@@ -66,7 +66,7 @@ def _is_unlike(
     if not rest:
         return False
     pooled = sum(spread[other] * free[other] for other in steadier) / rest
-    return own > float(f.isf(error, free[name], rest)) * max(pooled, _SLIGHT**2)
+    return own > float(fdtri(free[name], rest, 1 - error)) * max(pooled, _SLIGHT**2)
 
 
 def _described(scores: Sequence[float]) -> Unsteady:
