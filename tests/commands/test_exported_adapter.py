@@ -51,7 +51,8 @@ def test_export_names_a_run_merges_and_never_overwrites_what_is_not_its_own(
     adapted = PeftModel.from_pretrained(base, str(target / "adapter")).eval()
     batch = tokenizer(["고양이 먹는다"], ["강아지 먹는다"], return_tensors="pt")
     with torch.no_grad():
-        assert torch.allclose(model(**batch).logits, adapted(**batch).logits, atol=1e-5)
+        # The merged model scores in the units of the labels, from 0 to 5.
+        assert torch.allclose(model(**batch).logits, 5 * adapted(**batch).logits, atol=1e-4)
     mine = home / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("precious")

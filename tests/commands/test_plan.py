@@ -15,7 +15,7 @@ pytestmark = pytest.mark.trains
 def test_plan_shows_every_config_with_time_and_memory(
     home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    code, out, err = run(*arguments, "mode=plan", "executor.workers=2", capfd=capfd)
+    code, out, err = run(*arguments, "mode=plan", capfd=capfd)
     assert (code, err) == (0, "")
     words = " ".join(out.split())
     assert "4 configs (grid), 1 seed each" in words

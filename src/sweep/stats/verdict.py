@@ -165,14 +165,16 @@ def _recommended(
 
     With few seeds nothing is told apart from the best, and nothing recommended in its place. An
     unsteady config takes nobody's place, since nearly anything is as good as that for all one
-    knows; its own is taken by the best of the steady ones that are tied with it.
+    knows; its own is taken by the best of the steady ones that are tied with it and whose worst
+    seed is better.
     """
     if comparison is None:
         return order[0]
     known = has_enough_seeds(order) - set(unsteady)
     if order[0].config_id in unsteady:
-        steady = [c for c in _tied(order, comparison) if c.config_id in known]
-        return (steady or order)[0]
+        worst = min(order[0].scores)
+        tied = [c for c in _tied(order, comparison) if c.config_id in known]
+        return next((c for c in tied if min(c.scores) > worst), order[0])
     as_good = zip(order, comparison.near.tolist(), strict=True)
     return min((c for c, near in as_good if near and c.config_id in known), key=lambda c: c.cost)
 
