@@ -81,7 +81,8 @@ def test_sweep_killed_while_it_confirms_still_hands_out_what_the_search_found(
     assert f"not confirmed (1 of {num_fresh} runs are done)" in verdict["sentences"][-1]
     assert run("export", str(study), capfd=capfd)[0] == 0
     metrics = json.loads((study / "best" / "metrics.json").read_text(encoding="utf-8"))
-    assert metrics["pearson"] == search["pearson"].max()
+    exported = search[search["config_id"] == verdict["recommended"]]
+    assert metrics["pearson"] == exported["pearson"].max()
     code, out, _ = run(*arguments, capfd=capfd)
     assert code == 0
     assert out.count("started") == num_fresh - 1
