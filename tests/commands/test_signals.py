@@ -28,7 +28,10 @@ def no_process_outlives_its_test() -> Iterator[None]:
         process = STARTED.pop()
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+        for stream in (process.stdout, process.stderr):
+            assert stream is not None
+            stream.close()
+        process.wait()
 
 
 def test_killed_sweep_finishes_the_rest_to_the_unbroken_result(
@@ -216,7 +219,7 @@ def test_interrupted_run_goes_on_from_its_rung_to_the_unbroken_score(
     home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     study = home / "results" / "작은_실험"
-    arguments += ["trainer.max_steps=100", "trainer.eval_steps=10", "search.space={lora.r:[2]}"]
+    arguments += ["trainer.max_steps=400", "trainer.eval_steps=10", "search.space={lora.r:[2]}"]
     steps = [0]
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         before = rungs(study)
