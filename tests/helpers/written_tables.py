@@ -32,6 +32,10 @@ class Written:
     how: str
 
     @property
+    def is_unquoted(self) -> bool:
+        return self.how.endswith(f" {csv.QUOTE_NONE}")
+
+    @property
     def cells(self) -> list[list[str | None]]:
         """What has to come back: an empty cell is none."""
         return [[cell or None for cell in row] for row in self.rows]
