@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from odd_models import bert, words_tokenizer, write_pairs
 from sweep.core.errors import ModelError
 from sweep.core.recipe import Data, Lora, Model, Recipe, Trainer
 from sweep.execute.fresh import in_fresh_process
+from sweep.train import first_step
 from sweep.train.first_step import try_first_step
 
 
@@ -58,6 +60,7 @@ def test_step_that_works_says_nothing(own_recipe: Recipe, lora: Lora, precision:
     trainer = replace(own_recipe.trainer, precision=precision)  # type: ignore[arg-type]
     before = torch.get_num_threads()
     try_first_step(replace(own_recipe, lora=lora, trainer=trainer), before)
+    assert torch.get_num_threads() == before
 
 
 def test_step_that_fails_names_model_error_and_place(own_recipe: Recipe, model: Path) -> None:
@@ -116,7 +119,21 @@ def test_what_has_trained_in_a_study_is_not_tried_again(
     assert "verified" in out
 
 
-def test_large_models_are_tried_on_few_rows_of_a_cpu(model: Path, own_recipe: Recipe) -> None:
+def test_large_models_are_tried_on_few_rows_of_a_cpu(
+    own_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The longest pairs, not as many as a batch has: a batch of a large model takes a minute."""
+    shapes = []
+
+    class Watched(first_step.Collator):
+        def __call__(self, rows: Any) -> Any:
+            batch = super().__call__(rows)
+            shapes.append(tuple(batch["input_ids"].shape))
+            return batch
+
+    monkeypatch.setattr(first_step, "Collator", Watched)
+    monkeypatch.setattr(first_step, "_TOKENS_ON_CPU", 64)
     wide = replace(own_recipe.trainer, per_device_train_batch_size=10_000)
     try_first_step(replace(own_recipe, trainer=wide), 1)
+    rows, length = shapes[0]
+    assert 1 <= rows <= max(1, 64 // length)

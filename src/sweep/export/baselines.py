@@ -20,7 +20,7 @@ from sweep.study.ranking import Ranking
 from sweep.study.samples import dev_labels
 from sweep.study.tables import Results
 from sweep.train.baselines import Untrained, score_baselines
-from sweep.train.scores import scores
+from sweep.train.scores import scores, why_no_score
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,8 @@ def update_baselines(results: Results, kinds: Sequence[str], *, threads: int) ->
     if earlier is None or earlier.digest != digest:
         try:
             found = in_fresh_process(score_baselines, recipe, tuple(kinds), splits, threads)
-            earlier = Baselines(digest, tuple(_scored(one, recipe) for one in found))
+            scored = (_scored(one, recipe) for one in found if _varies(one, recipe))
+            earlier = Baselines(digest, tuple(scored))
         except Exception as error:
             logger.warning("The frozen base could not be scored without LoRA: %s", error)
             return None
@@ -53,6 +54,13 @@ def _digest(recipe: Recipe, kinds: Sequence[str], splits: Sequence[Split]) -> st
     pairs = {split: load_split(recipe.data, split).digest() for split in ("train", *splits)}
     model = dataclasses.asdict(recipe.model)
     return fingerprint([model, pairs, list(kinds), recipe.data.max_length])
+
+
+def _varies(found: Untrained, recipe: Recipe) -> bool:
+    """Whether its predictions have a correlation: of constant ones there is nothing to say."""
+    labels = load_split(recipe.data, "dev").labels
+    assert labels is not None
+    return why_no_score(found.predictions["dev"], labels) is None
 
 
 def _scored(found: Untrained, recipe: Recipe) -> BaselineScore:
