@@ -196,6 +196,17 @@ def test_setting_for_quotes_overrules(tmp_path: Path, separator: str) -> None:
     assert load(path, quoting=False).text_a == ('"a"', '"c"')
 
 
+def test_quotes_that_can_be_read_in_two_ways_are_refused_until_it_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('sentence1|score|sentence2\n1|0.0|"\n|1.0|"\n')
+    with pytest.raises(DataError, match="two ways") as caught:
+        load(tmp_path / "a.csv")
+    assert "data.quoting=true" in str(caught.value)
+    (one,) = load(tmp_path / "a.csv", quoting=True).text_b
+    assert one == "\n|1.0|"
+    (tmp_path / "b.csv").write_text('sentence1|score|sentence2\n1|0.0|"\n2|1.0|"\n')
+    assert load(tmp_path / "b.csv", quoting=False).text_b == ('"', '"')
+
+
 @pytest.mark.parametrize("quoted", ['"a" b', '"a"b"', '"never closed'])
 def test_broken_quotes_among_many_name_their_row(tmp_path: Path, quoted: str) -> None:
     path = tmp_path / "a.csv"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from sweep.data.quotes import with_quoting
+from sweep.data.quotes import surely_quoted, with_quoting
 from sweep.data.reading import Form, Reading, cells_of, free_letters, unescaped
 
 #: Lines among which the header is sought.
@@ -32,6 +32,9 @@ def found_out(sample: str, reading: Reading, *, whole: bool) -> Form:
 
     Args:
         whole: Whether the file ends with it.
+
+    Raises:
+        ValueError: two ways of quoting fit alike and give other rows.
     """
     line_end = _line_end(sample)
     lines = [f"{line}{line_end}" for line in sample.split(line_end)]
@@ -61,7 +64,7 @@ def found_out(sample: str, reading: Reading, *, whole: bool) -> Form:
     if len(forms) > 1:
         judged = [with_quoting(lines[form.top : form.top + _ROWS], form, reading) for form in forms]
         forms = [min(judged, key=lambda one: one[0][:-1])[1]]
-    return with_quoting(lines[forms[0].top :], forms[0], reading)[1]
+    return surely_quoted(lines[forms[0].top :], forms[0], reading)
 
 
 def _line_end(sample: str) -> Literal["\n", "\r"]:

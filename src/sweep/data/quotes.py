@@ -34,19 +34,43 @@ def with_quoting(lines: Sequence[str], form: Form, reading: Reading) -> tuple[Mi
     Args:
         lines: From the header on, or from the first row.
     """
+    return min(_quotings(lines, form, reading), key=lambda one: one[0])
+
+
+def surely_quoted(lines: Sequence[str], form: Form, reading: Reading) -> Form:
+    """The form with the quoting that fits these lines best.
+
+    Raises:
+        ValueError: another one fits as well and gives other rows.
+    """
+    ways = sorted(_quotings(lines, form, reading), key=lambda one: one[0])
+    (badness, found), others = ways[0], ways[1:]
+    rivals = [one for other, one in others if other[:-1] == badness[:-1]]
+    if any(one.quoting != found.quoting for one in rivals) and _across("".join(lines), form):
+        raise ValueError(
+            "the quotes can be read in two ways: around a cell of several lines, or as signs of "
+            "two texts; data.quoting=true means the first, data.quoting=false the second"
+        )
+    return found
+
+
+def _across(text: str, form: Form) -> bool:
+    return _Quoted.of(text, replace(form, quoting=True)).across > 0
+
+
+def _quotings(lines: Sequence[str], form: Form, reading: Reading) -> list[tuple[Misfit, Form]]:
     text = "".join(lines)
     around = [
         _with_quotes(lines, text, one, reading) for one in _ways_to_quote(text, form, reading)
     ]
-    best = min(around, key=lambda one: one[0], default=None)
-    if best is not None and (reading.quoting or '"' not in text):
-        return best
+    if around and (reading.quoting or '"' not in text):
+        return around
     plain = replace(form, quoting=False)
     rows = _Rows.of(lines, plain, reading)
     # Against the best rival, whose quotes would have to be there by chance.
+    best = min(around, key=lambda one: one[0], default=None)
     needed = _Quoted.of(text, best[1]).needed if best is not None else 0
-    alone = ((rows.unnamed, rows.misfits + needed, rows.misfits, 1), plain)
-    return alone if best is None else min(best, alone, key=lambda one: one[0])
+    return [*around, ((rows.unnamed, rows.misfits + needed, rows.misfits, 1), plain)]
 
 
 def _ways_to_quote(text: str, form: Form, reading: Reading) -> list[Form]:
