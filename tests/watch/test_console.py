@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import io
-import time
+import re
 
 import pytest
 from rich.console import Console
 
 from sweep.core.recipe import Recipe
 from sweep.loop.ports import Totals
-from sweep.loop.trial import Evaluated, Evaluation, Event, Progress, Run, Started
+from sweep.loop.trial import (
+    Evaluated,
+    Evaluation,
+    Event,
+    Finished,
+    Glimpse,
+    Glimpsed,
+    Outcome,
+    Progress,
+    Run,
+    RunState,
+    Started,
+)
 from sweep.watch import console as module
 from sweep.watch.console import ConsoleWatcher
 
@@ -21,7 +33,7 @@ class Clock:
     """Seconds that pass when they are told to."""
 
     def __init__(self) -> None:
-        self.now = time.monotonic()
+        self.now = 1000.0
 
     def __call__(self) -> float:
         return self.now
@@ -65,3 +77,39 @@ def test_first_score_is_shown_at_once_and_those_of_its_pack_are_not_repeated(clo
     lines = lines_of([*begun, (0.1, score), (0.1, score)], clock)
     (told,) = [line for line in lines if line.startswith("under way")]
     assert "dev up to 0.6123" in told
+
+
+def test_a_glimpse_is_shown_at_once_and_called_one(clock: Clock) -> None:
+    glimpse = Glimpsed(RUN.id, Glimpse(12, 0.5312))
+    lines = lines_of([(0, Started(RUN.id, "w")), (9, glimpse)], clock)
+    assert "dev up to about 0.53" in lines[-1]
+    score = Evaluated(RUN.id, Evaluation(20, 1.0, 0.41234, 0.6, 0.1))
+    lines = lines_of([(0, Started(RUN.id, "w")), (9, glimpse), (9, score)], clock)
+    assert "dev up to 0.4123" in lines[-1]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp949"])
+def test_live_view_fits_80_columns_and_shows_curve_leader_and_time(
+    clock: Clock, encoding: str
+) -> None:
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding=encoding, errors="strict")
+    screen = Console(file=out, width=80, force_terminal=True, legacy_windows=False)
+    watcher = ConsoleWatcher(screen)
+    long = Run(1, {f"lora.{name}": "8" for name in ("r", "lora_alpha", "lora_dropout")}, Recipe())
+    watcher.opened(Totals("s", 8))
+    for run in (RUN, long):
+        watcher.run_event(run, Started(run.id, "w"))
+        watcher.run_event(run, Glimpsed(run.id, Glimpse(12, 0.53)))
+        clock.now += 10
+        watcher.run_event(run, Progress(run.id, 120, 200))
+    watcher.run_event(long, Finished(long.id, Outcome(RunState.COMPLETE, pearson=0.81)))
+    view = watcher._view()
+    watcher.closed()
+    with screen.capture() as shown:
+        screen.print(view)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown.get()).splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert "about 0.53" in lines[0]
+    assert ("▅" in lines[0]) == (encoding == "utf-8")
+    assert re.search(r"left, best 0\.8100: 001 r=8 alpha=8", lines[-1])

@@ -63,6 +63,14 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Glimpse:
+    """Pearson on a small part of dev, between evaluations: for people, and decides nothing."""
+
+    step: int
+    pearson: float
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a finished run leaves. Missing is None, never 0.
 
@@ -77,6 +85,7 @@ class Outcome:
     best_step: int | None = None
     spearman: float | None = None
     evaluations: tuple[Evaluation, ...] = ()
+    glimpses: tuple[Glimpse, ...] = ()
     adapted_modules: int | None = None
     lora_params: int | None = None
     head_params: int | None = None
@@ -126,6 +135,14 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
+class Glimpsed:
+    """A first idea of a run that has not come to its next rung."""
+
+    run_id: str
+    glimpse: Glimpse
+
+
+@dataclass(frozen=True)
 class Paused:
     """The run waits at a rung and holds no worker; `outcome` is what it leaves if it ends there."""
 
@@ -151,4 +168,4 @@ class Finished:
     outcome: Outcome
 
 
-Event = Started | Progress | Evaluated | Paused | PutBack | Finished
+Event = Started | Progress | Evaluated | Glimpsed | Paused | PutBack | Finished

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from sweep.core.files import replacing_file
-from sweep.loop.trial import Evaluation
+from sweep.loop.trial import Evaluation, Glimpse
 from sweep.study.files import RunFiles
 
 logger = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ class Checkpoint:
     optimizer: dict[str, Any]
     schedule: dict[str, Any]
     random_states: dict[str, Tensor]
+    glimpses: tuple[Glimpse, ...] = ()
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
@@ -58,7 +59,8 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     content = {
         field.name: getattr(checkpoint, field.name) for field in dataclasses.fields(checkpoint)
     }
-    content["evaluations"] = [dataclasses.asdict(e) for e in checkpoint.evaluations]
+    for name in ("evaluations", "glimpses"):
+        content[name] = [dataclasses.asdict(one) for one in content[name]]
     with replacing_file(RunFiles(folder).checkpoint) as path:
         torch.save({"made_by": _made_by(), **content}, path)
 
@@ -72,7 +74,8 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
         content = torch.load(path, weights_only=True)
         made_by = content.pop("made_by")
         evaluations = tuple(Evaluation(**fields) for fields in content.pop("evaluations"))
-        checkpoint = Checkpoint(**content, evaluations=evaluations)
+        glimpses = tuple(Glimpse(**fields) for fields in content.pop("glimpses", ()))
+        checkpoint = Checkpoint(**content, evaluations=evaluations, glimpses=glimpses)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError) as error:
         logger.warning("%s can't be read (%s); the run starts over.", path, error)
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sweep.core.arrays import Floats
 from sweep.core.errors import RunFailed
 from sweep.core.files import replacing_file, replacing_folder
 from sweep.data.pairs import in_label_units
-from sweep.loop.trial import Evaluation, Outcome, Run, RunState
+from sweep.loop.trial import Evaluation, Glimpse, Outcome, Run, RunState
 from sweep.lora.model import targets_of
 from sweep.lora.pack import PackedModel
 from sweep.study.files import RunFiles
@@ -32,11 +33,13 @@ class Keeper:
     #: Where the run goes on; None starts it.
     checkpoint: Checkpoint | None = None
     evaluations: list[Evaluation] = field(default_factory=list)
+    glimpses: list[Glimpse] = field(default_factory=list)
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
         if self.checkpoint is not None:
             self.evaluations = list(self.checkpoint.evaluations)
+            self.glimpses = list(self.checkpoint.glimpses)
             self.seconds = self.checkpoint.seconds
 
     @property
@@ -62,6 +65,15 @@ class Keeper:
         if self.best is evaluation:
             self._keep(predictions, pack)
         return evaluation
+
+    def glimpse(self, step: int, predictions: Floats, labels: Floats) -> Glimpse | None:
+        """Score predictions `[N]` for a few pairs; None where there is no correlation yet."""
+        precision = self.run.recipe.trainer.precision
+        pearson, _ = scores(predictions, labels, precision=precision)
+        if math.isnan(pearson):
+            return None
+        self.glimpses.append(Glimpse(step, pearson))
+        return self.glimpses[-1]
 
     def outcome(
         self, pack: PackedModel, *, steps: int, tokens: int, pack_size: int, peak_mb: float | None
@@ -96,6 +108,7 @@ class Keeper:
             reason=reason,
             pearson_last=self.evaluations[-1].pearson if self.evaluations else None,
             evaluations=tuple(self.evaluations),
+            glimpses=tuple(self.glimpses),
             adapted_modules=len(targets.layers),
             lora_params=pack.count_lora_params(self.run.id),
             head_params=targets.head_params,

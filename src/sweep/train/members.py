@@ -12,7 +12,7 @@ from torch import Tensor
 from sweep.core.arrays import Floats
 from sweep.core.errors import RunFailed
 from sweep.loop.ports import Handle
-from sweep.loop.trial import Evaluated, Finished, Paused, Progress, Run, RunState
+from sweep.loop.trial import Evaluated, Finished, Glimpsed, Paused, Progress, Run, RunState
 from sweep.lora.pack import PackedModel
 from sweep.study.files import RunFiles
 from sweep.study.notes import asked_to_pause, asked_to_pause_at_step, asked_to_stop
@@ -87,6 +87,12 @@ class Members:
                 self._handle(Evaluated(run.id, evaluation))
         self.share_time()
 
+    def glimpse(self, step: int, predictions: Floats, labels: Floats) -> None:
+        """Tell what predictions `[K, N]` for a few pairs score; nothing else comes of it."""
+        for run, row in zip(self._pack.runs, predictions, strict=True):
+            if glimpse := self._keepers[run.id].glimpse(step, row, labels):
+                self._handle(Glimpsed(run.id, glimpse))
+
     def drop_stopped(self, step: int) -> None:
         """Let go of runs that somebody has asked to stop."""
         for run in list(self._pack.runs):
@@ -143,6 +149,7 @@ class Members:
                 tokens=tokens,
                 seconds=keeper.seconds,
                 evaluations=tuple(keeper.evaluations),
+                glimpses=tuple(keeper.glimpses),
                 # Copies: a view would bring its whole stack along.
                 weights={name: p.detach().cpu().clone() for name, p in parameters.items()},
                 optimizer=own.optimizer.state_dict(),

@@ -18,6 +18,7 @@ from sweep.core.recipe import Recipe
 from sweep.loop.trial import Run
 from sweep.lora.pack import PackedModel
 from sweep.lora.packable import why_alone
+from sweep.train.glimpses import glimpse_steps, glimpsed_share
 from sweep.train.keeper import Keeper
 from sweep.train.memory import PeakMemory
 from sweep.train.runs import base_of
@@ -44,11 +45,15 @@ class Pace:
     step_seconds: float
     eval_seconds: float
     peak_memory_mb: float | None
+    glimpse_seconds: float = 0.0
 
     def run_seconds(self, *, train_rows: int) -> float:
         """Of one run, evaluations included."""
         steps, evaluations = num_steps(self.tried[0], train_rows=train_rows)
-        return self.start_seconds + steps * self.step_seconds + evaluations * self.eval_seconds
+        # Where dev is scored there is no glimpse; the last evaluation is behind all of them.
+        glimpses = max(0, len(glimpse_steps(steps)) - evaluations + 1)
+        between = steps * self.step_seconds + glimpses * self.glimpse_seconds
+        return self.start_seconds + between + evaluations * self.eval_seconds
 
 
 class _Clock(TrainerCallback):
@@ -111,6 +116,7 @@ def measure_pace(recipes: Sequence[Recipe], threads: int = 1) -> Pace:
         step_seconds=clock.step_seconds(tokens_a_step) / len(tried),
         eval_seconds=evaluations[-1],
         peak_memory_mb=memory.peak_mb,
+        glimpse_seconds=evaluations[-1] * glimpsed_share(len(shared.dev)),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,13 +45,21 @@ class ScoredSet:
 
     Args:
         batch_size: Pairs of a batch of average length.
+        places: Of the rows that count; all of them unless told.
     """
 
-    def __init__(self, rows: TokenisedPairs, collator: Collator, batch_size: int) -> None:
-        self.labels = rows.labels
+    def __init__(
+        self,
+        rows: TokenisedPairs,
+        collator: Collator,
+        batch_size: int,
+        places: Sequence[int] | None = None,
+    ) -> None:
+        chosen = list(range(len(rows)) if places is None else places)
+        self.labels, lengths = rows.labels[chosen], rows.lengths[chosen]
         tokens = math.ceil(batch_size * float(rows.lengths.mean()))
-        self._order = batches_by_tokens(rows.lengths, tokens)
-        self._batches = [collator([rows[i] for i in batch]) for batch in self._order]
+        self._order = batches_by_tokens(lengths, tokens)
+        self._batches = [collator([rows[chosen[i]] for i in batch]) for batch in self._order]
 
     @torch.no_grad()
     def predictions(self, pack: PackedModel, device: torch.device) -> Floats:

@@ -24,10 +24,11 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from sweep.core.recipe import Trainer
 from sweep.loop.ports import Handle
-from sweep.lora.batches import Batch, Collator, GroupedByLength, on_device
+from sweep.lora.batches import Batch, Collator, GroupedByLength, TokenisedPairs, on_device
 from sweep.lora.pack import PackedModel
 from sweep.train.checkpoints import Checkpoint, restore_random_states
 from sweep.train.devices import num_gpus
+from sweep.train.glimpses import glimpse_steps, glimpsed_pairs
 from sweep.train.keeper import Keeper
 from sweep.train.members import Members
 from sweep.train.optimizers import PackOptimizer, PackSchedule, RunOptimizer
@@ -95,6 +96,7 @@ class PackTrainer(HfTrainer):
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
         self._dev = ScoredSet(shared.dev, self._collate, args.per_device_eval_batch_size)
+        self._glimpsed = self._few_pairs(shared.dev)
         self._members = Members(pack, keepers, handle, args.device)
         checkpoint = self._members.checkpoint
         self._scratch = Path(scratch)
@@ -204,6 +206,19 @@ class PackTrainer(HfTrainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, {})
         return {}
 
+    def _few_pairs(self, dev: TokenisedPairs) -> ScoredSet | None:
+        """What a glimpse scores; None of a small dev."""
+        places = glimpsed_pairs(dev.labels)
+        size = self.args.per_device_eval_batch_size
+        return ScoredSet(dev, self._collate, size, places) if places else None
+
+    def _glimpse(self, step: int) -> None:
+        """Between evaluations, for people: it takes a twentieth of the time of one."""
+        if self._glimpsed is None or step not in glimpse_steps(self.state.max_steps):
+            return
+        predictions = self._glimpsed.predictions(self._pack, self.args.device)
+        self._members.glimpse(step, predictions, self._glimpsed.labels)
+
     def _keep_place(self, step: int) -> None:
         """Write where each run is; those that are to wait here leave."""
         self._members.write_checkpoints(
@@ -254,6 +269,8 @@ class PackTrainer(HfTrainer):
             self._members.drop_diverged(step)
         if looks and not self._evaluates_here() and self._members.are_to_leave_here:
             self._keep_place(step)
+        if self._pack.runs and not self._evaluates_here():
+            self._glimpse(step)
         if self._pack.runs:
             super()._maybe_log_save_evaluate(*args, **kwargs)
         if not self._pack.runs:

@@ -11,16 +11,27 @@ from rich.text import Text
 
 from sweep.core.words import counted, duration
 from sweep.loop.ports import Totals
-from sweep.loop.trial import Evaluated, Event, Finished, Outcome, Paused, PutBack, Run, Started
+from sweep.loop.trial import (
+    Evaluated,
+    Event,
+    Finished,
+    Glimpsed,
+    Outcome,
+    Paused,
+    PutBack,
+    Run,
+    Started,
+)
 from sweep.loop.trial import Progress as StepProgress
 from sweep.watch.tally import Going, Tally
+from sweep.watch.terminal import sparkline
 
 #: Where output is no terminal, a line says so often how far the runs under way are.
 _LINE_SECONDS = 30.0
 #: So old is the last line before an evaluation is told: those of a pack come together.
 _SCORE_SECONDS = 3.0
-#: Characters of a run's name in the live view: with bar, steps and score they fill 80 columns.
-_NAME = 44
+#: Characters of a run's name in the live view: all that stands beside it fills 80 columns.
+_NAME = 38
 
 
 class ConsoleWatcher:
@@ -57,6 +68,9 @@ class ConsoleWatcher:
             tally.going[run.id].step, tally.going[run.id].total = event.step, event.total_steps
         elif isinstance(event, Evaluated) and run.id in tally.going:
             tally.going[run.id].pearson = event.evaluation.pearson
+            tally.going[run.id].curve.append(event.evaluation.pearson)
+        elif isinstance(event, Glimpsed) and run.id in tally.going:
+            tally.going[run.id].curve.append(event.glimpse.pearson)
         elif isinstance(event, Paused):
             tally.going.pop(run.id, None)
             if self._live is None:
@@ -73,7 +87,7 @@ class ConsoleWatcher:
             self._live.update(self._view())
         elif tally.going and not isinstance(event, Started):
             waited = time.monotonic() - self._said_at
-            is_score = isinstance(event, Evaluated)
+            is_score = isinstance(event, Evaluated | Glimpsed)
             if waited >= (_SCORE_SECONDS if is_score else _LINE_SECONDS):
                 self._say(self._how_far())
 
@@ -86,12 +100,18 @@ class ConsoleWatcher:
         """`under way    4 runs, up to step 60 of 200, dev up to 0.61; 0 of 8 done; 7 min left`."""
         tally = self._tally
         ahead = max(tally.going.values(), key=lambda going: going.share)
-        scores = [going.pearson for going in tally.going.values() if going.pearson is not None]
         first = [counted(len(tally.going), "run")]
         first += [f"up to step {ahead.step} of {ahead.total}"] if ahead.total else []
-        first += [f"dev up to {max(scores):.4f}"] if scores else []
+        first += [seen] if (seen := self._seen_so_far()) else []
         parts = [", ".join(first), f"{tally.done} of {tally.runs} done", self._summary()]
         return f"under way    {'; '.join(part for part in parts if part)}"
+
+    def _seen_so_far(self) -> str:
+        """The best of what was seen of the runs under way; a glimpse is called one."""
+        going = [one for one in self._tally.going.values() if one.curve]
+        if scores := [one.pearson for one in going if one.pearson is not None]:
+            return f"dev up to {max(scores):.4f}"
+        return f"dev up to about {max(one.curve[-1] for one in going):.2f}" if going else ""
 
     def _say(self, line: str) -> None:
         self._said_at = time.monotonic()
@@ -102,17 +122,27 @@ class ConsoleWatcher:
         tally = self._tally
         bars = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=12),
+            BarColumn(bar_width=8),
             MofNCompleteColumn(),
+            TextColumn("{task.fields[curve]:8}"),
             TextColumn("{task.fields[note]}"),
             console=self._console,
         )
         for going in tally.going.values():
-            note = "" if going.pearson is None else f"dev {going.pearson:.4f}"
-            total = going.total or None
-            bars.add_task(going.run.name[:_NAME], total=total, completed=going.step, note=note)
-        bars.add_task("all runs", total=tally.runs, completed=tally.done, note=self._summary())
-        return Group(bars)
+            bars.add_task(
+                going.run.name[:_NAME],
+                total=going.total or None,
+                completed=going.step,
+                note=going.in_words,
+                curve=sparkline(going.curve, self._console),
+            )
+        bars.add_task("all runs", total=tally.runs, completed=tally.done, note="", curve="")
+        return Group(bars, Text(self._leader(), no_wrap=True, overflow="ellipsis"))
+
+    def _leader(self) -> str:
+        """`7 min left, best 0.8362: 001 r=8 on qv s0`."""
+        best = self._tally.best
+        return self._summary() + (f": {best[1]}" if best else "")
 
     def _summary(self) -> str:
         eta = self._tally.eta_seconds

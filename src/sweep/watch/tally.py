@@ -16,10 +16,19 @@ class Going:
     step: int = 0
     total: int = 0
     pearson: float | None = None
+    #: What was seen of it so far, evaluations and glimpses.
+    curve: list[float] = field(default_factory=list)
 
     @property
     def share(self) -> float:
         return self.step / self.total if self.total else 0.0
+
+    @property
+    def in_words(self) -> str:
+        """`dev 0.6123` after an evaluation, `about 0.53` after a glimpse, else nothing."""
+        if self.pearson is not None:
+            return f"dev {self.pearson:.4f}"
+        return f"about {self.curve[-1]:.2f}" if self.curve else ""
 
 
 @dataclass
@@ -32,7 +41,7 @@ class Tally:
     trained: int = 0
     best: tuple[float, str] | None = None
     going: dict[str, Going] = field(default_factory=dict)
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=lambda: time.monotonic())
 
     def count(self, run: Run, outcome: Outcome) -> None:
         self.done += 1

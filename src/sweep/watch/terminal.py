@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.status import Status
 
 from sweep.core.words import counted
+
+_BARS = "▁▂▃▄▅▆▇█"
 
 
 def busy(console: Console, doing: str) -> Status:
@@ -18,6 +20,15 @@ def busy(console: Console, doing: str) -> Status:
     """
     has_dots = console.encoding.lower().startswith("utf")
     return console.status(doing, spinner="dots" if has_dots else "line")
+
+
+def sparkline(values: Sequence[float], console: Console, width: int = 8) -> str:
+    """The last values from 0 to 1 as bars of one character each; nothing where a code page has
+    none."""
+    if not console.encoding.lower().startswith("utf"):
+        return ""
+    heights = (round(min(max(value, 0.0), 1.0) * (len(_BARS) - 1)) for value in values[-width:])
+    return "".join(_BARS[height] for height in heights)
 
 
 class Countdown:

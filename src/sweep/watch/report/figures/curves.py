@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 from sweep.core.words import counted
-from sweep.loop.trial import Evaluation, RunState
+from sweep.loop.trial import Evaluation, Glimpse, RunState
 from sweep.stats.levels import Factor
 from sweep.watch.report.figures.parts import MANY, Figure, factor_name, layout, series
 
@@ -29,10 +29,18 @@ class Curve:
     state: RunState
     evaluations: tuple[Evaluation, ...]
     audited_step: int | None = None
+    glimpses: tuple[Glimpse, ...] = ()
 
-    def told(self, at: Evaluation) -> str:
+    @property
+    def seen(self) -> list[Evaluation | Glimpse]:
+        """All that was seen of it, by step."""
+        return sorted((*self.evaluations, *self.glimpses), key=lambda at: at.step)
+
+    def told(self, at: Evaluation | Glimpse) -> str:
         """Hover text of a point."""
         where = f"<b>{at.pearson:.4f}</b> at step {at.step}"
+        if isinstance(at, Glimpse):
+            where = f"about <b>{at.pearson:.2f}</b> at step {at.step}, on a few pairs"
         return f"{where}<br>{escape(self.words)}<br>seed {self.seed}"
 
 
@@ -59,6 +67,8 @@ def learning_curves(
     champion = [run for run in complete if run.config_id == best]
     if champion:
         traces.append(_curves(champion, name="best config", colour="@ink", width=2.6))
+    if len(runs) <= MANY and (glimpsed := [run for run in runs if run.glimpses]):
+        traces.insert(0, _glimpses(glimpsed))
     audited = [run for run in runs if run.audited_step is not None]
     if audited:
         traces.append(_audited(audited))
@@ -89,25 +99,34 @@ def _curves(
     runs: Sequence[Curve], *, name: str, colour: str, width: float, dash: str = "solid"
 ) -> Figure:
     """The lines of several runs as one trace with gaps: a thousand traces would be slow."""
-    xs: list[int | None] = []
-    ys: list[float | None] = []
-    texts: list[str] = []
-    for run in runs:
-        xs += [*(at.step for at in run.evaluations), None]
-        ys += [*(at.pearson for at in run.evaluations), None]
-        texts += [*(run.told(at) for at in run.evaluations), ""]
-    return {
-        "type": "scatter",
+    return _lines([(run, run.evaluations) for run in runs]) | {
         "mode": "lines+markers",
         "name": escape(name),
-        "x": xs,
-        "y": ys,
-        "hoverinfo": "text",
-        "hovertext": texts,
         "opacity": 0.85,
         "line": {"color": colour, "width": width, "dash": dash},
         "marker": {"color": colour, "size": 2.5 * width},
     }
+
+
+def _glimpses(runs: Sequence[Curve]) -> Figure:
+    """What lies between the evaluations, faint: it rests on a few pairs."""
+    return _lines([(run, run.seen) for run in runs]) | {
+        "mode": "lines",
+        "name": "on a few pairs, between",
+        "opacity": 0.5,
+        "line": {"color": "@muted", "width": 0.8, "dash": "dot"},
+    }
+
+
+def _lines(drawn: Sequence[tuple[Curve, Sequence[Evaluation | Glimpse]]]) -> Figure:
+    xs: list[int | None] = []
+    ys: list[float | None] = []
+    texts: list[str] = []
+    for run, seen in drawn:
+        xs += [*(at.step for at in seen), None]
+        ys += [*(at.pearson for at in seen), None]
+        texts += [*(run.told(at) for at in seen), ""]
+    return {"type": "scatter", "x": xs, "y": ys, "hoverinfo": "text", "hovertext": texts}
 
 
 def _ended(runs: Sequence[Curve], state: RunState, *, width: float) -> list[Figure]:

@@ -69,6 +69,7 @@ def _curve(record: Record, study: Study) -> Curve:
         record.state,
         record.evaluations,
         outcome.audited_step if outcome else None,
+        outcome.glimpses if outcome else (),
     )
 
 
