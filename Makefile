@@ -9,7 +9,7 @@ FLOOR_TESTS := tests/core/test_hooks.py tests/lora/test_parity.py \
 .PHONY: demo install install-dev test test-fast test-floor lint format clean
 
 demo: install
-	$(BIN)/python -m sweep +experiment=lora_grid
+	$(BIN)/python -m sweep +experiment=lora_demo
 
 # Each process loads torch and starts workers of its own: more than four take more than they save.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal

@@ -101,6 +101,26 @@ def test_predict_scores_pairs_with_and_without_labels(
     assert run("predict", str(home), str(plain), capfd=capfd)[0] == 2
 
 
+def test_verify_trains_again_and_compares(
+    copied_study: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    best = Path("results/작은_실험/best")
+    before = {path: path.read_bytes() for path in best.rglob("*") if path.is_file()}
+    code, out, _ = run("verify", str(best), "--retrain", capfd=capfd)
+    assert code == 0
+    assert "trained again" in out
+    assert {path: path.read_bytes() for path in best.rglob("*") if path.is_file()} == before
+    code, out, _ = run("verify", str(best), "--retrain", "--json", capfd=capfd)
+    scores = json.loads(out)
+    assert scores["retrained"] == pytest.approx(scores["measured"], abs=1e-4)
+    settings = yaml.safe_load((best / "config.yaml").read_text(encoding="utf-8"))
+    settings["trainer"]["learning_rate"] *= 3
+    (best / "config.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    code, _, err = run("verify", str(best), "--retrain", capfd=capfd)
+    assert code != 0
+    assert "must agree within" in err
+
+
 def test_tampered_adapter_does_not_verify(
     copied_study: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

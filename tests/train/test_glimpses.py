@@ -31,10 +31,10 @@ def test_short_trainings_have_none(steps: int) -> None:
 def test_glimpsed_pairs_have_labels_as_all_have() -> None:
     labels = np.random.default_rng(0).beta(0.6, 1.4, 500)
     places = glimpsed_pairs(labels)
-    assert len(set(places)) == 64
+    assert len(set(places)) == 32
     quarters = [0.1, 0.25, 0.5, 0.75, 0.9]
     assert np.quantile(labels[places], quarters) == pytest.approx(
-        np.quantile(labels, quarters), abs=0.03
+        np.quantile(labels, quarters), abs=0.04
     )
     assert not glimpsed_pairs(labels[:200])
 

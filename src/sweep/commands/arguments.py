@@ -102,6 +102,9 @@ def _add_adapters(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     verify = verbs.add_parser("verify", help="reload an exported adapter and score dev again")
     verify.add_argument("folder", type=_on_disk)
     verify.add_argument("--json", action="store_true", help="print the two scores as JSON")
+    verify.add_argument(
+        "--retrain", action="store_true", help="train its config again, and compare the scores"
+    )
     _add_base(verify)
 
 

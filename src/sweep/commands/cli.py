@@ -184,6 +184,8 @@ def _print_data(text: str) -> None:
 def _verify(args: argparse.Namespace) -> int:
     from sweep.export.adapter import verify
 
+    if args.retrain:
+        return _retrain(args)
     verified = verify(args.folder, base=args.model)
     if args.json:
         print(json.dumps({"measured": verified.measured, "reloaded": verified.reloaded}))
@@ -191,6 +193,21 @@ def _verify(args: argparse.Namespace) -> int:
         _say(
             f"verified: dev Pearson {verified.reloaded:.6f} reloaded in float32, "
             f"{verified.measured:.6f} in the sweep"
+        )
+    return EXIT_DONE
+
+
+def _retrain(args: argparse.Namespace) -> int:
+    from sweep.commands.retrain import retrained
+
+    found = retrained(args.folder, err_console if args.json else console, base=args.model)
+    if args.json:
+        print(json.dumps({"measured": found.measured, "retrained": found.retrained}))
+    found.check()
+    if not args.json:
+        _say(
+            f"verified: dev Pearson {found.retrained:.6f} trained again, {found.measured:.6f} in "
+            f"the sweep; they agree within {found.tolerance:g}"
         )
     return EXIT_DONE
 

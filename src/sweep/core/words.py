@@ -109,5 +109,9 @@ def difference_with_interval(value: float, low: float, high: float) -> str:
 
 def excerpt(value: object, most: int = 80) -> str:
     """The beginning of a value that others have written: never more of it than people need."""
-    text = repr(value) if not isinstance(value, str) else repr(value[: most + 1])
+    return shortened(repr(value) if not isinstance(value, str) else repr(value[: most + 1]), most)
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """The beginning of a text, with a sign that it goes on."""
     return text if len(text) <= most else f"{text[: most - 1]}…"

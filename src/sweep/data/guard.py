@@ -13,7 +13,7 @@ from scipy.stats import ks_2samp
 from sweep.core.arrays import Floats
 from sweep.core.errors import DataError
 from sweep.core.recipe import Data
-from sweep.core.words import counted
+from sweep.core.words import counted, shortened
 from sweep.data.findings import Finding, Guard, Split
 from sweep.data.label_use import label_use
 from sweep.data.likeness import near_pairs, unordered
@@ -165,11 +165,12 @@ def _label(row: _Row, splits: Mapping[Split, Pairs]) -> float:
 
 
 def _example(first: _Row, second: _Row, splits: Mapping[Split, Pairs]) -> list[str]:
-    """Both rows in full; rows are counted from 1 in the split as it is used."""
-    return [
-        f"{split} {row + 1}: {splits[split].text_a[row]} | {splits[split].text_b[row]}"
-        for split, row in (first, second)
-    ]
+    """The beginnings of both rows, which are counted from 1 in the split as it is used."""
+    return [f"{split} {row + 1}: {_shown(splits[split], row)}" for split, row in (first, second)]
+
+
+def _shown(pairs: Pairs, row: int) -> str:
+    return " | ".join(shortened(text) for text in (pairs.text_a[row], pairs.text_b[row]))
 
 
 def _one_sentence(splits: Mapping[Split, Pairs]) -> list[Finding]:
@@ -178,7 +179,7 @@ def _one_sentence(splits: Mapping[Split, Pairs]) -> list[Finding]:
     for split, pairs in splits.items():
         rows = [row for row, (a, b) in enumerate(pairs.keys) if a == b]
         if rows:
-            shown = tuple([pairs.text_a[i], pairs.text_b[i]] for i in rows[:_NUM_EXAMPLES])
+            shown = tuple([_shown(pairs, i)] for i in rows[:_NUM_EXAMPLES])
             sentence = f"{counted(len(rows), 'pair')} of {split} with one sentence twice"
             found.append(Finding("one_sentence", "info", (split,), sentence, len(rows), shown))
     return found

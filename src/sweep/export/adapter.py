@@ -191,7 +191,7 @@ def verify(folder: Path, *, base: str | None = None) -> Verified:
         ExportError: the folder is not an exported one.
         VerificationError: the score differs by more than rounding explains.
     """
-    recipe, measured = on_base(read_recipe(folder), folder, base), _measured(folder)
+    recipe, measured = on_base(read_recipe(folder), folder, base), measured_pearson(folder)
     tokenizer = load_exported_tokenizer(folder)
     dev = load_split(recipe.data, "dev")
     assert dev.labels is not None
@@ -199,7 +199,7 @@ def verify(folder: Path, *, base: str | None = None) -> Verified:
     merged_folder = ExportedFiles(folder).merged
     if merged_folder.is_dir():
         models.append(load_merged(merged_folder))
-    tolerance = _tolerance(recipe, measured, rows=len(dev))
+    tolerance = score_tolerance(recipe, measured, rows=len(dev))
     for model in models:
         predictions = predicted(model, dev, tokenizer, recipe.data)
         reloaded, _ = scores(predictions, dev.labels)
@@ -217,7 +217,7 @@ def verify_on(folder: Path, threads: int) -> Verified:
     return verify(folder)
 
 
-def _tolerance(recipe: Recipe, pearson: float, *, rows: int) -> float:
+def score_tolerance(recipe: Recipe, pearson: float, *, rows: int) -> float:
     """After bf16 the score's sampling error: it is reloaded in float32, as its users will.
 
     Rounding moves the score of a good model by 1e-4, that of one that has learned nothing by more.
@@ -227,7 +227,7 @@ def _tolerance(recipe: Recipe, pearson: float, *, rows: int) -> float:
     return max(TOLERANCE, (1 - pearson**2) / math.sqrt(rows - 1))
 
 
-def _measured(folder: Path) -> float:
+def measured_pearson(folder: Path) -> float:
     """Dev Pearson, as the sweep has measured it."""
     path = ExportedFiles(folder).metrics
     try:
@@ -250,6 +250,7 @@ def _metrics(export: Export) -> dict[str, Any]:
         "pearson": outcome.pearson,
         "spearman": outcome.spearman,
         "best_step": outcome.best_step,
+        "pack_size": outcome.pack_size,
         "lora_params": outcome.lora_params,
         "head_params": outcome.head_params,
         "train_seconds": outcome.train_seconds,
