@@ -44,6 +44,12 @@ CONFIGS = {
     "gpt2": tf.GPT2Config(
         vocab_size=60, n_embd=16, n_layer=2, n_head=2, num_labels=1, pad_token_id=0
     ),
+    "modernbert": tf.ModernBertConfig(**SMALL),
+    "mpnet": tf.MPNetConfig(**SMALL),
+    "gte": tf.GteConfig(**SMALL),
+    "nomic_bert": tf.NomicBertConfig(**SMALL),
+    "gpt_neox": tf.GPTNeoXConfig(**SMALL),
+    "phi3": tf.Phi3Config(**GROUPED),
     "opt": tf.OPTConfig(**SMALL | {"ffn_dim": 24, "word_embed_proj_dim": 8}),
     "llama": tf.LlamaConfig(**GROUPED),
     "qwen2": tf.Qwen2Config(**GROUPED),
@@ -68,11 +74,13 @@ HEADS = {
     "distilbert": ("pre_classifier", "classifier"),
     **dict.fromkeys(("deberta", "deberta-v2"), ("pooler", "classifier")),
     **dict.fromkeys(("gpt2", "opt", "llama", "qwen2", "qwen3", "mistral"), ("score",)),
-    **dict.fromkeys(("gemma", "gemma2"), ("score",)),
+    **dict.fromkeys(("gemma", "gemma2", "gpt_neox", "phi3"), ("score",)),
+    "modernbert": ("head", "classifier"),
+    **dict.fromkeys(("mpnet", "gte", "nomic_bert"), ("classifier",)),
 }
 
 #: Families that PEFT has no default layers for.
-NO_DEFAULT = ("distilbert", "albert")
+NO_DEFAULT = ("distilbert", "albert", "modernbert", "mpnet", "gte", "nomic_bert", "phi3")
 
 family = pytest.mark.parametrize("family", CONFIGS)
 

@@ -103,7 +103,6 @@ def tiny(family: str, tiny_model: Path, folder: Path, *, dropout: float = 0.0) -
 
 #: Layers of families without query and value projections of their own, for `presets_of`.
 _NAMED = {
-    "modernbert": (("Wqkv",), ("Wqkv", "attn.Wo")),
     "deberta": (("in_proj", "pos_q_proj"), ("in_proj", "pos_proj", "pos_q_proj")),
     "xlnet": (("layer_1",), ("layer_1", "layer_2")),
 }

@@ -16,7 +16,6 @@ from families import (
     adapted,
     by_peft,
     family,
-    refusal,
     resolve,
 )
 from sweep.core.errors import TargetError
@@ -55,6 +54,7 @@ BLOCKS = {
         "deberta.encoder.layer.{}",
         2,
         {
+            "qv": ["attention.self.in_proj"],
             "attention": ["attention.self.in_proj", "attention.output.dense"],
             "mlp": ["intermediate.dense", "output.dense"],
         },
@@ -79,11 +79,6 @@ BLOCKS = {
             "mlp": ["ffn", "ffn_output"],
         },
     ),
-    "gpt2": (
-        "transformer.h.{}",
-        2,
-        {"attention": ["attn.c_attn", "attn.c_proj"], "mlp": ["mlp.c_fc", "mlp.c_proj"]},
-    ),
     "opt": (
         "model.decoder.layers.{}",
         2,
@@ -92,6 +87,51 @@ BLOCKS = {
             "qkv": [f"self_attn.{part}_proj" for part in "qkv"],
             "attention": [f"self_attn.{part}_proj" for part in ("q", "k", "v", "out")],
             "mlp": ["fc1", "fc2"],
+        },
+    ),
+    "gpt2": (
+        "transformer.h.{}",
+        2,
+        {
+            **{key: ["attn.c_attn"] for key in ("qv", "qkv")},
+            "attention": ["attn.c_attn", "attn.c_proj"],
+            "mlp": ["mlp.c_fc", "mlp.c_proj"],
+        },
+    ),
+    "modernbert": (
+        "model.layers.{}",
+        2,
+        {
+            **{key: ["attn.Wqkv"] for key in ("qv", "qkv", "auto")},
+            "attention": ["attn.Wqkv", "attn.Wo"],
+            "mlp": ["mlp.Wi", "mlp.Wo"],
+        },
+    ),
+    "gpt_neox": (
+        "gpt_neox.layers.{}",
+        2,
+        {
+            **{key: ["attention.query_key_value"] for key in ("qv", "qkv")},
+            "attention": ["attention.query_key_value", "attention.dense"],
+            "mlp": ["mlp.dense_h_to_4h", "mlp.dense_4h_to_h"],
+        },
+    ),
+    "phi3": (
+        "model.layers.{}",
+        2,
+        {
+            **{key: ["self_attn.qkv_proj"] for key in ("qv", "auto")},
+            "attention": ["self_attn.qkv_proj", "self_attn.o_proj"],
+            "mlp": ["mlp.gate_up_proj", "mlp.down_proj"],
+        },
+    ),
+    "mpnet": (
+        "mpnet.encoder.layer.{}",
+        2,
+        {
+            **{key: ["attention.attn.q", "attention.attn.v"] for key in ("qv", "auto")},
+            "attention": [f"attention.attn.{part}" for part in "qkvo"],
+            "mlp": ["intermediate.dense", "output.dense"],
         },
     ),
     **dict.fromkeys(
@@ -116,16 +156,17 @@ def test_auto_means_the_layers_peft_picks_by_itself(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", NO_DEFAULT)
-def test_auto_without_a_default_in_peft_is_refused_with_the_presets(family: str) -> None:
-    message = refusal(family, "auto")
-    assert f"none for {family}" in message
-    assert "a preset (qv, qkv, attention, mlp, all-linear, auto)" in message
+def test_auto_without_a_default_in_peft_is_qv_and_says_so(family: str) -> None:
+    auto, qv = resolve(family, "auto"), resolve(family, "qv")
+    assert auto.names == qv.names
+    assert f"auto is qv: PEFT has no default for {family}" in auto.note
 
 
 @pytest.mark.parametrize("family", [name for name in CONFIGS if name != "distilbert"])
 def test_all_linear_is_pefts_all_linear_where_peft_spares_the_head(family: str) -> None:
-    # Untold, PEFT takes DeBERTa's pooler for a part of the base, and fails on DistilBERT.
-    unknown = {"pooler.dense"} if family.startswith("deberta") else set()
+    # Untold, PEFT takes DeBERTa's pooler and ModernBERT's head for parts of the base, and fails on
+    # DistilBERT.
+    unknown = {"pooler.dense", "head.dense"}
     assert adapted(by_peft(family)) - unknown == set(resolve(family, "all-linear").names)
 
 
@@ -147,27 +188,36 @@ def test_all_linear_leaves_distilberts_pre_classifier_to_the_head() -> None:
 def test_pretrained_pooler_is_adapted_by_all_linear_and_no_other_preset(
     family: str, pooler: str
 ) -> None:
-    presets = set(PRESETS) - ({"auto"} if family in NO_DEFAULT else set())
-    assert {name for name in presets if pooler in resolve(family, name).names} == {"all-linear"}
+    assert {name for name in PRESETS if pooler in resolve(family, name).names} == {"all-linear"}
 
 
-@pytest.mark.parametrize("preset", ["qv", "qkv"])
-@pytest.mark.parametrize(("family", "layer"), [("gpt2", "c_attn"), ("deberta", "in_proj")])
-def test_fused_attention_refuses_a_part_of_it_and_says_what_works(
-    family: str, layer: str, preset: str
-) -> None:
-    message = refusal(family, preset)
-    assert f"{family} computes all three in one layer, {layer}" in message
-    assert f"attention (here {layer} and the attention output), [{layer}]" in message
-    assert resolve(family, [layer]).layers
+@pytest.mark.parametrize(
+    ("family", "layer"),
+    [("gpt2", "c_attn"), ("deberta", "in_proj"), ("modernbert", "Wqkv"), ("phi3", "qkv_proj")],
+)
+def test_part_of_a_fused_layer_is_all_of_it_and_says_so(family: str, layer: str) -> None:
+    targets = resolve(family, "qv")
+    assert {name.split(".")[-1] for name in targets.names} == {layer}
+    assert f"qv is {layer} here, which computes key, query, value at once" in targets.note
+    assert not resolve(family, "attention").note
+    assert not resolve(family, "qkv").note
 
 
-def test_preset_without_a_layer_of_known_name_says_which_role_and_lists_layers() -> None:
-    bloom = tf.BloomConfig(vocab_size=60, hidden_size=16, n_layer=1, n_head=2, num_labels=1)
+@family
+def test_every_preset_means_something_in_every_family(family: str) -> None:
+    for preset in PRESETS:
+        assert resolve(family, preset).layers
+
+
+def test_a_refusal_offers_only_what_this_model_has() -> None:
+    fnet = tf.FNetConfig(vocab_size=60, hidden_size=16, num_hidden_layers=1, num_labels=1)
     with pytest.raises(TargetError) as error:
-        resolve_targets(outline(bloom), "mlp")
-    assert "bloom has none for mlp" in str(error.value)
-    assert "dense_4h_to_h, dense_h_to_4h, query_key_value" in str(error.value)
+        resolve_targets(outline(fnet), "attention")
+    message = str(error.value)
+    assert "fnet has none for query, key, value, output" in message
+    assert "a preset (mlp, all-linear)" in message
+    for preset in ("mlp", "all-linear"):
+        assert resolve_targets(outline(fnet), preset).layers
 
 
 def test_presets_are_known_without_importing_torch() -> None:

@@ -83,6 +83,7 @@ def preflight(settings: Settings) -> Preflight:
         f"data   {len(train):,} train and {len(dev):,} dev pairs: {train.origin}, {dev.origin}",
         *guarded.lines,
         f"LoRA   {' / '.join(f'{n:,}' for n in counts)} parameters beside the head",
+        *_targets_in_words(recipes),
         _size_in_words(settings.search, settings.space, recipes),
         common_line(recipes[0], settings.space.keys),
         *_start_in_words(settings.search, settings.space, settings.baseline),
@@ -93,6 +94,12 @@ def preflight(settings: Settings) -> Preflight:
     prints = _fingerprints(settings.recipe(seed=0), weights, pairs, separators)
     sizes = {"train": len(train), "dev": len(dev)}
     return Preflight(dev.labels, {"dev": dev.digest(), **prints}, sizes, facts, guarded)
+
+
+def _targets_in_words(recipes: Sequence[Recipe]) -> list[str]:
+    """What targets mean in these models where their name does not say all of it."""
+    found = [targets_of(recipe.model, recipe.lora).note for recipe in recipes]
+    return [f"       {note}" for note in dict.fromkeys(found) if note]
 
 
 def _all_pairs(recipes: Sequence[Recipe]) -> dict[Data, dict[Split, Pairs]]:

@@ -6,7 +6,8 @@ must fit a whole path. PEFT is then given full paths, so that nothing is matched
 
 Only `nn.Linear` and transformers' `Conv1D` of the pretrained base are adapted; other modules that a
 name or an expression fits as well are passed over, and a name that fits base and head means the
-base. `all-linear` adapts the poolers of BERT and ALBERT, as PEFT's own `all-linear` does; no other
+base. Where one layer computes query, key and value, `qv` means that layer, key included.
+`all-linear` adapts the poolers of BERT and ALBERT, as PEFT's own `all-linear` does; no other
 preset does.
 
 torch, transformers and peft are imported where they are used: `PRESETS` costs no import of them.
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from sweep.core.errors import TargetError
 from sweep.lora.anatomy import Anatomy, TargetLayer, dissect, is_part_of
+from sweep.lora.roles import fits, roles_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -33,24 +35,11 @@ PRESETS: Mapping[str, str] = {
     "attention": "query, key, value and output projections of every attention",
     "mlp": "every linear layer of the feed-forward blocks",
     "all-linear": "every linear layer of the pretrained model, its pooler included",
-    "auto": "PEFT's own default for the model type",
+    "auto": "PEFT's own default for the model type, or qv where PEFT has none",
 }
 
 _PRESET_ROLES = {"qv": ["query", "value"], "qkv": ["query", "key", "value"], "mlp": ["mlp"]}
 _PRESET_ROLES["attention"] = [*_PRESET_ROLES["qkv"], "output"]
-
-#: Role -> how the paths of its layers end. The longest ending that fits decides, so that BERT's
-#: `attention.output.dense` is not taken for the `output.dense` of its feed-forward block.
-_ROLE_ENDINGS = {
-    "query": "query query_proj q_proj q_lin",
-    "key": "key key_proj k_proj k_lin",
-    "value": "value value_proj v_proj v_lin",
-    "fused": "c_attn in_proj",
-    "output": "attention.output.dense attention.dense attn.c_proj out_proj out_lin o_proj",
-    "mlp": "intermediate.dense output.dense ffn ffn_output lin1 lin2 fc1 fc2 mlp.c_fc mlp.c_proj "
-    "gate_proj up_proj down_proj",
-}
-_ROLE_OF = {ending: role for role, endings in _ROLE_ENDINGS.items() for ending in endings.split()}
 
 #: The number of a block in the path of a layer: the first one, as PEFT reads it.
 _BLOCK = re.compile(r".*?\.[^.]*\.(?P<number>\d+)\.")
@@ -66,12 +55,14 @@ class ResolvedTargets:
             checkpoint lacks of the base, by its full path.
         fan_in_fan_out: Whether the layers are Conv1D, whose weights are stored transposed.
         head_params: Parameters of the head.
+        note: What a preset means here, where that is not just what its name says.
     """
 
     layers: tuple[TargetLayer, ...]
     head: tuple[str, ...]
     fan_in_fan_out: bool
     head_params: int
+    note: str = ""
 
     @property
     def names(self) -> list[str]:
@@ -106,14 +97,7 @@ def resolve_targets(
         ModelError: The checkpoint lacks more of the base than its pooler.
     """
     anatomy = dissect(model, lacking)
-    wanted = _peft_default(anatomy) if target_modules == "auto" else target_modules
-    if wanted == "all-linear":
-        chosen = set(anatomy.linear)
-    elif isinstance(wanted, str):
-        by = _by_role if wanted in _PRESET_ROLES else _by_expression
-        chosen = by(anatomy, wanted)
-    else:
-        chosen = _by_names(anatomy, [str(name) for name in wanted])
+    chosen = _chosen(anatomy, target_modules)
     if layers is not None:
         chosen = _in_blocks(chosen, {layers} if isinstance(layers, int) else set(layers))
     return ResolvedTargets(
@@ -121,7 +105,33 @@ def resolve_targets(
         head=anatomy.head,
         fan_in_fan_out=any(anatomy.kinds[name] == "Conv1D" for name in chosen),
         head_params=anatomy.head_params,
+        note=_note(anatomy, target_modules, chosen),
     )
+
+
+def _chosen(anatomy: Anatomy, asked: str | Sequence[str]) -> set[str]:
+    wanted = _default(anatomy) if asked == "auto" else asked
+    if wanted == "all-linear":
+        return set(anatomy.linear)
+    if isinstance(wanted, str):
+        by = _by_role if wanted in _PRESET_ROLES else _by_expression
+        return by(anatomy, wanted)
+    return _by_names(anatomy, [str(name) for name in wanted])
+
+
+def _note(anatomy: Anatomy, asked: str | Sequence[str], chosen: Collection[str]) -> str:
+    """`qv is Wqkv, which computes query, key, value at once`, or what auto falls back on."""
+    is_new = asked == "auto" and _peft_default(anatomy) is None
+    notes = [f"auto is qv: PEFT has no default for {anatomy.model_type}"] if is_new else []
+    preset = "qv" if is_new else asked
+    if isinstance(preset, str) and preset in ("qv", "qkv"):
+        roles = roles_of(chosen)
+        wide = {p.split(".")[-1]: roles[p] for p in chosen if roles[p] - {*_PRESET_ROLES[preset]}}
+        notes += [
+            f"{preset} is {name} here, which computes {', '.join(sorted(wide[name]))} at once"
+            for name in sorted(wide)
+        ]
+    return "; ".join(notes)
 
 
 def check_rank(targets: ResolvedTargets, r: int) -> None:
@@ -140,43 +150,30 @@ def check_rank(targets: ResolvedTargets, r: int) -> None:
         )
 
 
-def _fits(path: str, name: str) -> bool:
-    return path == name or path.endswith(f".{name}")
-
-
 def _by_role(anatomy: Anatomy, preset: str) -> set[str]:
-    by_role: dict[str, set[str]] = {}
-    for path in anatomy.linear:
-        if fitting := [ending for ending in _ROLE_OF if _fits(path, ending)]:
-            by_role.setdefault(_ROLE_OF[max(fitting, key=len)], set()).add(path)
-    roles = _PRESET_ROLES[preset]
-    if "fused" in by_role and preset in ("qv", "qkv"):
-        fused = min(by_role["fused"]).split(".")[-1]
-        raise _refusal(
-            anatomy,
-            f"{preset} needs query, key and value in layers of their own",
-            f"{anatomy.model_type} computes all three in one layer, {fused}",
-            f"attention (here {fused} and the attention output), [{fused}], or else ",
-        )
-    if "fused" in by_role and preset == "attention":
-        roles = ["fused", "output"]
-    if missing := ", ".join(role for role in roles if role not in by_role):
-        rule = f"{preset} needs {', '.join(roles)} layers of a known name"
+    wanted, roles = _PRESET_ROLES[preset], roles_of(anatomy.linear)
+    there = frozenset[str]().union(*roles.values())
+    if missing := ", ".join(role for role in wanted if role not in there):
+        rule = f"{preset} needs {', '.join(wanted)} layers of a known name"
         raise _refusal(anatomy, rule, f"{anatomy.model_type} has none for {missing}")
-    return set().union(*(by_role[role] for role in roles))
+    return {path for path, own in roles.items() if own & {*wanted}}
 
 
-def _peft_default(anatomy: Anatomy) -> str | Sequence[str]:
+def _default(anatomy: Anatomy) -> str | Sequence[str]:
+    found = _peft_default(anatomy)
+    return "qv" if found is None else found
+
+
+def _peft_default(anatomy: Anatomy) -> str | Sequence[str] | None:
     from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as DEFAULTS
 
-    if anatomy.model_type not in DEFAULTS:
-        raise _refusal(anatomy, "auto needs a default in PEFT", f"none for {anatomy.model_type}")
-    return DEFAULTS[anatomy.model_type]
+    found: str | Sequence[str] | None = DEFAULTS.get(anatomy.model_type)
+    return found
 
 
 def _by_names(anatomy: Anatomy, names: Sequence[str]) -> set[str]:
     rule = "every name in lora.target_modules must fit a linear layer of the pretrained model"
-    hits = {name: {path for path in anatomy.kinds if _fits(path, name)} for name in names}
+    hits = {name: {path for path in anatomy.kinds if fits(path, name)} for name in names}
     return _linear_among(anatomy, rule, hits)
 
 
@@ -237,9 +234,17 @@ def _why_not(anatomy: Anatomy, asked: str, hits: set[str]) -> str:
     return "fits no module" + (f" (nearest: {nearest[0]!r})" if nearest else "")
 
 
-def _refusal(anatomy: Anatomy, rule: str, value: str, hint: str = "") -> TargetError:
-    """An error whose way out, after `hint`, names all that can be chosen."""
-    presets, layers = ", ".join(PRESETS), ", ".join(sorted(anatomy.endings(1)))
+def _refusal(anatomy: Anatomy, rule: str, value: str) -> TargetError:
+    """An error whose way out names all that this model has."""
+    presets, layers = ", ".join(_possible(anatomy)), ", ".join(sorted(anatomy.endings(1)))
     way_out = f"a preset ({presets}) or a list of linear layers of the pretrained model: "
     what = "nn.Linear and Conv1D can be adapted; embeddings and norms cannot"
-    return TargetError(rule, value=value, way_out=f"{hint}{way_out}{layers}. {what}")
+    return TargetError(rule, value=value, way_out=f"{way_out}{layers}. {what}")
+
+
+def _possible(anatomy: Anatomy) -> list[str]:
+    """The presets that mean something in this model."""
+    there = frozenset[str]().union(*roles_of(anatomy.linear).values())
+    by_role = {preset: {*roles} <= there for preset, roles in _PRESET_ROLES.items()}
+    has_default = _peft_default(anatomy) is not None or by_role["qv"]
+    return [preset for preset in PRESETS if by_role.get(preset, preset != "auto" or has_default)]
