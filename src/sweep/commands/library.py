@@ -126,12 +126,11 @@ def run_sweep(
     config_dir: Path | None = None,
     console: Console | None = None,
 ) -> Study:
-    """Train what is missing of a sweep, and export the best, as `python -m sweep` does.
+    """Train what is missing of a sweep, and export the best.
 
     Args:
         experiment: As in `+experiment=`; None takes the default sweep.
-        data: Split (`train`, `dev`, `test`) -> table or file. The columns are named by overrides,
-            for example `data.label=score`.
+        data: Split (`train`, `dev`, `test`) -> table or file; `data.label=` names its columns.
         overrides: As on the command line: `["trainer.max_steps=100", "search.seeds=[0,1]"]`.
         config_dir: A folder of your own config groups and experiments.
         console: Where progress and results are shown; None shows them as the terminal does.
