@@ -32,6 +32,7 @@ import pandas as pd
 import pytest
 
 from command_line import tiny_sweep, whole_sweep
+from migrations import read_once as migrations_read_once
 from shared import folder_of_session, made_once
 from sweep.commands.cli import run_command
 from sweep.core.recipe import Data, Lora, Model, Recipe, Trainer
@@ -92,6 +93,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """
     if any(item.get_closest_marker("trains") for item in session.items):
         warm_up("sweep.export.scoring")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _migrations() -> Iterator[None]:
+    with migrations_read_once():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,23 +16,27 @@ import pytest
 import torch
 
 from command_line import run, states, table, without_costs
-from sweep_processes import STARTED, going_with_a_score, num_done, send, start, wait_for, when
+from sweep_processes import (
+    SweepProcess,
+    end_all,
+    going_with_a_score,
+    num_done,
+    send,
+    start,
+    start_python,
+    wait_for,
+    when,
+)
 
 pytestmark = pytest.mark.trains
+
+Begin = Callable[[Sequence[str], Path], SweepProcess | subprocess.Popen[str]]
 
 
 @pytest.fixture(autouse=True)
 def no_process_outlives_its_test() -> Iterator[None]:
-    """A test that fails would leave a sweep behind, which slows all that follow."""
     yield
-    while STARTED:
-        process = STARTED.pop()
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        for stream in (process.stdout, process.stderr):
-            assert stream is not None
-            stream.close()
-        process.wait()
+    end_all()
 
 
 def test_killed_sweep_finishes_the_rest_to_the_unbroken_result(
@@ -122,9 +127,13 @@ def test_workers_that_are_interrupted_twice_stop_at_once(
     assert not rungs(study)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1], ids=["TERM", "USR1"])
+@pytest.mark.parametrize(
+    ("number", "begin"),
+    [(signal.SIGTERM, start_python), (signal.SIGUSR1, start)],
+    ids=["TERM", "USR1"],
+)
 def test_signal_to_the_whole_group_saves_the_runs_where_they_are(
-    number: signal.Signals, tmp_path: Path, arguments: list[str]
+    number: signal.Signals, begin: Begin, tmp_path: Path, arguments: list[str]
 ) -> None:
     """As Slurm sends it: to the driver, the workers, the server that they are forked from."""
     slow = [a for a in arguments if a != "executor=in_process"]
@@ -135,7 +144,7 @@ def test_signal_to_the_whole_group_saves_the_runs_where_they_are(
         "trainer.eval_steps=80000",
     ]
     study = tmp_path / "results" / "작은_실험"
-    process = start([*slow, "executor.grace_s=5"], tmp_path)
+    process = begin([*slow, "executor.grace_s=5"], tmp_path)
     wait_for(lambda: "running" in states(study), process)
     for _ in range(3):  # to the job, to its step, to whatever it started
         os.killpg(process.pid, number)
@@ -154,7 +163,7 @@ def test_run_that_is_saved_in_the_middle_goes_on_to_the_unbroken_score(
 ) -> None:
     study = home / "results" / "작은_실험"
     arguments.remove("executor=in_process")
-    arguments += ["trainer.max_steps=600", "trainer.eval_steps=300", "search.space={lora.r:[2]}"]
+    arguments += ["trainer.max_steps=300", "trainer.eval_steps=100", "search.space={lora.r:[2]}"]
     arguments += ["executor.workers=1", "executor.threads=1"]
     process = start([*arguments, "executor.grace_s=30"], home)
     wait_for(lambda: bool(rungs(study)), process)
@@ -163,7 +172,7 @@ def test_run_that_is_saved_in_the_middle_goes_on_to_the_unbroken_score(
     os.kill(process.pid, signal.SIGTERM)
     assert process.wait(180) in (128 + signal.SIGUSR2, 128 + signal.SIGTERM)
     (rung,) = rungs(study)
-    assert torch.load(rung, weights_only=True)["step"] % 300 > 0
+    assert torch.load(rung, weights_only=True)["step"] % 100 > 0
     assert run(*arguments, capfd=capfd)[0] == 0
     assert run(*arguments, "name=whole", capfd=capfd)[0] == 0
     tables = [without_costs(table(study.with_name(n))) for n in (study.name, "whole")]
@@ -219,7 +228,7 @@ def test_interrupted_run_goes_on_from_its_rung_to_the_unbroken_score(
     home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     study = home / "results" / "작은_실험"
-    arguments += ["trainer.max_steps=400", "trainer.eval_steps=10", "search.space={lora.r:[2]}"]
+    arguments += ["trainer.max_steps=200", "trainer.eval_steps=10", "search.space={lora.r:[2]}"]
     steps = [0]
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         before = rungs(study)

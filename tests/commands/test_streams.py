@@ -7,17 +7,24 @@ import pty
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from command_line import states, table, tiny_sweep
-from sweep_processes import wait_for
+from sweep_processes import end_all, start, wait_for
 
 #: One character that each code page has, and others that it lacks.
 TEXT = "café 한글 é → 😀"
 CODE_PAGES = ("cp949", "cp1252:strict", "ascii")
+
+
+@pytest.fixture(autouse=True)
+def no_process_outlives_its_test() -> Iterator[None]:
+    yield
+    end_all()
 
 
 def sweep(
@@ -56,17 +63,22 @@ def test_predictions_are_whole_on_every_code_page(
         {"sentence1": [TEXT, "고양이"], "sentence2": ["cat", TEXT], "score": [1, 2]}
     )
     pairs.to_json(tmp_path / "쌍.jsonl", orient="records", lines=True, force_ascii=False)
+    variables = {**os.environ, "PYTHONIOENCODING": code_page}
     best = str(copied_study / "best")
-    into = f"> {tmp_path / 'scored.csv'}"
-    done = sweep("predict", best, "쌍.jsonl", folder=tmp_path, redirected=into, code_page=code_page)
-    assert done.returncode == 0, done.stderr
-    scored = pd.read_csv(tmp_path / "scored.csv", encoding="utf-8")
+    into, aside = tmp_path / "scored.csv", tmp_path / "said"
+    with into.open("wb") as out, aside.open("wb") as err:
+        files = (0, out.fileno(), err.fileno())
+        done = start(["predict", best, "쌍.jsonl"], tmp_path, variables=variables, files=files)
+        code, said = done.wait(120), aside.read_text(code_page)
+    assert code == 0, said
+    scored = pd.read_csv(into, encoding="utf-8")
     assert scored["text_a"].tolist() == [TEXT, "고양이"]
     assert scored["prediction"].notna().all()
-    assert b"as UTF-8, not as" in done.stderr
+    assert "as UTF-8, not as" in said
     for verb in (["status"], ["report"], ["compare", str(copied_study)]):
-        shown = sweep(*verb, str(copied_study), folder=tmp_path, code_page=code_page)
-        assert (shown.returncode, b"Traceback" in shown.stderr) == (0, False), shown.stderr
+        shown = start([*verb, str(copied_study)], tmp_path, variables=variables)
+        _, said = shown.communicate()
+        assert (shown.returncode, "Traceback" in said) == (0, False), said
 
 
 def unread(*arguments: str, folder: Path) -> tuple[int, bytes]:
@@ -118,11 +130,15 @@ def test_sweep_goes_on_when_nobody_reads(
     arguments[arguments.index("executor=in_process")] = executor
     arguments.append("executor.threads=1")
     if executor == "executor=in_process":
-        code = sweep(*arguments, folder=tmp_path, redirected=">&- 2>&-").returncode
+        process = start(arguments, tmp_path, files=(0, None, None))
     else:
-        code, _ = unread(*arguments, folder=tmp_path)
+        process = start(arguments, tmp_path)
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stdout = None
+    process.communicate()
     study = tmp_path / "results" / "작은_실험"
-    assert code == 0
+    assert process.returncode == 0
     assert states(study) == {"complete"}
     assert len(table(study)) == 4
     assert (study / "best" / "README.md").is_file()
@@ -139,18 +155,16 @@ def test_terminal_that_closes_ends_the_sweep_in_order(
         "trainer.max_steps=4000",
         "trainer.eval_steps=20",
     ]
-    process, terminal = pty.fork()
-    if process == 0:
-        os.chdir(tmp_path)
-        os.execv(sys.executable, [sys.executable, "-m", "sweep", *arguments])
+    terminal, there = pty.openpty()
+    process = start(arguments, tmp_path, files=(there, there, there), terminal=True)
+    os.close(there)
     study = tmp_path / "results" / "작은_실험"
     try:
         os.set_blocking(terminal, False)
-        wait_for(lambda: _read(terminal) and list(study.glob("runs/*/rung.pt")) != [], None)
+        wait_for(lambda: _read(terminal) and list(study.glob("runs/*/rung.pt")) != [], process)
     finally:
         os.close(terminal)
-    _, status = os.waitpid(process, 0)
-    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
+    assert process.wait(120) == 128 + signal.SIGHUP
     assert states(study) == {"queued"}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import optuna
 
-from sweep.search.trials import CUT_AT, open_trial
+from sweep.search.trials import CUT_AT, opened
 
 
 class Rungs:
@@ -23,7 +23,7 @@ class Rungs:
             # A run that goes on from its rung reports its evaluations again: what was decided
             # then stands, since a pruner that has noted a rung does not look at it again.
             return bool(known.user_attrs.get(CUT_AT) == evaluation)
-        trial = open_trial(self._study, number)
+        trial = opened(self._study, known)
         trial.report(value, evaluation)
         is_cut = trial.should_prune()
         if is_cut:

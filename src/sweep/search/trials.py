@@ -135,4 +135,10 @@ def failed_points(trials: Sequence[FrozenTrial]) -> list[Params]:
 
 def open_trial(study: optuna.Study, number: int) -> optuna.trial.Trial:
     """Optuna's own trial, also of one that an earlier driver asked for."""
-    return optuna.trial.Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
+    return opened(study, study.get_trials(deepcopy=False)[number])
+
+
+def opened(study: optuna.Study, trial: FrozenTrial) -> optuna.trial.Trial:
+    """The same where the trial has been read: to read all of them again takes as long as the rest
+    of a report."""
+    return optuna.trial.Trial(study, trial._trial_id)
