@@ -80,10 +80,11 @@ STUDIES = {"trained_study", "korean_study"}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses a study that the session trains."""
+    """Mark what uses a study that the session trains; what takes long comes first."""
     for item in items:
         if STUDIES & set(getattr(item, "fixturenames", ())):
             item.add_marker("trains")
+    items.sort(key=lambda item: [item.get_closest_marker(m) is None for m in ("long", "trains")])
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -106,6 +106,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.trains
+@pytest.mark.long
 @pytest.mark.usefixtures("measured")
 def test_sweep_leaves_out_what_does_not_fit_and_says_so(
     home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]

@@ -9,7 +9,7 @@ import pytest
 
 from command_line import SPACE, run, table
 
-pytestmark = pytest.mark.trains
+pytestmark = [pytest.mark.trains, pytest.mark.long]
 
 
 def test_plan_shows_every_config_with_time_and_memory(

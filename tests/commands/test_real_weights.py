@@ -37,6 +37,7 @@ def random_minilm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.trains
+@pytest.mark.long
 def test_pretrained_weights_learn_the_demo_data_and_random_ones_stay_far_below(
     tmp_path: Path, random_minilm: Path
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from command_line import SPACE, run, table
 
-pytestmark = pytest.mark.trains
+pytestmark = [pytest.mark.trains, pytest.mark.long]
 
 
 def test_space_that_is_used_up_goes_on_with_fresh_seeds_if_asked(

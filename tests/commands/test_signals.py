@@ -28,7 +28,7 @@ from sweep_processes import (
     when,
 )
 
-pytestmark = pytest.mark.trains
+pytestmark = [pytest.mark.trains, pytest.mark.long]
 
 Begin = Callable[[Sequence[str], Path], SweepProcess | subprocess.Popen[str]]
 

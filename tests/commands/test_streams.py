@@ -122,6 +122,7 @@ def test_arguments_in_another_encoding_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.trains
+@pytest.mark.long
 @pytest.mark.parametrize("executor", ["executor=in_process", "executor.workers=1"])
 def test_sweep_goes_on_when_nobody_reads(
     executor: str, tmp_path: Path, tiny_model: Path, pair_files: dict[str, Path]
@@ -147,6 +148,7 @@ def test_sweep_goes_on_when_nobody_reads(
 
 
 @pytest.mark.trains
+@pytest.mark.long
 def test_terminal_that_closes_ends_the_sweep_in_order(
     tmp_path: Path, tiny_model: Path, pair_files: dict[str, Path]
 ) -> None:

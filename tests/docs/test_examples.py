@@ -43,6 +43,7 @@ def test_every_example_has_a_page_in_the_index() -> None:
 
 
 @pytest.mark.trains
+@pytest.mark.long
 def test_own_experiment(beside: Path, small: list[str]) -> None:
     whole, part = sweeps("own_experiment")
     assert len(load_settings([*whole, *small])[0].configs()) == 3 * 2 * 2
@@ -63,6 +64,7 @@ def test_own_pairs(korean_study: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.trains
+@pytest.mark.long
 def test_own_group(beside: Path, small: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     searched, alone = sweeps("own_group")
     assert run_command([*searched, *small, "confirm=none"]) == 0

@@ -11,6 +11,9 @@ from sweep.commands.cli import run_command
 
 SPACE = "search.space={lora.r:[2,4],lora.target_modules:[qv,all-linear]}"
 
+#: To score the base without LoRA takes one more process.
+BARE = "baselines=none"
+
 
 def tiny_sweep(model: Path, files: dict[str, Path]) -> list[str]:
     """A grid of four configs on the tiny model, a second each."""
@@ -26,16 +29,17 @@ def tiny_sweep(model: Path, files: dict[str, Path]) -> list[str]:
         "tracking=disabled",
         "executor=in_process",
         "confirm=none",
+        BARE,
         "name=작은_실험",
         SPACE,
     ]
 
 
 def whole_sweep(model: Path, files: dict[str, Path]) -> list[str]:
-    """As `tiny_sweep`, with all that a study can hold: the base settings, two seeds, pairs set
-    aside and a test file. Each run trains alone, so that its last digits are its own."""
+    """As `tiny_sweep`, with all that a study can hold: the base settings, two seeds, baselines,
+    pairs set aside and a test file. Each run trains alone, so that its last digits are its own."""
     return [
-        *(argument for argument in tiny_sweep(model, files) if argument != SPACE),
+        *(argument for argument in tiny_sweep(model, files) if argument not in (SPACE, BARE)),
         f"data.test={files['test']}",
         "data.holdout=0.25",
         "executor.pack_size=1",

@@ -54,8 +54,6 @@ class Start:
 
 def serve(door: socket.socket) -> Start:
     """Fork a process for everyone who asks; only there it returns, with what to start."""
-    # Who has ended is not waited for.
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         message, received, *_ = socket.recv_fds(door, 1, 5)
         if not message:
@@ -65,11 +63,12 @@ def serve(door: socket.socket) -> Start:
             return _in_a_child(*received)
         for file in received:
             os.close(file)
+        while os.waitpid(-1, os.WNOHANG)[0]:  # There is one at least.
+            pass
 
 
 def _in_a_child(request: int, status: int, *files: int) -> Start:
     """Fork once more; tell on `status` the id of that process, and in the end how it went."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     with os.fdopen(request, encoding="utf-8") as file:
         asked = json.load(file)
     process = os.fork()
