@@ -48,6 +48,9 @@ class Run:
     @property
     def name(self) -> str:
         """For people: trial number, what was searched, seed: `003 r=8 on qv s0`."""
+        if self.recipe.tuning == "full":
+            rate = self.recipe.trainer.learning_rate
+            return f"full fine-tuning lr={rate:g} s{self.recipe.seed}"
         return f"{self.trial:03d} {settings_text(self.params, none='base')} s{self.recipe.seed}"
 
 
@@ -89,6 +92,8 @@ class Outcome:
     adapted_modules: int | None = None
     lora_params: int | None = None
     head_params: int | None = None
+    #: All that is trained: adapters, head, and whatever else of the base.
+    trained_params: int | None = None
     train_seconds: float | None = None
     steps: int | None = None
     tokens_per_second: float | None = None

@@ -31,6 +31,15 @@ class RunFiles:
         return self.folder / "adapter"
 
     @property
+    def model(self) -> Path:
+        """Of a run that is tuned in full, until its test pairs are scored."""
+        return self.folder / "model"
+
+    def weights(self, tuning: str) -> Path:
+        """Of the best dev evaluation: an adapter, or a whole model."""
+        return self.model if tuning == "full" else self.adapter
+
+    @property
     def predictions(self) -> Path:
         """For dev, by that adapter: `[N]` in the units of the labels."""
         return self.folder / "predictions.npy"
