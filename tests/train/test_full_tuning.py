@@ -1,4 +1,4 @@
-"""Full fine-tuning, on the one way of training: as plain transformers, and as whole after a kill."""
+"""Full fine-tuning by the one way of training: as in plain transformers, whole after a kill."""
 
 from __future__ import annotations
 

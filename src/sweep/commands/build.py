@@ -42,7 +42,7 @@ from sweep.watch.terminal import Countdown
 from sweep.watch.wandb_log import WandbWatcher
 from sweep.watch.wandb_mode import Tracking
 from sweep.watch.wandb_target import Target
-from sweep.watch.wandb_values import StudyLog, study_tables
+from sweep.watch.wandb_values import StudyLog, baseline_values, study_tables
 
 
 def workers_of(settings: Settings) -> Workers:
@@ -90,7 +90,7 @@ def sweep_of(
     return Sweep(
         study=settings.name,
         search=search,
-        executor=_executor(workers, files, runs=runs, pack_size=pack_size),
+        executor=executor_of(workers, files, runs=runs, pack_size=pack_size),
         records=results,
         watchers=watchers,
         expand=settings.expand,
@@ -140,7 +140,7 @@ def confirmation_of(settings: Settings, *, runs: int) -> Confirmation:
     )
 
 
-def _executor(workers: Workers, files: StudyFiles, *, runs: int, pack_size: int) -> Executor:
+def executor_of(workers: Workers, files: StudyFiles, *, runs: int, pack_size: int) -> Executor:
     """One worker per GPU with large packs; without one, a worker per core with small packs."""
     if workers.in_process:
         if workers.threads != torch.get_num_threads():
@@ -205,7 +205,8 @@ def study_log(results: Results) -> StudyLog:
     """For the study's own wandb run, once everything is trained."""
     write_findings(results.search_ranking(), results.folder, keys=results.keys)
     study = Study.open(results.folder)
-    return StudyLog(results.table(), study_tables(study), figures_in_light(results.folder))
+    figures, baselines = figures_in_light(results.folder), baseline_values(study.baselines)
+    return StudyLog(results.table(), study_tables(study), figures, baselines)
 
 
 def new_results(settings: Settings, checks: Preflight) -> Results:

@@ -87,6 +87,10 @@ class BaselineSettings:
     cosine: bool = True
     #: The frozen base with a linear head.
     head: bool = True
+    #: All of the base trained, as long as the recommended config; `auto`: where that is cheap.
+    full: bool | Literal["auto"] = "auto"
+    #: Its learning rates: the best on dev counts.
+    full_rates: tuple[float, ...] = (2e-5, 4.5e-5, 1e-4)
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,12 @@ class Outcome:
     recurs: bool = False
 
     @property
+    def trained(self) -> int | None:
+        """Trained parameters; an older program has counted adapters and head only."""
+        parts = [n for n in (self.lora_params, self.head_params) if n is not None]
+        return self.trained_params if self.trained_params is not None else sum(parts) or None
+
+    @property
     def in_competition(self) -> list[Evaluation]:
         """Evaluations that others are compared with: beyond its cut, an audited run is out."""
         cut_at = self.audited_step

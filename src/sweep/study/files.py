@@ -44,6 +44,10 @@ class RunFiles:
         """For dev, by that adapter: `[N]` in the units of the labels."""
         return self.folder / "predictions.npy"
 
+    def set_aside(self, digest: str) -> Path:
+        """Predictions of a whole model for pairs of this digest: `[N]`, as for dev."""
+        return self.folder / f"set_aside_{digest}.npy"
+
     @property
     def checkpoint(self) -> Path:
         """Where an unfinished run was at its last rung."""
@@ -96,6 +100,11 @@ class StudyFiles:
 
     def run(self, run_id: str) -> RunFiles:
         return RunFiles(self.runs / run_id)
+
+    @property
+    def full(self) -> StudyFiles:
+        """Runs of full fine-tuning, and their logs: apart, so that nobody takes them for LoRA's."""
+        return StudyFiles(self.folder / "full_tuning")
 
     @property
     def logs(self) -> Path:
