@@ -14,6 +14,7 @@ from sweep.budget.estimate import MemoryLimit
 from sweep.budget.packs import largest_pack
 from sweep.budget.workers import Workers
 from sweep.budget.workload import Workload
+from sweep.config.confirming import confirmation_of
 from sweep.config.preflight import Preflight
 from sweep.config.schema import SearchSettings, Settings, TrackingSettings
 from sweep.core.files import replacing_file, write_text
@@ -126,17 +127,6 @@ def _rules(
         audit=search.audit,
         objectives=objectives,
         confirmation=confirmation,
-    )
-
-
-def confirmation_of(settings: Settings, *, runs: int) -> Confirmation:
-    """What follows a search of so many runs."""
-    return Confirmation(
-        top=settings.confirm.top,
-        seeds=settings.confirm.seeds,
-        baseline=settings.baseline_id,
-        most=int(settings.confirm.share * runs),
-        spare=settings.num_spare_runs,
     )
 
 

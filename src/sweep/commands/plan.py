@@ -12,7 +12,8 @@ from rich.text import Text
 from sweep.budget.full_tuning import planned_full
 from sweep.budget.plan import PlannedRun, plan_of, planned_runs
 from sweep.budget.workload import Workload
-from sweep.commands.build import confirmation_of, workers_of
+from sweep.commands.build import workers_of
+from sweep.config.confirming import confirmation_of
 from sweep.config.full_tuning import full_tuning_of
 from sweep.config.preflight import preflight, with_settled_precision
 from sweep.config.schema import SearchSettings, Settings

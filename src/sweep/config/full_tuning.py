@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sweep.config.confirming import confirmation_of
 from sweep.config.schema import Settings
 from sweep.core.errors import ConfigError
 from sweep.core.recipe import Model, Recipe
 from sweep.core.words import compact
+from sweep.loop.confirm import Confirmation
 from sweep.lora.anatomy import outline
 from sweep.lora.model import load_config
 from sweep.study.full_runs import FullPlan
@@ -16,6 +18,8 @@ from sweep.train.devices import num_gpus
 #: Parameters up to which `baselines.full=auto` trains all of them. On a CPU a step of this size
 #: takes tens of milliseconds; on a GPU weights, gradients and Adam's moments take 8 GB.
 MOST_ON_CPU, MOST_ON_GPU = 5_000_000, 500_000_000
+#: And no more runs than this share of LoRA's: each of them trains alone.
+MOST_RUNS = 0.5
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,13 @@ def full_tuning_of(settings: Settings) -> FullTuning:
     Raises:
         ConfigError: the base can't be tuned in full and is to be, or rates that are none.
     """
-    asked, base = settings.baselines.full, settings.recipe(settings.search.seeds[0])
+    # Of the first point: its model is one that is trained.
+    asked, (_, base) = settings.baselines.full, settings.points()[0]
     _check_rates(settings.baselines.full_rates)
-    plan = _expected_plan(settings, base)
+    searched = settings.num_configs * len(settings.search.seeds)
+    confirmation = confirmation_of(settings, runs=searched)
+    plan = _expected_plan(settings, base, confirmation)
+    runs = searched + (confirmation.most_runs if settings.num_configs > 1 else 0)
     params = num_params(base.model)
     trouble = _trouble(base.model)
     if trouble and asked is True:
@@ -57,7 +65,7 @@ def full_tuning_of(settings: Settings) -> FullTuning:
             value=f"{base.model.path} is {trouble}",
             way_out="`baselines.full=false`, or the model in float32",
         )
-    why = trouble or _why_off(settings, plan, params)
+    why = trouble or _why_off(settings, plan, params, runs)
     return FullTuning(not why, params, plan, why)
 
 
@@ -66,30 +74,31 @@ def num_params(model: Model) -> int:
     return sum(parameter.numel() for parameter in outline(load_config(model)).parameters())
 
 
-def _expected_plan(settings: Settings, base: Recipe) -> FullPlan:
+def _expected_plan(settings: Settings, base: Recipe, confirmation: Confirmation) -> FullPlan:
     """As far as is known before the search: how many seeds there will be, not which."""
-    search, confirm = settings.search, settings.confirm
-    is_confirmed = confirm.top > 0 and confirm.share > 0 and settings.num_configs > 1
-    behind = range(max(search.seeds) + 1, max(search.seeds) + 1 + confirm.seeds)
-    seeds = tuple(behind) if is_confirmed else search.seeds
+    search = settings.search
+    fresh = confirmation.expected_seeds(search.seeds) if settings.num_configs > 1 else []
+    seeds = tuple(fresh) or search.seeds
     return FullPlan(base, settings.baselines.full_rates, search.seeds[0], seeds)
 
 
-def _why_off(settings: Settings, plan: FullPlan, params: int) -> str:
+def _why_off(settings: Settings, plan: FullPlan, params: int, runs: int) -> str:
+    """Why nothing is trained in full; empty where it is.
+
+    Args:
+        runs: Of the search and its confirmation.
+    """
     asked = settings.baselines.full
-    if asked is True:
-        return ""
-    if asked is False:
-        return "baselines.full=false"
+    if asked != "auto":
+        return "" if asked else "baselines.full=false"
     on_gpu = num_gpus(use_cpu=settings.trainer.use_cpu) > 0
     most = MOST_ON_GPU if on_gpu else MOST_ON_CPU
     again = f"; baselines.full=true trains it ({plan.words})"
     if params > most:
         where = "GPU" if on_gpu else "CPU"
         return f"auto takes up to {compact(most)} on a {where}{again}"
-    searched = settings.num_configs * len(settings.search.seeds)
-    if plan.num_runs > searched:
-        return f"its {plan.num_runs} runs are more than the search's {searched}{again}"
+    if plan.num_runs > MOST_RUNS * runs:
+        return f"its {plan.num_runs} runs are more than half of LoRA's {runs}{again}"
     return ""
 
 
