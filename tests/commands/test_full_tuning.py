@@ -82,7 +82,7 @@ def test_baselines_have_rows_of_their_own_that_no_reader_takes_for_lora(
     folder = tmp_path / "results" / "full"
     assert run(*arguments, capfd=capfd)[0] == 0
     study = Study.open(folder)
-    runs = table(folder)
+    runs = table(folder, baselines=True)
     own = runs[runs["kind"] == "lora"]
     beside = runs[runs["kind"] == "baseline"]
     assert len(own) == len(study.runs) == 4
@@ -93,7 +93,7 @@ def test_baselines_have_rows_of_their_own_that_no_reader_takes_for_lora(
     in_full = beside[beside["seed"].notna()]
     assert set(in_full["trainer.learning_rate"]) == {1e-3, 5e-3}
     assert (in_full["trained_params"] > own["trained_params"].max()).all()
-    board = table(folder, "leaderboard.csv")
+    board = table(folder, "leaderboard.csv", baselines=True)
     assert board[board["kind"] == "lora"]["rank"].tolist() == [1, 2]
     rest = board[board["kind"] == "baseline"]
     assert rest["rank"].isna().all()

@@ -8,7 +8,7 @@ the same orders of the same pairs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sweep.core.recipe import Recipe
 from sweep.loop.confirm import Confirming
@@ -44,8 +44,7 @@ class FullPlan:
 
     def recipe(self, rate: float, seed: int) -> Recipe:
         """Of one run."""
-        tuned = self.like.in_full(rate)
-        return Recipe(tuned.model, tuned.data, tuned.lora, tuned.trainer, seed, tuned.tuning)
+        return replace(self.like, seed=seed).in_full(rate)
 
     def run(self, rate: float, seed: int) -> Run:
         """As its record has it, but for its number."""

@@ -80,7 +80,7 @@ class StudyLog:
 
     def summary(self) -> dict[str, Any]:
         """Runs by state, the best score, and what there is without LoRA."""
-        own = self.runs[self.runs["kind"] != BASELINE]
+        own = self.runs[self.runs["kind"] != BASELINE] if "kind" in self.runs else self.runs
         states = own["state"]
         counts = {f"num_{state}": int((states == state).sum()) for state in _FINISHED}
         best = own.loc[states == "complete", "pearson"].max()
