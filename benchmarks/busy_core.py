@@ -19,9 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
-from common import summary, write
+from common import runs_of, summary, write
 from pack_scaling import plain, recipe_of
 from rich.progress import track
 
@@ -51,7 +50,7 @@ def sweep_seconds(steps: int) -> float:
         ]
         environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
-        table = pd.read_csv(Path(folder) / "lora_grid" / "table.csv")
+        table = runs_of(Path(folder) / "lora_grid")
     return float(table["train_seconds"].sum()) / len(physical_cores())
 
 

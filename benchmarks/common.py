@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 
 from sweep.execute.cores import physical_cores
@@ -35,6 +36,12 @@ def machine() -> dict[str, Any]:
         "gpus": gpus,
         "system": platform.system(),
     }
+
+
+def runs_of(study: Path, **options: Any) -> pd.DataFrame:
+    """`table.csv` without its baselines, which are no runs of LoRA."""
+    table = pd.read_csv(study / "table.csv", **options)
+    return table[table["kind"] == "lora"] if "kind" in table else table
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:

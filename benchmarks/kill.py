@@ -28,8 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import pandas as pd
-from common import write
+from common import runs_of, write
 from optuna.trial import TrialState
 from rich.progress import Progress
 
@@ -136,7 +135,7 @@ def struck(
 
 
 def ended(study: Path, exit_code: int) -> Ended:
-    table = pd.read_csv(study / "table.csv")
+    table = runs_of(study)
     storage = f"sqlite:///{study / 'study.db'}"
     trials = optuna.load_study(study_name=None, storage=storage).get_trials()
     counts = table.groupby("trial").size()

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import psutil
-from common import summary, write
+from common import runs_of, summary, write
 from rich.progress import track
 
 from sweep.core.recipe import SEARCHABLE_KEYS, Recipe
@@ -59,7 +58,7 @@ def of_a_sweep() -> dict[str, float]:
         if process.wait() != 0:
             raise SystemExit(f"error: the sweep ended with {process.returncode}")
         wall = time.perf_counter() - start
-        table = pd.read_csv(Path(folder) / "lora_grid" / "table.csv")
+        table = runs_of(Path(folder) / "lora_grid")
     first = min(at for at, line in lines if line.startswith("started"))
     last = max(at for at, line in lines if re.match(r"\s+\d+/\d+\s", line))
     training = float(table["train_seconds"].sum()) / len(physical_cores())

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from common import summary, write
+from common import runs_of, summary, write
 
 
 def table_of(key: str, value: str, steps: int) -> pd.DataFrame:
@@ -39,7 +39,7 @@ def table_of(key: str, value: str, steps: int) -> pd.DataFrame:
         start = time.perf_counter()
         environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
-        table = pd.read_csv(Path(folder) / "lora_grid" / "table.csv")
+        table = runs_of(Path(folder) / "lora_grid")
     return table.assign(value=value, wall_seconds=time.perf_counter() - start)
 
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import pandas as pd
 import psutil
-from common import machine, summary, write
+from common import machine, runs_of, summary, write
 from rich.progress import track
 
 from sweep.config.compose import load_settings
@@ -105,7 +105,7 @@ def by_sweep(arguments: list[str], keys: tuple[str, ...]) -> dict[str, Any]:
         command = [sys.executable, "-m", "sweep", *arguments, "tracking=disabled", "name=study"]
         seconds, memory, _ = run([*command, f"results_dir={folder}"])
         study = Path(folder) / "study"
-        table = pd.read_csv(study / "table.csv")
+        table = runs_of(study)
         done = {p.parent.name: p.stat().st_mtime - began for p in study.glob("runs/*/run.json")}
         best = table.loc[table["pearson"].idxmax()]
         return {

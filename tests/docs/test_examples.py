@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from command_line import table
 from pages import ROOT, commands_of
 from sweep.commands.cli import run_command
 from sweep.config.compose import load_settings
@@ -31,7 +32,7 @@ def beside(home: Path) -> Path:
 
 
 def complete(study: Path) -> pd.DataFrame:
-    rows = pd.read_csv(study / "table.csv")
+    rows = table(study)
     assert set(rows["state"]) == {"complete"}
     return rows
 

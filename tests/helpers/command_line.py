@@ -54,8 +54,15 @@ def run(*arguments: str, capfd: pytest.CaptureFixture[str]) -> tuple[int, str, s
     return code, out, err
 
 
-def table(study: Path, name: str = "table.csv") -> pd.DataFrame:
-    return pd.read_csv(study / name, float_precision="round_trip")
+def table(study: Path, name: str = "table.csv", *, baselines: bool = False) -> pd.DataFrame:
+    """Rows of LoRA's runs or configs; those of baselines as well, where they are asked for."""
+    rows = pd.read_csv(study / name, float_precision="round_trip")
+    if baselines:
+        return rows
+    own = rows[rows["kind"] == "lora"]
+    # Baselines have no trial and no seed: beside them, pandas reads such numbers as floats.
+    whole = [c for c in ("rank", "trial", "seed", "n_seeds") if c in own]
+    return own.astype(dict.fromkeys(whole, int))
 
 
 def without_costs(frame: pd.DataFrame) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from sweep.budget.estimate import MemoryLimit
 from sweep.budget.packs import largest_pack
 from sweep.budget.workers import Workers
 from sweep.budget.workload import Workload
+from sweep.config.confirming import confirmation_of
 from sweep.config.preflight import Preflight
 from sweep.config.schema import SearchSettings, Settings, TrackingSettings
 from sweep.core.files import replacing_file, write_text
@@ -42,7 +43,7 @@ from sweep.watch.terminal import Countdown
 from sweep.watch.wandb_log import WandbWatcher
 from sweep.watch.wandb_mode import Tracking
 from sweep.watch.wandb_target import Target
-from sweep.watch.wandb_values import StudyLog, study_tables
+from sweep.watch.wandb_values import StudyLog, baseline_values, study_tables
 
 
 def workers_of(settings: Settings) -> Workers:
@@ -90,7 +91,7 @@ def sweep_of(
     return Sweep(
         study=settings.name,
         search=search,
-        executor=_executor(workers, files, runs=runs, pack_size=pack_size),
+        executor=executor_of(workers, files, runs=runs, pack_size=pack_size),
         records=results,
         watchers=watchers,
         expand=settings.expand,
@@ -129,18 +130,7 @@ def _rules(
     )
 
 
-def confirmation_of(settings: Settings, *, runs: int) -> Confirmation:
-    """What follows a search of so many runs."""
-    return Confirmation(
-        top=settings.confirm.top,
-        seeds=settings.confirm.seeds,
-        baseline=settings.baseline_id,
-        most=int(settings.confirm.share * runs),
-        spare=settings.num_spare_runs,
-    )
-
-
-def _executor(workers: Workers, files: StudyFiles, *, runs: int, pack_size: int) -> Executor:
+def executor_of(workers: Workers, files: StudyFiles, *, runs: int, pack_size: int) -> Executor:
     """One worker per GPU with large packs; without one, a worker per core with small packs."""
     if workers.in_process:
         if workers.threads != torch.get_num_threads():
@@ -205,7 +195,8 @@ def study_log(results: Results) -> StudyLog:
     """For the study's own wandb run, once everything is trained."""
     write_findings(results.search_ranking(), results.folder, keys=results.keys)
     study = Study.open(results.folder)
-    return StudyLog(results.table(), study_tables(study), figures_in_light(results.folder))
+    figures, baselines = figures_in_light(results.folder), baseline_values(study.baselines)
+    return StudyLog(results.table(), study_tables(study), figures, baselines)
 
 
 def new_results(settings: Settings, checks: Preflight) -> Results:

@@ -84,6 +84,18 @@ def halted_lines(
     ]
 
 
+def full_halted_lines(waiting: int, command: str) -> list[str]:
+    """That full fine-tuning is not done within the time, and how it goes on.
+
+    Args:
+        waiting: Of its runs.
+    """
+    if waiting == 0:
+        return []
+    left = f"{counted(waiting, 'run')} of full fine-tuning {'is' if waiting == 1 else 'are'} left"
+    return ["", f"Out of time: {left}; to go on, with the same time or more:", f"  {command}"]
+
+
 def failure_lines(failed: Sequence[Record]) -> list[str]:
     """Each distinct reason once, with the runs it stopped."""
     by_reason: dict[str, list[str]] = {}
@@ -129,7 +141,8 @@ def verdict_lines(results: Results, baselines: Baselines | None) -> list[str]:
         return []
     warning = baselines.warning if baselines else None
     line = baselines.line if baselines else None
-    told = [warning, *verdict.sentences, line]
+    left_out = [one.in_words for one in baselines.left_out] if baselines else []
+    told = [warning, *verdict.sentences, line, *left_out]
     return ["", *(sentence for sentence in told if sentence)]
 
 

@@ -36,13 +36,17 @@ def show_status(folder: Path, console: Console) -> None:
     driven = is_driven(folder)
     driver = f"driven by {driver_of(folder)}" if driven else "no driver is at work"
     _say(console, f"study  {folder}: {driver}", f"runs   {', '.join(parts) or 'none yet'}")
+    if study.full_runs:
+        done = sum(row.state.is_finished() for row in study.full_runs)
+        runs = counted(len(study.full_runs), "run")
+        _say(console, f"full   {done} of {runs} of full fine-tuning ended")
     left = _seconds_left(study) if driven else None
     if left is not None:
         _say(console, f"left   about {duration(left)} of the search")
     waiting = len(added_points(folder))
     if waiting:
         _say(console, f"added  {counted(waiting, 'config')} waiting to be taken up")
-    _say(console, *map(_under_way, _going(study)))
+    _say(console, *map(_under_way, [*_going(study), *_going_in_full(study)]))
     if study.leaderboard:
         console.print()
         console.print(ranked_groups(study.leaderboard[:_SHOWN], keys=study.keys))
@@ -52,10 +56,15 @@ def _going(study: Study) -> list[RunRow]:
     return [row for row in study.runs if row.state is RunState.RUNNING]
 
 
+def _going_in_full(study: Study) -> list[RunRow]:
+    return [row for row in study.full_runs if row.state is RunState.RUNNING]
+
+
 def _under_way(row: RunRow) -> str:
     dev = "" if row.pearson_last is None else f"  dev {row.pearson_last:.4f}"
     step = "" if row.steps is None else f" at step {row.steps}"
-    return f"going  trial {row.trial:03d} {row.run_id}{dev}{step}"
+    trial = "" if row.trial is None else f"trial {row.trial:03d} "
+    return f"going  {trial}{row.run_id}{dev}{step}"
 
 
 def _seconds_left(study: Study) -> float | None:
@@ -82,7 +91,8 @@ def stop_run(folder: Path, run_id: str) -> str:
         StudyError: no study, no driver, or not exactly one such run under way.
     """
     study = Study.open(folder)
-    ids = [row.run_id for row in _going(study)]
+    in_full = [row.run_id for row in _going_in_full(study)]
+    ids = [*(row.run_id for row in _going(study)), *in_full]
     found = meant(run_id, ids)
     if not is_driven(folder) or len(found) != 1:
         raise StudyError(
@@ -90,7 +100,8 @@ def stop_run(folder: Path, run_id: str) -> str:
             value=f"`{run_id}` fits {len(found)} of {len(ids)} runs under way in {folder}",
             way_out=f"`{command('status', folder)}` lists them",
         )
-    ask_to_stop(study.files.run(found[0]).folder, "stopped by hand")
+    files = study.files.full if found[0] in in_full else study.files
+    ask_to_stop(files.run(found[0]).folder, "stopped by hand")
     return found[0]
 
 

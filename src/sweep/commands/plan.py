@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sweep.budget.full_tuning import planned_full
 from sweep.budget.plan import PlannedRun, plan_of, planned_runs
 from sweep.budget.workload import Workload
-from sweep.commands.build import confirmation_of, workers_of
+from sweep.commands.build import workers_of
+from sweep.config.confirming import confirmation_of
+from sweep.config.full_tuning import full_tuning_of
 from sweep.config.preflight import preflight, with_settled_precision
 from sweep.config.schema import SearchSettings, Settings
 from sweep.core.words import compact, duration, name_of, value_text
@@ -33,12 +37,14 @@ def show_plan(settings: Settings, console: Console) -> None:
     with busy(console, "Checking model, data and every config ..."):
         settings = with_settled_precision(settings)
         facts = preflight(settings).facts
+        full = full_tuning_of(settings)
     for fact in facts:
         console.print(Text(fact), soft_wrap=True)
     with busy(console, "Training a few steps of a cheap and of an expensive pack ..."):
         load, workers = Workload.of(settings), workers_of(settings)
         runs = planned_runs(load, workers)
-    plan = plan_of(load, workers, runs)
+        behind = planned_full(full, workers) if full.is_on else None
+    plan = replace(plan_of(load, workers, runs), full=behind)
     write_plan(settings.folder, plan)
     console.print()
     console.print(_table(runs, keys=list(settings.space.keys)))
@@ -49,6 +55,8 @@ def show_plan(settings: Settings, console: Console) -> None:
         f"plan   {plan.runs} runs on {plan.workers} workers, about {duration(plan.seconds)} "
         f"of training{_less(settings.search)}",
         *_confirmation_line(plan, confirmation_of(settings, runs=plan.runs)),
+        full.line,
+        *([behind.line] if behind else []),
         f"cells  {plan.folded_cells} folded into another, {plan.infeasible_cells} too large for "
         "the memory of a worker",
         f"disk   at most {plan.disk_mb:,.0f} MB in {settings.folder}",

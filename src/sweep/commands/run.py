@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sweep.budget.estimate import MemoryLimit, memory_limit
+from sweep.budget.full_tuning import within_memory
 from sweep.budget.workload import Workload
 from sweep.commands.build import (
     new_results,
@@ -24,6 +25,7 @@ from sweep.commands.build import (
 from sweep.commands.closing_words import (
     failure_lines,
     folded_lines,
+    full_halted_lines,
     halted_lines,
     highest_mean_lines,
     left_out_lines,
@@ -31,9 +33,11 @@ from sweep.commands.closing_words import (
     used_up_lines,
     verdict_lines,
 )
+from sweep.commands.full_tuning import full_plan, train_full
 from sweep.commands.hand_over import hand_over
 from sweep.commands.signals import Halt
 from sweep.config.compose import default_settings
+from sweep.config.full_tuning import FullTuning, full_tuning_of
 from sweep.config.preflight import Preflight, preflight, with_settled_precision
 from sweep.config.schema import Settings
 from sweep.core.errors import Interrupted
@@ -52,6 +56,7 @@ from sweep.study.plan import compare_with_plan
 from sweep.study.rows import ConfigRow
 from sweep.study.study import Study
 from sweep.study.tables import Results
+from sweep.watch.baseline_table import baseline_table
 from sweep.watch.pareto import pareto_table
 from sweep.watch.ranking_tables import ranked_groups
 from sweep.watch.report import build_report
@@ -75,17 +80,23 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
     with busy(console, "Checking model, data and every config ..."):
         settings = with_settled_precision(settings)
         checks = preflight(settings)
+        full = full_tuning_of(settings)
     limit = _measured_limit(settings, console)
+    full = within_memory(full, workers_of(settings))
     with locked(settings.folder) as warning:
         _open(settings, checks)
-        facts = [*checks.facts, *_limit_facts(settings, limit)]
+        facts = [
+            *checks.facts,
+            *_limit_facts(settings, limit),
+            *([full.line] if full.is_on else []),
+        ]
         _say(console, f"study  {settings.folder}", *facts, *filter(None, (warning, line, shell)))
         results = new_results(settings, checks)
         tracker = _tracker(settings, results, console, mode)
         try:
             with tracker or nullcontext():
-                _train(settings, results, limit, console, tracker, command=command)
-                return _sum_up(settings, results, console)
+                _train(settings, results, limit, console, tracker, full=full, command=command)
+                return _sum_up(settings, results, console, full=full)
         except Interrupted:
             _say(console, "Stopped. Finished runs are kept; to go on:", f"  {command}")
             raise
@@ -142,6 +153,7 @@ def _train(
     console: Console,
     tracker: WandbWatcher | None,
     *,
+    full: FullTuning,
     command: str,
 ) -> None:
     """Run the loop to its end, or to that of its time, and say what it left out.
@@ -161,12 +173,17 @@ def _train(
         sweep.run()
         # A wandb address may have come in after the records were closed.
         results.write_tables()
+        behind = full_plan(settings, results) if full.is_on else None
+        if behind is not None and not halt():
+            workers = workers_of(settings)
+            train_full(behind, results, workers, console, study=settings.name, halt=halt)
     halt.raise_if_interrupted()
     _say(console, *_left_out(settings, search, sweep))
     if halt.timed_out:
         owes = sweep.owes_confirmation
         left = halted_lines(results.records(), sweep.num_runs, command, owes_confirmation=owes)
-        _say(console, *left)
+        waiting = behind.waiting(results.full) if behind is not None else 0
+        _say(console, *(left or full_halted_lines(waiting, command)))
 
 
 def _left_out(settings: Settings, search: OptunaSearch, sweep: Sweep) -> list[str]:
@@ -178,7 +195,7 @@ def _left_out(settings: Settings, search: OptunaSearch, sweep: Sweep) -> list[st
     ]
 
 
-def _sum_up(settings: Settings, results: Results, console: Console) -> int:
+def _sum_up(settings: Settings, results: Results, console: Console, *, full: FullTuning) -> int:
     """Ranking, failures, verdict, export, where everything lies, the next command."""
     failed = [r for r in results.records() if r.state is RunState.FAILED]
     board = results.configs()
@@ -188,7 +205,9 @@ def _sum_up(settings: Settings, results: Results, console: Console) -> int:
     if not board:
         _say(console, "No run finished.", f"logs: {results.files.logs}")
         return EXIT_NONE_FINISHED
-    baselines = _baselines(settings, results, console)
+    baselines = _baselines(settings, results, console, full=full)
+    if baselines is not None:
+        console.print(baseline_table(baselines))
     _say(console, *_verdict(results, board, baselines), wrap=True)
     results.looked_at()
     _say(console, *highest_mean_lines(results))
@@ -214,11 +233,14 @@ def _show_ranking(
         console.print(pareto_table(front, objectives=names, keys=keys))
 
 
-def _baselines(settings: Settings, results: Results, console: Console) -> Baselines | None:
+def _baselines(
+    settings: Settings, results: Results, console: Console, *, full: FullTuning
+) -> Baselines | None:
     asked = settings.baselines
     kinds = [kind for kind in ("cosine", "head") if getattr(asked, kind)]
-    with busy(console, "Scoring the frozen base without LoRA ..."):
-        return update_baselines(results, kinds, threads=len(physical_cores()))
+    plan = full_plan(settings, results) if full.is_on else None
+    with busy(console, "Scoring the base without LoRA ..."):
+        return update_baselines(results, kinds, full=plan, threads=len(physical_cores()))
 
 
 def _verdict(

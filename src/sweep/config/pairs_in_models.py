@@ -22,7 +22,7 @@ from sweep.lora.model import load_config, load_pairing
 from sweep.lora.pairing import Pairing, without_first_token
 from sweep.study.files import StudyFiles
 from sweep.study.folder import versions
-from sweep.study.tables import read_records
+from sweep.study.kept_runs import read_records
 from sweep.train.cost import relative_memory
 from sweep.train.first_step import try_first_step
 

@@ -85,8 +85,11 @@ class BaselineSettings:
 
     #: The cosine of both sentences' vectors from the frozen base: no training.
     cosine: bool = True
-    #: The frozen base with a linear head.
-    head: bool = True
+    head: bool = True  # the frozen base with a linear head
+    #: All of the base trained, as long as the recommended config; `auto`: where that is cheap.
+    full: bool | Literal["auto"] = "auto"
+    #: Its learning rates: the best on dev counts.
+    full_rates: tuple[float, ...] = (2e-5, 4.5e-5, 1e-4)
 
 
 @dataclass(frozen=True)

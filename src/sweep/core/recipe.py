@@ -180,6 +180,9 @@ class Recipe:
     lora: Lora = field(default_factory=Lora)
     trainer: Trainer = field(default_factory=Trainer)
     seed: int = 0
+    #: What is trained: adapters and head, or everything there is. No key of a search: what a study
+    #: compares are LoRA's settings, and full fine-tuning stands beside them.
+    tuning: Literal["lora", "full"] = "lora"
 
     @cached_property
     def config_id(self) -> str:
@@ -189,7 +192,7 @@ class Recipe:
         factor on B·A, hence the same training.
         """
         content = dataclasses.asdict(self)
-        del content["seed"]
+        del content["seed"], content["tuning"]
         # What leaves the training as it is does not make another config.
         if self.data.on_leak != "drop":
             del content["data"]["on_leak"]
@@ -199,6 +202,9 @@ class Recipe:
         for name in _LATER:
             if getattr(self.data, name) == getattr(_DEFAULT_DATA, name):
                 del content["data"][name]
+        if self.tuning == "full":
+            del content["lora"]
+            return f"full-{fingerprint(content)}"
         if self.lora.use_rslora:
             alpha = round(self.lora.scaling * self.lora.r, 9)
             content["lora"] |= {"use_rslora": False, "lora_alpha": alpha}
@@ -214,7 +220,18 @@ class Recipe:
         """The inverse of `dataclasses.asdict`, also after a way through JSON."""
         parts = {"model": Model, "data": Data, "lora": Lora, "trainer": Trainer}
         built = {part: kind(**_tuples(content[part])) for part, kind in parts.items()}
-        return cls(seed=content["seed"], **cast(Any, built))
+        tuning = content.get("tuning", "lora")
+        return cls(seed=content["seed"], tuning=tuning, **cast(Any, built))
+
+    def in_full(self, learning_rate: float) -> Recipe:
+        """Full fine-tuning with the same model, pairs, steps and seed, at a rate of its own.
+
+        In float32: weights that are trained are too coarse in 16 bits to be moved by small steps.
+        """
+        trainer = dataclasses.replace(self.trainer, learning_rate=learning_rate, precision="fp32")
+        # Targets that every model has: nobody reads them, but all that is asked for finds some.
+        lora = Lora(target_modules="all-linear")
+        return dataclasses.replace(self, lora=lora, trainer=trainer, tuning="full")
 
     def value_of(self, key: str) -> Any:
         """The value under a dotted key, e.g. `lora.r`."""

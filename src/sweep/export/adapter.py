@@ -175,6 +175,8 @@ def experiment_file(recipe: Recipe, *, name: str) -> str:
     """A Hydra experiment that trains exactly this recipe again."""
     parts = _plain(dataclasses.asdict(recipe))
     seed = parts.pop("seed")
+    # Adapters are exported, and nothing else.
+    del parts["tuning"]
     content = {"name": name, **parts, "search": {"seeds": [seed], "space": {}}}
     body = yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
     intro = f"# Trains config {recipe.config_id} again: python -m sweep +experiment=THIS_FILE"

@@ -21,8 +21,8 @@ from sweep.export.exported import load_adapted, predicted
 from sweep.loop.trial import Run
 from sweep.lora.batches import Collator, TokenisedPairs
 from sweep.lora.model import load_tokenizer
-from sweep.lora.pack import PackedModel
 from sweep.lora.packable import why_alone, why_plain
+from sweep.lora.whole import pack_of
 from sweep.study.files import RunFiles, StudyFiles
 from sweep.train.runs import base_of
 from sweep.train.scores import scores
@@ -141,9 +141,10 @@ def _packed(trained: Sequence[Trained], pairs: Pairs) -> dict[str, Floats]:
         base = base_of(recipe, scratch=scratch)
     rows = TokenisedPairs(tokenized(pairs, tokenizer, recipe.data))
     batches = ScoredSet(rows, Collator(tokenizer), recipe.trainer.per_device_eval_batch_size)
-    with PackedModel(base, [one.run for one in trained]) as pack:
+    with pack_of(base, [one.run for one in trained]) as pack:
         for one in trained:
-            pack.load(one.run.id, RunFiles(one.folder).adapter)
+            weights = RunFiles(one.folder).weights(one.run.recipe.tuning)
+            pack.load(one.run.id, weights)
         outputs = batches.predictions(pack, base.device)
         return {
             run.id: in_label_units(row, recipe.data)

@@ -95,6 +95,11 @@ class Confirmation:
         kept = self._as_room_allows([str(number) for number in range(self._num_planned)])
         return len(kept) * len(self.fresh_seeds(len(kept), used=(0,)))
 
+    def expected_seeds(self, used: Sequence[int]) -> list[int]:
+        """Fresh seeds of each config, before anybody knows which those are."""
+        kept = self._as_room_allows([str(number) for number in range(self._num_planned)])
+        return self.fresh_seeds(len(kept), used=used)
+
     def configs(
         self, scores: Mapping[str, Sequence[float]], *, tried: Collection[str]
     ) -> list[str]:

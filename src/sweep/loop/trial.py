@@ -48,6 +48,9 @@ class Run:
     @property
     def name(self) -> str:
         """For people: trial number, what was searched, seed: `003 r=8 on qv s0`."""
+        if self.recipe.tuning == "full":
+            rate = self.recipe.trainer.learning_rate
+            return f"full fine-tuning lr={rate:g} s{self.recipe.seed}"
         return f"{self.trial:03d} {settings_text(self.params, none='base')} s{self.recipe.seed}"
 
 
@@ -89,6 +92,8 @@ class Outcome:
     adapted_modules: int | None = None
     lora_params: int | None = None
     head_params: int | None = None
+    #: All that is trained: adapters, head, and whatever else of the base.
+    trained_params: int | None = None
     train_seconds: float | None = None
     steps: int | None = None
     tokens_per_second: float | None = None
@@ -101,6 +106,12 @@ class Outcome:
     error: str | None = None
     #: Whether the same training would end like this again, whenever and wherever it is tried.
     recurs: bool = False
+
+    @property
+    def trained(self) -> int | None:
+        """Trained parameters; an older program has counted adapters and head only."""
+        parts = [n for n in (self.lora_params, self.head_params) if n is not None]
+        return self.trained_params if self.trained_params is not None else sum(parts) or None
 
     @property
     def in_competition(self) -> list[Evaluation]:

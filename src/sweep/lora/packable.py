@@ -26,6 +26,8 @@ _ADAPTER_ONLY = (True, False, "gaussian", "orthogonal")
 
 def why_alone(recipe: Recipe) -> str | None:
     """Why a run shares a pack with no other, in a few words; None where it may."""
+    if recipe.tuning == "full":
+        return "full fine-tuning"
     if (reason := why_plain(recipe)) is not None:
         return reason
     return None if _is_by_row(recipe.model) else "a base with layers that see more than its rows"

@@ -18,6 +18,17 @@ def mean_pearson(predictions: Sequence[Floats], labels: Floats) -> Interval:
     return _interval(_pearson(predictions, labels), _resampled(predictions, labels))
 
 
+def mean_with_luck(sample: Sample, labels: Floats, *, luck: Sequence[Sample]) -> Interval:
+    """Mean Pearson of a config as a ranking has it: with the luck of its seeds.
+
+    Args:
+        luck: Configs that it is told by; none leave it out.
+    """
+    found = compare([sample], labels, noise_from=list(luck) or None)
+    low, high = found.intervals()[0]
+    return Interval(float(found.means[0]), float(low), float(high))
+
+
 @dataclass(frozen=True, eq=False)
 class SeedLuck:
     """What the luck of the seeds is told by: configs with several of them, and their items' labels.

@@ -31,9 +31,22 @@ class RunFiles:
         return self.folder / "adapter"
 
     @property
+    def model(self) -> Path:
+        """Of a run that is tuned in full, until its test pairs are scored."""
+        return self.folder / "model"
+
+    def weights(self, tuning: str) -> Path:
+        """Of the best dev evaluation: an adapter, or a whole model."""
+        return self.model if tuning == "full" else self.adapter
+
+    @property
     def predictions(self) -> Path:
         """For dev, by that adapter: `[N]` in the units of the labels."""
         return self.folder / "predictions.npy"
+
+    def set_aside(self, digest: str) -> Path:
+        """Predictions of a whole model for pairs of this digest: `[N]`, as for dev."""
+        return self.folder / f"set_aside_{digest}.npy"
 
     @property
     def checkpoint(self) -> Path:
@@ -87,6 +100,11 @@ class StudyFiles:
 
     def run(self, run_id: str) -> RunFiles:
         return RunFiles(self.runs / run_id)
+
+    @property
+    def full(self) -> StudyFiles:
+        """Runs of full fine-tuning, and their logs: apart, so that nobody takes them for LoRA's."""
+        return StudyFiles(self.folder / "full_tuning")
 
     @property
     def logs(self) -> Path:

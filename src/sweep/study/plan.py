@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import fmean, median
 
 from sweep.core.files import write_text
+from sweep.core.words import counted, duration
 from sweep.loop.trial import Outcome, RunState
 from sweep.study.files import StudyFiles
 from sweep.study.reading import read_json
@@ -54,6 +55,27 @@ class Compared:
 
 
 @dataclass(frozen=True)
+class PlannedFull:
+    """Full fine-tuning beside the search: its runs, and what one of them and all take."""
+
+    runs: int
+    params: int
+    run_seconds: float
+    seconds: float
+    peak_memory_mb: float | None
+    disk_mb: float
+
+    @property
+    def line(self) -> str:
+        memory = "" if self.peak_memory_mb is None else f", {self.peak_memory_mb:,.0f} MB a worker"
+        return (
+            f"       {counted(self.runs, 'run')} of {duration(self.run_seconds)}, about "
+            f"{duration(self.seconds)} behind the search{memory}, {self.disk_mb:,.0f} MB on disk "
+            "until they are scored; baselines.full=false leaves them out"
+        )
+
+
+@dataclass(frozen=True)
 class Plan:
     """A sweep before it is trained; `seconds` is its training in all, on `workers`."""
 
@@ -65,6 +87,7 @@ class Plan:
     infeasible_cells: int
     disk_mb: float
     configs: tuple[PlannedConfig, ...]
+    full: PlannedFull | None = None
 
     @property
     def mean_errors(self) -> tuple[float | None, float | None]:

@@ -16,9 +16,13 @@ from sweep.loop.trial import RunState
 from sweep.stats.pareto import pareto_front
 from sweep.study.files import StudyFiles
 from sweep.study.reading import missing_is_none, read_csv
+from sweep.study.record import Record
 
 #: Whole numbers that may be missing: kept whole in a table instead of turning into floats.
-_INTEGERS = ("best_step", "adapted_modules", "lora_params", "head_params", "steps", "pack_size")
+_INTEGERS = (
+    *("trial", "seed", "best_step", "adapted_modules", "lora_params", "head_params", "steps"),
+    *("pack_size", "trained_params"),
+)
 _RUN_HEAD = ("trial", "config_id", "seed", "state", "reason")
 _SCORES = ("pearson", "pearson_last", "best_step", "spearman")
 _COSTS = (
@@ -34,18 +38,24 @@ _COSTS = (
 )
 _CONFIG_HEAD = ("rank", "config_id", "trial", "n_seeds", "mean", "std", "ci_low", "ci_high")
 _CONFIG_TAIL = ("lora_params", "train_seconds", "confirmed", "search_mean", "unsteady")
+#: What every row ends with: whether it is a config of the search, and all that it trains.
+_KIND = ("kind", "trained_params")
+LORA, BASELINE = "lora", "baseline"
 #: What a run leaves, by the name of its column.
 MEASURED = ("reason", *_SCORES, *_COSTS)
+#: A row of a table by column.
+ByColumn = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class RunRow:
     """A run: its config, its state, what it scored and what it cost.
 
-    `values` are the searched keys and their values, lists as text.
+    `values` are the searched keys and their values, lists as text. A run of full fine-tuning is of
+    no trial.
     """
 
-    trial: int
+    trial: int | None
     config_id: str
     seed: int
     state: RunState
@@ -67,6 +77,8 @@ class RunRow:
     pack_size: int | None = None
     worker: str | None = None
     wandb_url: str | None = None
+    kind: str = LORA
+    trained_params: int | None = None
 
     @property
     def run_id(self) -> str:
@@ -104,6 +116,8 @@ class ConfigRow:
     unsteady: str | None = None
     measures: Mapping[str, float | None] = field(default_factory=dict)
     pareto: bool | None = None
+    kind: str = LORA
+    trained_params: int | None = None
 
     @property
     def words(self) -> str:
@@ -156,31 +170,57 @@ def cost_front(rows: Sequence[ConfigRow], cost: str) -> list[ConfigRow]:
     return [row for row, _ in sorted(front, key=lambda pair: pair[1])]
 
 
-def table_of_runs(rows: Sequence[RunRow], keys: Sequence[str]) -> pd.DataFrame:
-    """`table.csv`."""
-    columns = [*_RUN_HEAD, *_SCORES, *keys, "scaling", "precision", *_COSTS, "wandb_url"]
-    table = pd.DataFrame([_flat(row) for row in rows], columns=columns)
+def table_of_runs(
+    rows: Sequence[RunRow], keys: Sequence[str], *, beside: Sequence[ByColumn] = ()
+) -> pd.DataFrame:
+    """`table.csv`.
+
+    Args:
+        beside: Rows of baselines, which come last.
+    """
+    costs = (*_COSTS, "wandb_url", *_KIND)
+    columns = [*_RUN_HEAD, *_SCORES, *keys, "scaling", "precision", *costs]
+    table = pd.DataFrame([*map(flat, rows), *beside], columns=columns)
     return table.astype(dict.fromkeys(_INTEGERS, "Int64"))
 
 
-def table_of_configs(rows: Sequence[ConfigRow], keys: Sequence[str]) -> pd.DataFrame:
-    """`leaderboard.csv`; what is sought and who is on its front come last."""
+def table_of_configs(
+    rows: Sequence[ConfigRow], keys: Sequence[str], *, beside: Sequence[ByColumn] = ()
+) -> pd.DataFrame:
+    """`leaderboard.csv`; what is sought and who is on its front come last.
+
+    Args:
+        beside: Rows of baselines, which come last and have no rank.
+    """
     measures = dict.fromkeys(name for row in rows for name in row.measures)
-    columns = [*_CONFIG_HEAD, "tied_with_best", *keys, *_CONFIG_TAIL, *measures]
+    columns = [*_CONFIG_HEAD, "tied_with_best", *keys, *_CONFIG_TAIL, *_KIND, *measures]
     if any(row.pareto is not None for row in rows):
         columns.append("pareto")
-    table = pd.DataFrame([_flat(row) for row in rows], columns=columns)
-    return table.astype({"lora_params": "Int64", "tied_with_best": "boolean"})
+    table = pd.DataFrame([*map(flat, rows), *beside], columns=columns)
+    whole = ("rank", "trial", "n_seeds", "lora_params", "trained_params")
+    return table.astype(
+        {**dict.fromkeys(whole, "Int64"), "tied_with_best": "boolean", "confirmed": "boolean"}
+    )
 
 
 def read_runs(files: StudyFiles, keys: Sequence[str]) -> tuple[RunRow, ...]:
-    """The runs as the driver last wrote them, also those that are under way."""
-    rows = missing_is_none(read_csv(files.table))
+    """The runs as the driver last wrote them, also those that are under way; no baselines."""
+    rows = _of_the_search(missing_is_none(read_csv(files.table)))
     return tuple(_typed(RunRow, row, keys, state=RunState(row["state"])) for row in rows)
 
 
+def read_full_runs(files: StudyFiles, keys: Sequence[str]) -> tuple[RunRow, ...]:
+    """The runs of full fine-tuning as the driver last wrote them."""
+    rows = [row for row in missing_is_none(read_csv(files.table)) if row.get("kind") == BASELINE]
+    return tuple(
+        _typed(RunRow, row, keys, state=RunState(row["state"]))
+        for row in rows
+        if row["seed"] is not None
+    )
+
+
 def read_configs(files: StudyFiles, keys: Sequence[str]) -> tuple[ConfigRow, ...]:
-    """The ranking as the driver last wrote it."""
+    """The ranking as the driver last wrote it; no baselines."""
     own = {field.name for field in dataclasses.fields(ConfigRow)}
     return tuple(
         _typed(
@@ -190,11 +230,39 @@ def read_configs(files: StudyFiles, keys: Sequence[str]) -> tuple[ConfigRow, ...
             measures={name: row[name] for name in MEASURES if name in row and name not in own},
             confirmed=bool(row.get("confirmed")),
         )
-        for row in missing_is_none(read_csv(files.leaderboard))
+        for row in _of_the_search(missing_is_none(read_csv(files.leaderboard)))
     )
 
 
-def _flat(row: RunRow | ConfigRow) -> dict[str, Any]:
+def row_of(record: Record, keys: Sequence[str]) -> RunRow:
+    """What is known of a run."""
+    recipe, outcome = record.run.recipe, record.outcome
+    row = RunRow(
+        record.run.trial,
+        recipe.config_id,
+        recipe.seed,
+        record.state,
+        searched(recipe, keys),
+        scaling=recipe.lora.scaling,
+        precision=recipe.trainer.precision,
+        wandb_url=record.wandb_url,
+        worker=record.worker,
+    )
+    if outcome is not None:
+        left = {name: getattr(outcome, name) for name in MEASURED}
+        return dataclasses.replace(row, **left, trained_params=outcome.trained)
+    if not record.evaluations:
+        return row
+    last = record.evaluations[-1]
+    return dataclasses.replace(row, pearson_last=last.pearson, steps=last.step)
+
+
+def _of_the_search(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without baselines; an older program has written none, and no such column."""
+    return [row for row in rows if row.get("kind") != BASELINE]
+
+
+def flat(row: RunRow | ConfigRow) -> dict[str, Any]:
     """By column."""
     fields = {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
     measures = fields.pop("measures", {})

@@ -20,6 +20,7 @@ from sweep.study.baselines import Baselines, read_baselines
 from sweep.study.effects_files import Effects, read_effects
 from sweep.study.files import StudyFiles
 from sweep.study.final_scores import FinalScores, read_final_scores
+from sweep.study.kept_runs import read_records
 from sweep.study.levels import as_searched, by_factor, most_separating
 from sweep.study.looks import Looks, read_looks
 from sweep.study.plan import Plan, read_plan
@@ -27,9 +28,9 @@ from sweep.study.rank_use import ModuleUse, read_rank_use
 from sweep.study.ranking import Ranking
 from sweep.study.reading import read_json
 from sweep.study.record import Record, ended
-from sweep.study.rows import ConfigRow, RunRow, read_configs, read_runs
+from sweep.study.rows import ConfigRow, RunRow, read_configs, read_full_runs, read_runs
 from sweep.study.settings import StudySettings, read_settings
-from sweep.study.tables import Results, read_confirming, read_records
+from sweep.study.tables import Results, read_confirming
 from sweep.study.verdict_file import read_verdict
 
 
@@ -72,6 +73,11 @@ class Study:
     def runs(self) -> tuple[RunRow, ...]:
         """All runs as the driver last wrote them, also those that wait or are under way."""
         return read_runs(self.files, self.keys)
+
+    @cached_property
+    def full_runs(self) -> tuple[RunRow, ...]:
+        """Runs of full fine-tuning, beside LoRA's."""
+        return read_full_runs(self.files, self.keys)
 
     @cached_property
     def num_in_state(self) -> dict[RunState, int]:

@@ -10,53 +10,32 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from sweep.core.files import write_text
 from sweep.loop.confirm import Confirming
 from sweep.loop.objectives import PEARSON, Objective
-from sweep.loop.trial import (
-    Evaluated,
-    Event,
-    Finished,
-    Outcome,
-    Paused,
-    PutBack,
-    Run,
-    RunState,
-    Started,
-)
+from sweep.loop.trial import Event, Outcome, Run, RunState
 from sweep.stats.pareto import pareto_front
 from sweep.stats.verdict import Verdict
+from sweep.study.baseline_rows import baseline_configs, baseline_runs
+from sweep.study.baselines import read_baselines
 from sweep.study.files import StudyFiles
+from sweep.study.kept_runs import KeptRuns
 from sweep.study.looks import read_looks, write_looks
 from sweep.study.ranking import Ranking
 from sweep.study.reading import read_json, to_json
-from sweep.study.record import Record, read_record, write_record
+from sweep.study.record import Record
 from sweep.study.rows import (
-    MEASURED,
     ConfigRow,
-    RunRow,
-    searched,
+    row_of,
     table_of_configs,
     table_of_runs,
 )
 from sweep.study.verdict_file import write_verdict
-
-
-def read_records(files: StudyFiles) -> list[Record]:
-    """Of all runs that have ended, in the order of the trials."""
-    found = (read_record(files.run(path.parent.name)) for path in files.runs.glob("*/run.json"))
-    return in_order(record for record in found if record is not None)
-
-
-def in_order(records: Iterable[Record]) -> list[Record]:
-    """Of the trials."""
-    return sorted(records, key=lambda r: (r.run.trial, r.run.recipe.seed))
 
 
 def read_confirming(files: StudyFiles) -> Confirming | None:
@@ -91,46 +70,31 @@ class Results:
         self._search_seeds = search_seeds
         self._baseline = baseline
         self.keys = tuple(searched_keys)
-        self._versions = dict(versions)
         self._objectives = tuple(objectives)
         self._next_write = 0.0
         self._confirming = read_confirming(self.files)
         self._looks = read_looks(self.files)
-        self._records = {record.run.id: record for record in read_records(self.files)}
+        self._kept = KeptRuns(self.files, versions)
+        #: Of full fine-tuning: beside LoRA, in no ranking.
+        self.full = KeptRuns(self.files.full, versions)
 
     def done(self, run_id: str) -> Outcome | None:
-        record = self._records.get(run_id)
-        done = record is not None and record.state in (RunState.COMPLETE, RunState.PRUNED)
-        return record.outcome if done and record is not None else None
+        return self._kept.done(run_id)
 
     def finished(self) -> list[tuple[Run, Outcome]]:
-        ended = (RunState.COMPLETE, RunState.PRUNED)
-        done = [(r.run, r.outcome) for r in self.records() if r.state in ended]
-        return [(run, outcome) for run, outcome in done if outcome is not None]
+        return self._kept.finished()
 
     def add(self, run: Run) -> None:
-        self._records[run.id] = Record(run)
-        self._write_tables_now_and_then()
+        self._kept.add(run)
+        self.keep_tables_live()
 
     def set_wandb_url(self, run_id: str, url: str) -> None:
         """Remember where the run can be seen."""
-        self._change(run_id, wandb_url=url)
+        self._kept.change(run_id, wandb_url=url)
 
     def handle(self, event: Event) -> None:
-        if isinstance(event, Started):
-            self._change(event.run_id, state=RunState.RUNNING, worker=event.worker, evaluations=())
-        elif isinstance(event, Evaluated):
-            rungs = (*self._records[event.run_id].evaluations, event.evaluation)
-            self._change(event.run_id, evaluations=rungs)
-        elif isinstance(event, Paused | PutBack):
-            self._change(event.run_id, state=RunState.QUEUED)
-        elif isinstance(event, Finished):
-            self._change(event.run_id, state=event.outcome.state, outcome=event.outcome)
-            files = self.files.run(event.run_id)
-            write_record(files, self._records[event.run_id], self._versions)
-            # One that was cut while it was paused has left it.
-            files.remove_checkpoint()
-        self._write_tables_now_and_then()
+        self._kept.handle(event)
+        self.keep_tables_live()
 
     def confirms(self, confirming: Confirming) -> None:
         self._confirming = confirming
@@ -138,16 +102,15 @@ class Results:
 
     def close(self) -> None:
         """Put unfinished runs back in the queue and write the tables."""
-        for run_id, record in self._records.items():
-            if not record.state.is_finished():
-                self._records[run_id] = dataclasses.replace(record, state=RunState.QUEUED)
+        self._kept.put_back()
         self.write_tables()
 
     def write_tables(self) -> None:
         """Write table, leaderboard and verdict."""
         ranking = self.ranking()
         write_text(self.files.table, self.table().to_csv(index=False))
-        leaderboard = table_of_configs(self._configs(ranking), self.keys)
+        baselines = baseline_configs(read_baselines(self.files), self.keys)
+        leaderboard = table_of_configs(self._configs(ranking), self.keys, beside=baselines)
         write_text(self.files.leaderboard, leaderboard.to_csv(index=False))
         verdict = ranking.verdict(baseline=self._baseline)
         if verdict is not None:
@@ -155,7 +118,9 @@ class Results:
 
     def table(self) -> pd.DataFrame:
         """A row per run, in the order of the trials; missing values are empty."""
-        return table_of_runs([_row(record, self.keys) for record in self.records()], self.keys)
+        baselines = baseline_runs(read_baselines(self.files), self.full.records(), self.keys)
+        rows = [row_of(record, self.keys) for record in self.records()]
+        return table_of_runs(rows, self.keys, beside=baselines)
 
     def leaderboard(self) -> pd.DataFrame:
         """A row per config with at least one score, best first."""
@@ -167,8 +132,13 @@ class Results:
         return self._configs(self.ranking())
 
     def _configs(self, ranking: Ranking) -> list[ConfigRow]:
-        rows = ranking.rows(self.keys)
+        rows = self._with_sizes(ranking.rows(self.keys))
         return self._with_front(rows) if len(self._objectives) > 1 else rows
+
+    def _with_sizes(self, rows: Sequence[ConfigRow]) -> list[ConfigRow]:
+        """The rows with how much is trained in all."""
+        sizes = {r.run.recipe.config_id: r.outcome.trained for r in self._scored() if r.outcome}
+        return [dataclasses.replace(row, trained_params=sizes.get(row.config_id)) for row in rows]
 
     def _with_front(self, rows: Sequence[ConfigRow]) -> list[ConfigRow]:
         """The rows with what is sought, where they lack it, and who is on the front.
@@ -237,43 +207,19 @@ class Results:
 
     def records(self) -> list[Record]:
         """All records in the order of the trials."""
-        return in_order(self._records.values())
+        return self._kept.records()
 
     def _scored(self) -> list[Record]:
         return [r for r in self.records() if r.state is RunState.COMPLETE and r.outcome]
 
-    def _change(self, run_id: str, **changes: Any) -> None:
-        self._records[run_id] = dataclasses.replace(self._records[run_id], **changes)
-
-    def _write_tables_now_and_then(self) -> None:
-        """Keep the files live at no more than a twentieth of the time, however long they get."""
+    def keep_tables_live(self) -> None:
+        """Write the tables, for no more than a twentieth of the time, however long they get."""
         start = time.monotonic()
         if start < self._next_write:
             return
         self.write_tables()
         end = time.monotonic()
         self._next_write = end + max(1.0, 20 * (end - start))
-
-
-def _row(record: Record, keys: Sequence[str]) -> RunRow:
-    recipe, outcome = record.run.recipe, record.outcome
-    row = RunRow(
-        record.run.trial,
-        recipe.config_id,
-        recipe.seed,
-        record.state,
-        searched(recipe, keys),
-        scaling=recipe.lora.scaling,
-        precision=recipe.trainer.precision,
-        wandb_url=record.wandb_url,
-        worker=record.worker,
-    )
-    if outcome is not None:
-        return dataclasses.replace(row, **{name: getattr(outcome, name) for name in MEASURED})
-    if not record.evaluations:
-        return row
-    last = record.evaluations[-1]
-    return dataclasses.replace(row, pearson_last=last.pearson, steps=last.step)
 
 
 def _beside(row: ConfigRow, values: Mapping[str, float | None]) -> dict[str, float | None]:

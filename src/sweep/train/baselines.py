@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from sweep.data.findings import Split
 from sweep.data.pairs import Pairs, load_split, tokenized
 from sweep.lora.model import load_base, load_tokenizer, targets_of
 from sweep.lora.sentence_vectors import cosines, last_tokens, pooling_of, sentence_vectors
+from sweep.train.memory import PeakMemory
 
 #: Train pairs that a head is fitted to at most: beyond, its score moves little and its time grows.
 MOST_TRAIN_PAIRS = 2_000
@@ -33,6 +34,8 @@ class Untrained:
     params: int
     seconds: float
     predictions: dict[Split, Floats]
+    #: Peak of the process, with the base in float32.
+    memory_mb: float | None = None
 
 
 def score_baselines(
@@ -48,7 +51,12 @@ def score_baselines(
     net, _ = load_base(recipe.model, tokenizer)
     pairs = {split: load_split(recipe.data, split) for split in splits}
     ways = {"cosine": _by_cosine, "head": _by_head}
-    return [ways[kind](recipe, net, tokenizer, pairs) for kind in kinds]
+    found = []
+    for kind in kinds:
+        with PeakMemory(net.device) as memory:
+            scored = ways[kind](recipe, net, tokenizer, pairs)
+        found.append(replace(scored, memory_mb=memory.peak_mb))
+    return found
 
 
 def _by_cosine(

@@ -13,7 +13,7 @@ from sweep.core.errors import ModelError, UserMistake
 from sweep.core.recipe import Recipe
 from sweep.loop.trial import Run
 from sweep.lora.batches import Collator, on_device
-from sweep.lora.pack import PackedModel
+from sweep.lora.whole import pack_of
 from sweep.train.runs import base_of
 from sweep.train.splits import Splits, splits
 
@@ -60,7 +60,7 @@ def _pass(recipe: Recipe) -> torch.Tensor:
     order = np.argsort(-shared.train.lengths, kind="stable")
     longest = [shared.train[int(place)] for place in order[: _rows(shared, recipe, device)]]
     others = [shared.dev[int(np.argmax(shared.dev.lengths))], shared.train[int(order[-1])]]
-    with PackedModel(base, [Run(0, {}, recipe)]) as pack:
+    with pack_of(base, [Run(0, {}, recipe)]) as pack:
         batch = on_device(collate(longest), device)
         pack.model.train()
         pack.noise.at_step(0)

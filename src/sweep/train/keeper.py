@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from sweep.core.files import replacing_file, replacing_folder
 from sweep.data.pairs import in_label_units
 from sweep.loop.trial import Evaluation, Glimpse, Outcome, Run, RunState
 from sweep.lora.model import targets_of
-from sweep.lora.pack import PackedModel
+from sweep.lora.whole import AnyPack, WholeModel
 from sweep.study.files import RunFiles
 from sweep.train.checkpoints import Checkpoint
 from sweep.train.scores import scores, why_no_score
@@ -48,7 +49,7 @@ class Keeper:
         return max(self.evaluations, key=lambda e: e.pearson)
 
     def evaluate(
-        self, step: int, epoch: float, predictions: Floats, labels: Floats, pack: PackedModel
+        self, step: int, epoch: float, predictions: Floats, labels: Floats, pack: AnyPack
     ) -> Evaluation:
         """Score predictions `[N]` against labels `[N]`, both as the model is trained on them.
 
@@ -76,7 +77,7 @@ class Keeper:
         return self.glimpses[-1]
 
     def outcome(
-        self, pack: PackedModel, *, steps: int, tokens: int, pack_size: int, peak_mb: float | None
+        self, pack: AnyPack, *, steps: int, tokens: int, pack_size: int, peak_mb: float | None
     ) -> Outcome:
         """What a run that has come to its end leaves.
 
@@ -96,30 +97,42 @@ class Keeper:
         )
 
     def cut_short(
-        self, pack: PackedModel, state: RunState, reason: str | None, *, steps: int
+        self, pack: AnyPack, state: RunState, reason: str | None, *, steps: int
     ) -> Outcome:
         """What a run that failed or was pruned leaves: no score, but what it cost and showed.
 
         One that failed by its own numbers would do so again.
         """
-        targets = targets_of(self.run.recipe.model, self.run.recipe.lora)
         return Outcome(
             state=state,
             reason=reason,
             pearson_last=self.evaluations[-1].pearson if self.evaluations else None,
             evaluations=tuple(self.evaluations),
             glimpses=tuple(self.glimpses),
-            adapted_modules=len(targets.layers),
-            lora_params=pack.count_lora_params(self.run.id),
-            head_params=targets.head_params,
+            **self._sizes(pack),
             train_seconds=round(self.seconds, 2),
             steps=steps,
             recurs=state is RunState.FAILED,
         )
 
-    def _keep(self, predictions: Floats, pack: PackedModel) -> None:
+    def _sizes(self, pack: AnyPack) -> dict[str, Any]:
+        """How much is trained; a run without adapters has none to count."""
+        parameters = pack.run_parameters(self.run.id).values()
+        trained = {"trained_params": sum(p.numel() for p in parameters)}
+        recipe = self.run.recipe
+        if isinstance(pack, WholeModel):
+            return trained
+        targets = targets_of(recipe.model, recipe.lora)
+        return {
+            "adapted_modules": len(targets.layers),
+            "lora_params": pack.count_lora_params(self.run.id),
+            "head_params": targets.head_params,
+            **trained,
+        }
+
+    def _keep(self, predictions: Floats, pack: AnyPack) -> None:
         files = RunFiles(self.folder)
-        with replacing_folder(files.adapter) as adapter:
-            pack.save(self.run.id, adapter)
+        with replacing_folder(files.weights(self.run.recipe.tuning)) as folder:
+            pack.save(self.run.id, folder)
         with replacing_file(files.predictions) as path:
             np.save(path, in_label_units(predictions, self.run.recipe.data))

@@ -13,7 +13,7 @@ from sweep.core.arrays import Floats
 from sweep.core.errors import RunFailed
 from sweep.loop.ports import Handle
 from sweep.loop.trial import Evaluated, Finished, Glimpsed, Paused, Progress, Run, RunState
-from sweep.lora.pack import PackedModel
+from sweep.lora.whole import AnyPack
 from sweep.study.files import RunFiles
 from sweep.study.notes import asked_to_pause, asked_to_pause_at_step, asked_to_stop
 from sweep.train.checkpoints import Checkpoint, random_states, write_checkpoint
@@ -39,7 +39,7 @@ class Members:
     """
 
     def __init__(
-        self, pack: PackedModel, keepers: Mapping[str, Keeper], handle: Handle, device: torch.device
+        self, pack: AnyPack, keepers: Mapping[str, Keeper], handle: Handle, device: torch.device
     ) -> None:
         self._pack = pack
         self._keepers = keepers

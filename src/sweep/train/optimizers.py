@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import Trainer, TrainingArguments, get_scheduler
 
-from sweep.lora.pack import PackedModel
+from sweep.lora.whole import AnyPack
 
 
 @dataclass
@@ -72,7 +72,7 @@ class PackOptimizer:
         members: By run id. A run that leaves the pack is taken out of it.
     """
 
-    def __init__(self, pack: PackedModel, members: dict[str, RunOptimizer]) -> None:
+    def __init__(self, pack: AnyPack, members: dict[str, RunOptimizer]) -> None:
         self._pack = pack
         self._members = members
 

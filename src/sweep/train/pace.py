@@ -16,8 +16,8 @@ from transformers import TrainerCallback
 
 from sweep.core.recipe import Recipe
 from sweep.loop.trial import Run
-from sweep.lora.pack import PackedModel
 from sweep.lora.packable import why_alone
+from sweep.lora.whole import pack_of
 from sweep.train.glimpses import glimpse_steps, glimpsed_share
 from sweep.train.keeper import Keeper
 from sweep.train.memory import PeakMemory
@@ -95,7 +95,7 @@ def measure_pace(recipes: Sequence[Recipe], threads: int = 1) -> Pace:
         base = base_of(first, scratch=scratch)
         tried = tuple(recipes[:1] if why_alone(first) or base.draws_by_itself else recipes)
         runs = [Run(place, {}, _cut_short(recipe)) for place, recipe in enumerate(tried)]
-        with PackedModel(base, runs) as pack, PeakMemory(base.device) as memory:
+        with pack_of(base, runs) as pack, PeakMemory(base.device) as memory:
             shared = splits(first.model, first.data)
             keepers = {run.id: Keeper(run, Path(scratch) / run.id) for run in runs}
             trainer = PackTrainer(pack, keepers, shared, lambda event: None, scratch=scratch)

@@ -14,8 +14,9 @@ from sweep.core.recipe import Model, Recipe
 from sweep.loop.ports import Handle
 from sweep.loop.trial import Evaluated, Finished, Run
 from sweep.lora.model import load_tokenizer
-from sweep.lora.pack import Base, PackedModel
+from sweep.lora.pack import Base
 from sweep.lora.packable import pack_key
+from sweep.lora.whole import pack_of
 from sweep.study.files import RunFiles
 from sweep.train.checkpoints import read_checkpoint
 from sweep.train.keeper import Keeper
@@ -103,7 +104,7 @@ def _train_together(runs: Sequence[Keeper], lent: Base, handle: Handle, *, scrat
     for keeper in runs:
         for evaluation in keeper.evaluations:
             handle(Evaluated(keeper.run.id, evaluation))
-    with PackedModel(lent, [keeper.run for keeper in runs]) as pack:
+    with pack_of(lent, [keeper.run for keeper in runs]) as pack:
         with PeakMemory(lent.device) as memory:
             shared = splits(recipe.model, recipe.data)
             trainer = PackTrainer(pack, keepers, shared, handle, scratch=scratch)

@@ -17,7 +17,7 @@ from sweep.data.pairs import load_split
 from sweep.data.tokens import cached_tokens
 from sweep.lora.batches import Collator, TokenisedPairs, batches_by_tokens, on_device
 from sweep.lora.model import load_tokenizer
-from sweep.lora.pack import PackedModel
+from sweep.lora.whole import AnyPack
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class ScoredSet:
         self._batches = [collator([rows[chosen[i]] for i in batch]) for batch in self._order]
 
     @torch.no_grad()
-    def predictions(self, pack: PackedModel, device: torch.device) -> Floats:
+    def predictions(self, pack: AnyPack, device: torch.device) -> Floats:
         """`[K, N]`, in the order of the rows."""
         pack.model.eval()
         found = np.empty((len(pack), len(self.labels)))

@@ -25,7 +25,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from sweep.core.recipe import Trainer
 from sweep.loop.ports import Handle
 from sweep.lora.batches import Batch, Collator, GroupedByLength, TokenisedPairs, on_device
-from sweep.lora.pack import PackedModel
+from sweep.lora.whole import AnyPack
 from sweep.train.checkpoints import Checkpoint, restore_random_states
 from sweep.train.devices import num_gpus
 from sweep.train.glimpses import glimpse_steps, glimpsed_pairs
@@ -71,7 +71,7 @@ class PackTrainer(HfTrainer):
 
     def __init__(
         self,
-        pack: PackedModel,
+        pack: AnyPack,
         keepers: dict[str, Keeper],
         shared: Splits,
         handle: Handle,

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from sweep.core.words import label_of
 from sweep.loop.trial import Run, RunState
+from sweep.study.baseline_rows import baseline_configs
+from sweep.study.baselines import Baselines
 from sweep.study.effects_files import table_of_effects, table_of_importances
-from sweep.study.rows import table_of_configs
+from sweep.study.rows import BASELINE, table_of_configs
 from sweep.study.study import Study
 
 if TYPE_CHECKING:
@@ -23,12 +25,24 @@ _RENAMED = {"lora.r": "r", "lora.lora_alpha": "alpha", "lora.lora_dropout": "dro
 
 def study_tables(study: Study) -> dict[str, pd.DataFrame]:
     """What was derived from the runs, by name; what is not known yet is left out."""
+    beside = baseline_configs(study.baselines, study.keys)
     tables = {
-        "leaderboard": table_of_configs(study.leaderboard, study.keys),
+        "leaderboard": table_of_configs(study.leaderboard, study.keys, beside=beside),
         "effects": table_of_effects(study.effects.effects),
         "importance": table_of_importances(study.effects.importances),
     }
     return {name: table for name, table in tables.items() if not table.empty}
+
+
+def baseline_values(found: Baselines | None) -> dict[str, float | None]:
+    """`cosine`, `cosine_seconds` and so on."""
+    values: dict[str, float | None] = {}
+    for score in found.told if found else []:
+        values[score.kind] = score.pearson.value
+        values[f"{score.kind}_trained_params"] = score.params
+        values[f"{score.kind}_seconds"] = score.seconds
+        values[f"{score.kind}_memory_mb"] = score.memory_mb
+    return values
 
 
 @dataclass(frozen=True)
@@ -39,11 +53,13 @@ class StudyLog:
         runs: `table.csv`.
         tables: What was derived from it, such as the leaderboard, by name.
         figures: Plotly figures of the report, with their colours, by name.
+        baselines: Dev Pearson of what takes no LoRA, and what it takes, by name.
     """
 
     runs: pd.DataFrame
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     figures: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    baselines: Mapping[str, float | None] = field(default_factory=dict)
 
     def media(self) -> dict[str, Any]:
         """All of it as wandb's own objects, by the key that they are logged under."""
@@ -63,12 +79,15 @@ class StudyLog:
         }
 
     def summary(self) -> dict[str, Any]:
-        """Runs by state and the best score."""
-        states = self.runs["state"]
+        """Runs by state, the best score, and what there is without LoRA."""
+        own = self.runs[self.runs["kind"] != BASELINE] if "kind" in self.runs else self.runs
+        states = own["state"]
         counts = {f"num_{state}": int((states == state).sum()) for state in _FINISHED}
-        best = self.runs.loc[states == "complete", "pearson"].max()
+        best = own.loc[states == "complete", "pearson"].max()
         # A NaN, when there is no score, is not equal to itself.
-        return {**counts, "best_pearson": float(best) if best == best else None}
+        scores = {"best_pearson": float(best) if best == best else None}
+        beside = {f"baseline/{name}": value for name, value in self.baselines.items()}
+        return {**counts, **scores, **beside}
 
 
 def flat_config(run: Run, keys: Sequence[str]) -> dict[str, Any]:
