@@ -26,7 +26,7 @@ from record_curves import CURVES, SEEDS, SPACE
 from rich.progress import track
 
 from sweep.config.compose import load_settings
-from sweep.config.schema import Search
+from sweep.config.schema import SearchSettings
 from sweep.core.recipe import SEARCHABLE_KEYS, Recipe
 from sweep.execute.in_process import InProcess
 from sweep.loop.confirm import Confirmation
@@ -46,7 +46,7 @@ SPACE_OF_TABLE = parse_space(SPACE, valid_keys=SEARCHABLE_KEYS)
 class Method:
     """A search, and how many of its leaders are confirmed on the other seeds."""
 
-    search: Search
+    search: SearchSettings
     confirm: int = 0
 
 
@@ -183,12 +183,12 @@ def methods() -> dict[str, Method]:
         "lora_asha, cut at the first evaluation": Method(
             dataclasses.replace(asha, grace=1), confirm=top
         ),
-        "grid, confirmed": Method(Search(sampler="grid"), confirm=3),
-        "grid": Method(Search(sampler="grid")),
-        "random, 12 configs": Method(Search(sampler="random", n_trials=12)),
-        "Optuna TPE, 12 configs": Method(Search(sampler="tpe", n_trials=12)),
+        "grid, confirmed": Method(SearchSettings(sampler="grid"), confirm=3),
+        "grid": Method(SearchSettings(sampler="grid")),
+        "random, 12 configs": Method(SearchSettings(sampler="random", n_trials=12)),
+        "Optuna TPE, 12 configs": Method(SearchSettings(sampler="tpe", n_trials=12)),
         "Optuna TPE + MedianPruner, 18 configs": Method(
-            Search(sampler="tpe", n_trials=18, pruner="median", audit=0.0)
+            SearchSettings(sampler="tpe", n_trials=18, pruner="median", audit=0.0)
         ),
         "asynchronous halving, 32 configs": Method(dataclasses.replace(asha, pruner="asha")),
     }

@@ -113,11 +113,10 @@ def own_rates(configs: Sequence[Scored], *, moving: Sequence[str] = ()) -> OwnRa
         shape = fitted(table.tried)
         if shape is not None:
             return _told(table, shape)
-    needed = table.tried.num_parameters
     return OwnRates(
         num_configs=len(kept),
-        missing=f"{len(kept)} configs are too few for the own rates of {len(set(cells))} ranks "
-        f"and rules, which take more than {needed + 5}",
+        missing=f"{len(kept)} configs that were trained to the end are too few for the own rates "
+        f"of {len(set(cells))} ranks and rules, which take {table.tried.num_needed}",
     )
 
 

@@ -30,8 +30,8 @@ _WIDTH, _WIDTH_SPREAD = float(np.log(1.5)), 1.0
 #: Least noise of a score that is believed.
 _LEAST_NOISE = 2e-3
 _ROUNDS = 3
-#: Configs beyond the parameters, below which nothing is fitted.
-_FEWEST_FREE = 6
+#: With fewer, errors of a fit this flexible come out too small.
+_CONFIGS_A_PARAMETER = 1.5
 #: Draws for intervals that hold together.
 _NUM_DRAWS = 4000
 
@@ -56,8 +56,9 @@ class Tried:
         return 2 * self.num_cells + int(self.lifts.shape[1] + self.moves.shape[1]) + 2
 
     @property
-    def is_enough(self) -> bool:
-        return len(self.scores) >= self.num_parameters + _FEWEST_FREE
+    def num_needed(self) -> int:
+        """Configs below which nothing is fitted."""
+        return math.ceil(_CONFIGS_A_PARAMETER * self.num_parameters)
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def fitted(tried: Tried) -> Shape | None:
     Econometrica 48, 1980), with MacKinnon & White's (1985) correction for few configs: scores
     are noisier at high rates than at low ones.
     """
-    if not tried.is_enough:
+    if len(tried.scores) < tried.num_needed:
         return None
     model = _Model(tried)
     noise, parameters = 0.05, model.start()
