@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from surfaces import made_up
 from sweep.stats.own_rates import own_rates
 from sweep.stats.own_rates_words import own_rates_words
 from sweep.stats.rank_law import Adapter
 from sweep.stats.rate_table import RANK, RULE, Scored
-from surfaces import made_up
 
 MOVING = ("targets",)
 

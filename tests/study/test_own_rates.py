@@ -69,7 +69,7 @@ def test_study_hands_out_what_ranks_are_worth_at_their_own_rates(folder: Path) -
     first, *more = own_rates_lines(found.own_rates)
     assert first.startswith("rates    alpha ")
     assert all(line[:9].isspace() for line in more)
-    assert set(line[9:] for line in (first, *more)) <= set(found.sentences)
+    assert {line[9:] for line in (first, *more)} <= set(found.sentences)
     assert any("where the rank law says r^-0.5" in line for line in more)
 
 
