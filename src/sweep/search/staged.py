@@ -57,6 +57,7 @@ class StagedSampler(optuna.samplers.BaseSampler):
         self._random = optuna.samplers.RandomSampler(seed=seed)
         self._sequence = qmc.Sobol(max(len(space.dimensions), 1), rng=seed)
         self._drawn = np.empty((0, max(len(space.dimensions), 1)))
+        self._scored: dict[int, Scored] = {}
         #: Number of scores, and the best rates by them.
         self._known: tuple[int, OwnRates | None] = (0, None)
 
@@ -101,8 +102,11 @@ class StagedSampler(optuna.samplers.BaseSampler):
         if self._recipe is None:
             return None
         told = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        scores = [(self._recipe(point_of(trial)), trial.values[0]) for trial in told]
-        configs = [_scored(recipe, score) for recipe, score in scores]
+        for trial in told:
+            if trial.number not in self._scored:
+                recipe = self._recipe(point_of(trial))
+                self._scored[trial.number] = _scored(recipe, trial.values[0])
+        configs = list(self._scored.values())
         if len(configs) != self._known[0]:
             self._known = len(configs), own_rates(configs, moving=(_TARGETS,))
         found = self._known[1]
