@@ -29,7 +29,7 @@ def recipe(params: Params) -> Recipe:
 
 
 def opened(folder: Path, **more: object) -> OptunaSearch:
-    task = {"name": "s", "space": SPACE, "sampler": "staged", "num_trials": 96, "recipe": recipe}
+    task = {"name": "s", "space": SPACE, "sampler": "staged", "num_trials": 64, "recipe": recipe}
     return OptunaSearch(folder / "study.db", SearchTask(**(task | more)))  # type: ignore[arg-type]
 
 
@@ -46,8 +46,8 @@ def told(search: OptunaSearch, count: int) -> list[Trial]:
 
 
 def test_first_half_is_evenly_mixed_and_the_second_lies_around_the_best(tmp_path: Path) -> None:
-    trials = told(opened(tmp_path), 96)
-    first, second = trials[:48], trials[48:]
+    trials = told(opened(tmp_path), 64)
+    first, second = trials[:32], trials[32:]
     labels = Counter((t.params["adapter"], t.params["lora.target_modules"]) for t in first)
     assert len(labels) == 6
     assert max(labels.values()) - min(labels.values()) <= 3
@@ -61,7 +61,7 @@ def test_first_half_is_evenly_mixed_and_the_second_lies_around_the_best(tmp_path
         tried = recipe(trial.params)
         ratio = tried.trainer.learning_rate / BEST[tried.lora.r]
         assert 1 / 4.5 < ratio < 4.5
-    assert Counter(t.params["adapter"] for t in second).most_common()[-1][1] >= 13
+    assert Counter(t.params["adapter"] for t in second).most_common()[-1][1] >= 8
     assert opened(tmp_path).ask() is None
 
 
@@ -69,8 +69,8 @@ def test_design_goes_on_after_a_restart_where_it_was(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     whole.mkdir()
     parts.mkdir()
-    expected = told(opened(whole), 60)
-    found = [trial for _ in range(3) for trial in told(opened(parts), 20)]
+    expected = told(opened(whole), 45)
+    found = [trial for _ in range(3) for trial in told(opened(parts), 15)]
     assert [t.params for t in found] == [t.params for t in expected]
 
 

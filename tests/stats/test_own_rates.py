@@ -114,6 +114,18 @@ def test_best_rate_beyond_those_tried_is_said_to_be_at_the_end() -> None:
     assert any("at an end of those tried" in sentence for sentence in own_rates_words(found))
 
 
+def test_noise_alone_tests_no_law() -> None:
+    rng = np.random.default_rng(10)
+    configs = [
+        replace(config, score=float(0.1 * rng.normal())) for config in made_up(10, count=144)
+    ]
+    found = own_rates(configs, moving=MOVING)
+    assert found is not None
+    said = " ".join(own_rates_words(found))
+    assert "too small to test" in said
+    assert "is ahead of" not in said
+
+
 def test_too_few_configs_say_so() -> None:
     found = own_rates(made_up(7, count=20, rules=("double",)), moving=MOVING)
     assert found is not None

@@ -9,6 +9,8 @@ from sweep.stats.own_rates import AtOwnRate, BestRate, OwnRates, RateSlope
 from sweep.stats.rate_table import RULE
 
 _MOST_RATES = 8
+#: An interval of a slope that holds nearly every rule's law.
+_TOO_WIDE = 1.0
 
 
 def own_rates_words(found: OwnRates) -> tuple[str, ...]:
@@ -41,7 +43,9 @@ def _rates_words(rates: Sequence[BestRate], slope: RateSlope | None) -> str:
 def _slope_words(slope: RateSlope) -> str:
     own = slope.slope
     against = "which fits" if slope.is_as_expected else "which does not hold here"
-    if slope.is_as_expected and slope.law and own.ci_low <= 0 <= own.ci_high:
+    if slope.is_as_expected and own.ci_high - own.ci_low > _TOO_WIDE:
+        against = "which this study is too small to test"
+    elif slope.is_as_expected and slope.law and own.ci_low <= 0 <= own.ci_high:
         against = "which fits, and so does no drift at all"
     return (
         f"it goes as r^{own.value:+.2f} (95 % interval {own.ci_low:+.2f} to {own.ci_high:+.2f}), "
