@@ -33,7 +33,7 @@ def record() -> None:
         *("confirm=none", "search.race=false", f"search.seeds={list(SEEDS)}"),
         *("trainer.max_steps=96", "trainer.eval_strategy=steps", "trainer.eval_steps=12"),
         *("trainer.warmup_steps=10", "data.max_dev_rows=300"),
-        f"search.space={_hydra(SPACE)}",
+        f"search.space={hydra(SPACE)}",
     ]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     subprocess.run([sys.executable, "-m", "sweep", *settings], check=True, env=environment)
@@ -58,12 +58,12 @@ def curves() -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values([*SPACE, "seed", "step"], ignore_index=True)
 
 
-def _hydra(value: object) -> str:
+def hydra(value: object) -> str:
     """In Hydra's grammar: JSON whose keys are not quoted."""
     if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{_hydra(inner)}" for key, inner in value.items()) + "}"
+        return "{" + ",".join(f"{key}:{hydra(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(map(_hydra, value)) + "]"
+        return "[" + ",".join(map(hydra, value)) + "]"
     return str(value)
 
 

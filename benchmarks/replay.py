@@ -1,6 +1,6 @@
 """Same final choice, less work: searches replayed from recorded learning curves.
 
-    python benchmarks/replay.py [--sweeps 60]
+    python benchmarks/replay.py [--sweeps 60] [--only lora_asha]
 
 The real search, loop and records run over `results/benchmarks/replay_curves.csv`
 (`record_curves.py`); only training is a look into the table. Of each method are counted: how often
@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from record_curves import CURVES, SEEDS, SPACE
 from rich.progress import track
 
 from sweep.config.compose import load_settings
-from sweep.config.schema import Search
+from sweep.config.portfolio import start_of
+from sweep.config.schema import SearchSettings
 from sweep.core.recipe import SEARCHABLE_KEYS, Recipe
 from sweep.execute.in_process import InProcess
 from sweep.loop.confirm import Confirmation
@@ -35,6 +36,7 @@ from sweep.loop.ports import Handle, Pack
 from sweep.loop.rules import Rules
 from sweep.loop.trial import Evaluated, Evaluation, Finished, Outcome, Paused, Run, RunState
 from sweep.search import OptunaSearch, SearchTask
+from sweep.space.points import point_of
 from sweep.space.space import Params, parse_space
 from sweep.study.notes import asked_to_stop
 from sweep.study.tables import Results
@@ -46,8 +48,10 @@ SPACE_OF_TABLE = parse_space(SPACE, valid_keys=SEARCHABLE_KEYS)
 class Method:
     """A search, and how many of its leaders are confirmed on the other seeds."""
 
-    search: Search
+    search: SearchSettings
     confirm: int = 0
+    #: Points that are tried first.
+    first: Sequence[Params] = ()
 
 
 class Recording:
@@ -128,6 +132,7 @@ def one_sweep(recording: Recording, method: Method, number: int) -> dict[str, fl
                 pruner=search.pruner,
                 reduction=search.reduction,
                 grace=search.grace,
+                first=method.first,
             ),
         )
         results = Results(folder, searched_keys=SPACE_OF_TABLE.keys, versions={})
@@ -174,23 +179,25 @@ def _choice(results: Results) -> Params:
 
 
 def methods() -> dict[str, Method]:
-    """The default experiment, and what one would else do at about the same price."""
+    """The default experiment, what it was before, and what one would else do for a like price."""
     settings = load_settings(["+experiment=lora_asha"])[0]
     asha, top = settings.search, settings.confirm.top
+    base = settings.recipe(seed=0).value_of
+    first = [point_of(SPACE_OF_TABLE, base), *start_of("portfolio", SPACE_OF_TABLE, base).points]
+    before = dataclasses.replace(asha, n_trials=32, grace=3, reduction=3)
     return {
-        "lora_asha": Method(asha, confirm=top),
-        "lora_asha, not confirmed": Method(asha),
-        "lora_asha, cut at the first evaluation": Method(
-            dataclasses.replace(asha, grace=1), confirm=top
-        ),
-        "grid, confirmed": Method(Search(sampler="grid"), confirm=3),
-        "grid": Method(Search(sampler="grid")),
-        "random, 12 configs": Method(Search(sampler="random", n_trials=12)),
-        "Optuna TPE, 12 configs": Method(Search(sampler="tpe", n_trials=12)),
+        "lora_asha": Method(asha, confirm=top, first=first),
+        "lora_asha, without the portfolio": Method(asha, confirm=top, first=first[:1]),
+        "lora_asha, not confirmed": Method(asha, first=first),
+        "lora_asha before: 32 configs, cut at the third": Method(before, confirm=5),
+        "grid, confirmed": Method(SearchSettings(sampler="grid"), confirm=3),
+        "grid": Method(SearchSettings(sampler="grid")),
+        "random, 12 configs": Method(SearchSettings(sampler="random", n_trials=12)),
+        "Optuna TPE, 12 configs": Method(SearchSettings(sampler="tpe", n_trials=12)),
         "Optuna TPE + MedianPruner, 18 configs": Method(
-            Search(sampler="tpe", n_trials=18, pruner="median", audit=0.0)
+            SearchSettings(sampler="tpe", n_trials=18, pruner="median", audit=0.0)
         ),
-        "asynchronous halving, 32 configs": Method(dataclasses.replace(asha, pruner="asha")),
+        "asynchronous halving, 32 configs": Method(dataclasses.replace(before, pruner="asha")),
     }
 
 
@@ -201,6 +208,7 @@ def summarised(rows: list[dict[str, float]]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sweeps", type=int, default=60)
+    parser.add_argument("--only", help="methods whose names begin so, in a file of their own")
     asked = parser.parse_args()
     recording = Recording(CURVES)
     raw = {
@@ -209,6 +217,7 @@ def main() -> None:
             for number in track(range(asked.sweeps), description=name)
         ]
         for name, method in methods().items()
+        if name.startswith(asked.only or "")
     }
     content = {
         "curves": CURVES.name,
@@ -218,7 +227,7 @@ def main() -> None:
         "raw": raw,
         "summary": {name: summarised(rows) for name, rows in raw.items()},
     }
-    print(write("replay", content))
+    print(write(f"replay_{asked.only}" if asked.only else "replay", content))
     print(pd.DataFrame(content["summary"]).T.round(4).to_string())
 
 

@@ -29,20 +29,23 @@ def test_whole_space_takes_the_place_of_the_experiment_s() -> None:
     assert settings("+experiment=lora_grid", "search.space={}").space.keys == ()
 
 
-@pytest.mark.parametrize("name", ["lora_grid", "lora_tpe", "lora_asha", "klue_lora_grid"])
+@pytest.mark.parametrize(
+    "name", ["lora_grid", "lora_tpe", "lora_asha", "lora_effects", "klue_lora_grid"]
+)
 def test_base_recipe_is_in_the_space_of_the_experiments(name: str) -> None:
     composed = settings(f"+experiment={name}")
     assert composed.baseline is not None
-    assert composed.baseline["rank"] == "r8_a16"
+    assert composed.recipe(0).lora.r == 8
     assert composed.expand(composed.baseline, 3) == composed.recipe(3)
     assert composed.baseline_id == composed.recipe(0).config_id
 
 
 def test_sampler_starts_with_the_baseline_and_a_grid_keeps_its_cells() -> None:
+    tpe = settings("+experiment=lora_tpe", "search.start_with=[{lora.r:16}]")
+    assert [p["lora.r"] for p in tpe.first_points()] == ["8", "16"]
+    none = settings("+experiment=lora_tpe", "search.start_with=[]", "search.baseline=false")
+    assert none.first_points() == []
     start = "search.start_with=[{lora.r:16,lora.lora_alpha:32}]"
-    tpe = settings("+experiment=lora_tpe", start)
-    assert [p["rank"] for p in tpe.first_points()] == ["r8_a16", "r16_a32"]
-    assert len(settings("+experiment=lora_tpe", "search.baseline=false").first_points()) == 0
     grid = settings("+experiment=lora_grid", start)
     assert [p["rank"] for p in grid.first_points()] == ["r16_a32"]
     assert all(point in grid.space.grid() for point in grid.first_points())

@@ -58,4 +58,4 @@ class Workload:
     @property
     def learns(self) -> bool:
         """Whether the sampler looks at scores before it draws more."""
-        return self.sampler in ("tpe", "gp", "cmaes", "nsga2")
+        return self.sampler in ("staged", "tpe", "gp", "cmaes", "nsga2")

@@ -74,6 +74,7 @@ def search_of(settings: Settings, limit: MemoryLimit | None = None) -> OptunaSea
         first=settings.first_points(),
         cost=lambda params: relative_cost(first_recipe(params)),
         excess=excess_mb,
+        recipe=first_recipe,
     )
     return OptunaSearch(StudyFiles(settings.folder).database, task)
 

@@ -49,7 +49,12 @@ from sweep.loop.trial import RunState
 from sweep.search import OptunaSearch
 from sweep.search.study_db import database_trouble_told
 from sweep.study.baselines import Baselines
-from sweep.study.effects_files import answer_lines, matters_line, write_findings
+from sweep.study.effects_files import (
+    answer_lines,
+    matters_line,
+    own_rates_lines,
+    write_findings,
+)
 from sweep.study.folder import open_folder
 from sweep.study.lock import locked
 from sweep.study.plan import compare_with_plan
@@ -252,6 +257,7 @@ def _verdict(
         *verdict_lines(results, baselines),
         *matters_line(found.effects),
         *answer_lines(found.answers),
+        *own_rates_lines(found.own_rates),
         *pruning_lines(results.records(), board),
         *compare_with_plan(results.folder, results.records()),
     ]

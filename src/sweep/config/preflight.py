@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from sweep.config.in_common import common_line
 from sweep.config.pairs_in_models import look_at_pairs, try_steps
+from sweep.config.portfolio import start_words
 from sweep.config.schema import SearchSettings, Settings
 from sweep.core.arrays import Floats
 from sweep.core.errors import ConfigError
@@ -19,7 +20,7 @@ from sweep.data.pairs import Pairs, judged_by, load_split
 from sweep.lora.model import targets_of, weights_digest
 from sweep.lora.packable import why_alone
 from sweep.lora.targets import check_rank
-from sweep.space.space import Params, Space
+from sweep.space.space import Space
 from sweep.train.optimizer_check import check_optimizer
 from sweep.train.precision import resolve_precision
 
@@ -86,7 +87,7 @@ def preflight(settings: Settings) -> Preflight:
         *_targets_in_words(recipes),
         _size_in_words(settings.search, settings.space, recipes),
         common_line(recipes[0], settings.space.keys),
-        *_start_in_words(settings.search, settings.space, settings.baseline),
+        *_start_in_words(settings),
         f"trains {_in_words(settings.trainer.precision)}{_alone_in_words(recipes)}",
     )
     try_steps(recipes, settings.folder)
@@ -164,16 +165,16 @@ def _size_in_words(search: SearchSettings, space: Space, recipes: Sequence[Recip
     return f"search {configs}, {_some(len(search.seeds), 'seed')} each{again}"
 
 
-def _start_in_words(search: SearchSettings, space: Space, baseline: Params | None) -> list[str]:
+def _start_in_words(settings: Settings) -> list[str]:
     """What every config has in common beyond the base, and what is tried first."""
-    constants = [f"{key}={label_of(value)}" for key, value in space.constants]
+    search, baseline, start = settings.search, settings.baseline, settings.start
+    constants = [f"{key}={label_of(value)}" for key, value in settings.space.constants]
     lines = [f"fixed  {', '.join(constants)}"] if constants else []
     if baseline is None and search.baseline:
         lines.append("start  no baseline: the space does not hold the base recipe")
     first = [] if baseline is None or search.sampler == "grid" else ["the base recipe"]
-    if search.start_with:
-        first.append(f"{_some(len(search.start_with), 'config')} of search.start_with")
-    return [*lines, f"start  with {', then '.join(first)}"] if first else lines
+    first += filter(None, [start_words(start, search.start_with)])
+    return [*lines, *([f"start  with {', then '.join(first)}"] if first else []), *start.lines]
 
 
 def _some(count: int, noun: str) -> str:

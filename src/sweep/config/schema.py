@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from sweep.config.portfolio import Start, StartWith, start_of
 from sweep.core.errors import ConfigError
 from sweep.core.files import as_on_disk
 from sweep.core.ranges import check_ranges
@@ -31,7 +32,7 @@ class SearchSettings:
     """How configs are chosen."""
 
     #: `grid` trains every cell; the others draw `n_trials` configs in total.
-    sampler: Literal["grid", "random", "qmc", "tpe", "gp", "cmaes", "nsga2"] = "grid"
+    sampler: Literal["grid", "random", "qmc", "staged", "tpe", "gp", "cmaes", "nsga2"] = "grid"
     n_trials: int = 20
     #: Minutes of a start after which no run is begun and those under way are saved; None is no
     #: limit. It may change between starts.
@@ -58,8 +59,9 @@ class SearchSettings:
     #: Where a sampler has used its space up before `n_trials`: `stop`, or `seeds`, which trains
     #: the best configs with fresh seeds for what is left. It may change between starts.
     when_used_up: Literal["stop", "seeds"] = "stop"
-    #: Configs that are tried first: dimension to label or number, or dotted key to value.
-    start_with: tuple[dict[str, Any], ...] = ()
+    #: Configs that are tried first: dimension to label or number, or dotted key to value; or
+    #: `portfolio`, a handful of published ones, as far as the space holds them.
+    start_with: StartWith = ()
     #: Whether a sampler tries the base recipe first, as what is to be beaten: `auto` does where
     #: the space holds it. A grid has its cells and no other.
     baseline: bool | Literal["auto"] = "auto"
@@ -210,15 +212,13 @@ class Settings:
         Raises:
             ConfigError: an entry is no point of the space.
         """
-        base, space, subject = self.recipe(seed=0), self.space, "An entry of `search.start_with`"
-        given = [
-            point_of(space, base.value_of, entry, subject=subject)
-            for entry in self.search.start_with
-        ]
-        baseline = self.baseline
-        if baseline is None or self.search.sampler == "grid":
-            return given
-        return [baseline, *given]
+        given, baseline = self.start.points, self.baseline
+        return [*([] if baseline is None or self.search.sampler == "grid" else [baseline]), *given]
+
+    @property
+    def start(self) -> Start:
+        """What `search.start_with` comes to in this space."""
+        return start_of(self.search.start_with, self.space, self.recipe(seed=0).value_of)
 
     def configs(self) -> list[tuple[Params, Recipe]]:
         """Cells of a grid, or corners of a space that a sampler draws from; each training once."""

@@ -25,9 +25,15 @@ class Drawing:
         self._space = task.space
         # A fixed seed would replay its draws after a restart: the number of trials moves it on.
         # A quasi-random sequence keeps its own place in the study, under one seed.
-        seed = task.sampler_seed + (0 if task.sampler == "qmc" else num_trials)
+        seed = task.sampler_seed + (0 if task.sampler in ("qmc", "staged") else num_trials)
         self._sampler, self._random = (
-            make_sampler(kind, task.space, seed=seed, num_trials=task.num_trials)
+            make_sampler(
+                kind,
+                task.space,
+                seed=seed,
+                num_trials=task.num_trials,
+                recipe=task.recipe_of_a_score,
+            )
             for kind in (task.sampler, "random")
         )
         self._study.sampler = self._sampler

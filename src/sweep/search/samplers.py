@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Literal
 
 import optuna
 
-from sweep.space.space import Space
+from sweep.core.recipe import Recipe
+from sweep.search.staged import StagedSampler
+from sweep.space.space import Params, Space
 
-Sampler = Literal["grid", "random", "qmc", "tpe", "gp", "cmaes", "nsga2"]
+Sampler = Literal["grid", "random", "qmc", "staged", "tpe", "gp", "cmaes", "nsga2"]
 Pruner = Literal["none", "median", "percentile", "halving", "asha", "hyperband"]
 
 #: Trials that the median and percentile pruners see to their end before they cut any.
@@ -20,9 +23,16 @@ _SMALLEST_POPULATION = 4
 
 
 def make_sampler(
-    kind: Sampler, space: Space, *, seed: int, num_trials: int
+    kind: Sampler,
+    space: Space,
+    *,
+    seed: int,
+    num_trials: int,
+    recipe: Callable[[Params], Recipe] | None = None,
 ) -> optuna.samplers.BaseSampler:
     """The sampler of a kind; a grid is queued, so nothing is ever drawn for it."""
+    if kind == "staged":
+        return StagedSampler(space, seed=seed, num_trials=num_trials, recipe=recipe)
     with warnings.catch_warnings():
         # That an interface may change is not the user's concern.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

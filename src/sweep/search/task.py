@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from sweep.core.recipe import Recipe
 from sweep.loop.objectives import PEARSON, Objective
 from sweep.search.samplers import Pruner, Sampler
 from sweep.space.space import Params, Space
@@ -30,6 +31,7 @@ class SearchTask:
         cost: Of a point; the cells of a grid are queued most expensive first.
         excess: MB that a point takes beyond the limit. Above 0 it is kept as a pruned trial with
             an Optuna constraint, which TPE learns from; it is not trained, and not counted.
+        recipe: Of a point; `staged` looks at its rank, alpha and learning rate.
     """
 
     name: str
@@ -45,6 +47,12 @@ class SearchTask:
     first: Sequence[Params] = ()
     cost: Callable[[Params], float] = lambda params: 0.0
     excess: Callable[[Params], float] = lambda params: 0.0
+    recipe: Callable[[Params], Recipe] | None = None
+
+    @property
+    def recipe_of_a_score(self) -> Callable[[Params], Recipe] | None:
+        """Where a trial's first value is its score."""
+        return self.recipe if self.objectives[0] == PEARSON else None
 
     @property
     def is_grid(self) -> bool:

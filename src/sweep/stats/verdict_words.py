@@ -18,6 +18,7 @@ def in_words(
     *,
     interval: tuple[float, float] | None,
     unconfirmed: tuple[int, int] | None = None,
+    caveat: str = "",
 ) -> Verdict:
     """The verdict with its sentences: which config, against the default, how sure.
 
@@ -25,6 +26,7 @@ def in_words(
         contenders: All configs of the study.
         interval: 95 % interval of the best config's score.
         unconfirmed: Of a confirmation that does not count yet: runs done, and runs in all.
+        caveat: A sentence on what the configs leave open.
     """
     by_id = {c.config_id: c for c in contenders}
     num_judged = len(judged(contenders))
@@ -34,6 +36,7 @@ def in_words(
         _luck(verdict, by_id, num_judged),
         _unsteady(verdict, by_id),
         _steady(verdict, by_id),
+        caveat,
         _looks(verdict),
         _unconfirmed(unconfirmed),
     ]

@@ -17,8 +17,11 @@ from sweep.core.words import label_of, name_of
 from sweep.stats.effects import Effect, Importance, importances, main_effects
 from sweep.stats.interval import Interval
 from sweep.stats.levels import factors_of
+from sweep.stats.own_rates import OwnRates
+from sweep.stats.own_rates_words import own_rates_words
 from sweep.study.files import StudyFiles
 from sweep.study.lora_answers import LoraAnswers, lora_answers
+from sweep.study.own_rates import at_one_rate, at_own_rates
 from sweep.study.ranking import Ranking
 from sweep.study.reading import missing_is_none, read_csv, read_json
 
@@ -31,14 +34,17 @@ class Effects:
     importances: tuple[Importance, ...] = ()
     sentences: tuple[str, ...] = ()
     answers: LoraAnswers = field(default_factory=LoraAnswers)
+    #: Ranks at their own best learning rates, where both were searched.
+    own_rates: OwnRates | None = None
 
 
 @dataclass(frozen=True)
 class _Kept:
-    """What `effects.json` holds; that of an older program lacks the answers."""
+    """What `effects.json` holds; that of an older program lacks the later ones."""
 
     sentences: tuple[str, ...] = ()
     answers: LoraAnswers = field(default_factory=LoraAnswers)
+    own_rates: OwnRates | None = None
 
 
 def write_findings(board: Ranking, folder: Path, *, keys: Sequence[str]) -> Effects:
@@ -54,8 +60,9 @@ def write_findings(board: Ranking, folder: Path, *, keys: Sequence[str]) -> Effe
     files = StudyFiles(folder)
     write_text(files.effects, table_of_effects(found.effects).to_csv(index=False))
     write_text(files.importance, table_of_importances(found.importances).to_csv(index=False))
-    content = {"sentences": found.sentences, "answers": dataclasses.asdict(found.answers)}
-    write_text(files.effects_in_words, json.dumps(content, ensure_ascii=False))
+    kept = _Kept(found.sentences, found.answers, found.own_rates)
+    content = json.dumps(dataclasses.asdict(kept), ensure_ascii=False)
+    write_text(files.effects_in_words, content)
     return found
 
 
@@ -68,6 +75,7 @@ def read_effects(files: StudyFiles) -> Effects:
         tuple(Importance(**row) for row in _rows(files.importance, Importance)),
         kept.sentences,
         kept.answers,
+        kept.own_rates,
     )
 
 
@@ -99,6 +107,13 @@ def answer_lines(answers: LoraAnswers) -> list[str]:
     return [f"{head} {line}" for head, line in zip(heads, answers.lines, strict=False)]
 
 
+def own_rates_lines(found: OwnRates | None) -> list[str]:
+    """The best rate of each rank, and what it is worth there, for the terminal."""
+    said = own_rates_words(found) if found else ()
+    heads = ("rates   ", *[" " * 8] * len(said))
+    return [f"{head} {line}" for head, line in zip(heads, said, strict=False)]
+
+
 def _effects(board: Ranking, keys: Sequence[str]) -> Effects:
     comparison, configs = board.leaders, board.contenders
     if comparison is None or len(configs) < 2:
@@ -109,11 +124,14 @@ def _effects(board: Ranking, keys: Sequence[str]) -> Effects:
         return Effects()
     effects = main_effects(factors, comparison)
     answers = lora_answers(configs, recipes, factors, comparison)
+    rates = at_own_rates(recipes, [c.mean for c in configs], factors)
+    said = [*_in_words(effects), *answers.lines, *(own_rates_words(rates) if rates else ())]
     return Effects(
         tuple(effects),
         tuple(importances(factors, comparison.means)),
-        (*_in_words(effects), *answers.lines),
+        tuple(filter(None, [*said, at_one_rate(recipes)])),
         answers,
+        rates,
     )
 
 

@@ -18,6 +18,7 @@ from sweep.stats.verdict import Contender, Verdict, judge, judged, ranked, unste
 from sweep.stats.verdict_words import in_words
 from sweep.study.files import StudyFiles
 from sweep.study.looks import Looks
+from sweep.study.own_rates import at_one_rate
 from sweep.study.record import Record
 from sweep.study.rows import ConfigRow, searched
 from sweep.study.samples import comparison_of, sample_of, seed_luck
@@ -207,8 +208,13 @@ class Ranking:
         if found is None:
             return None
         low, high = _intervals(self.leaders, 1)[0]
-        interval = None if low is None or high is None else (low, high)
-        return in_words(found, self.contenders, interval=interval, unconfirmed=self.unconfirmed)
+        return in_words(
+            found,
+            self.contenders,
+            interval=None if low is None or high is None else (low, high),
+            unconfirmed=self.unconfirmed,
+            caveat=at_one_rate(list(self.recipes.values())),
+        )
 
 
 def words(recipe: Recipe, keys: Sequence[str]) -> str:

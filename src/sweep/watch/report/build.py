@@ -24,6 +24,7 @@ from sweep.watch.report.palette import DARK, LIGHT, painted
 from sweep.watch.report.sections.board import leaderboard, scores
 from sweep.watch.report.sections.cost import cost, plan
 from sweep.watch.report.sections.making import making
+from sweep.watch.report.sections.own_rates import own_rates
 from sweep.watch.report.sections.parts import Section
 from sweep.watch.report.sections.runs import curves, failures, pruning
 from sweep.watch.report.sections.settings import effects, importance, together
@@ -37,6 +38,7 @@ SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
     test,
     scores,
     effects,
+    own_rates,
     importance,
     together,
     curves,
