@@ -42,13 +42,14 @@ from sweep.config.schema import (
     checked,
 )
 from sweep.core.errors import ConfigError
-from sweep.core.recipe import SEARCHABLE_KEYS, Data, Lora, Model, Trainer
+from sweep.core.recipe import SEARCHABLE_KEYS, Data, Lora, Model, Task, Trainer
 
 _PARTS: dict[str, type] = {
     "model": Model,
     "data": Data,
     "lora": Lora,
     "trainer": Trainer,
+    "task": Task,
     "search": SearchSettings,
     "confirm": ConfirmSettings,
     "baselines": BaselineSettings,

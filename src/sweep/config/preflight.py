@@ -16,7 +16,7 @@ from sweep.core.words import label_of
 from sweep.data.findings import Guard, Split
 from sweep.data.guard import guard
 from sweep.data.pairs import Pairs, judged_by, load_split
-from sweep.lora.model import targets_of, weights_digest
+from sweep.lora.model import targets_in, weights_digest
 from sweep.lora.packable import why_alone
 from sweep.lora.targets import check_rank
 from sweep.space.space import Params, Space
@@ -141,7 +141,7 @@ def _model_in_words(model: Model, weights: str) -> str:
 
 def _new_in_words(recipes: Sequence[Recipe]) -> list[str]:
     """A line for each model whose checkpoint has no pooler."""
-    heads = {recipe.model: targets_of(recipe.model, recipe.lora).head for recipe in recipes}
+    heads = {recipe.model: targets_in(recipe).head for recipe in recipes}
     found = {model.path: [name for name in head if "." in name] for model, head in heads.items()}
     return [
         f"head   {', '.join(new)} is not in the checkpoint of {path}: trained in full and saved"
@@ -192,7 +192,7 @@ def _alone_in_words(recipes: Sequence[Recipe]) -> str:
 
 
 def _check_config(recipe: Recipe) -> int:
-    targets = targets_of(recipe.model, recipe.lora)
+    targets = targets_in(recipe)
     check_rank(targets, recipe.lora.r)
     if recipe.lora.init_lora_weights == "orthogonal" and recipe.lora.r % 2:
         raise ConfigError(

@@ -1,7 +1,7 @@
 """The recipe: everything that decides one training's result, as frozen values with an identity.
 
-The dataclasses are also the configuration's schema: their fields are the valid keys under
-`model`, `data`, `lora` and `trainer`, their defaults are the program's and stand nowhere else, and
+The dataclasses are also the configuration's schema: their fields are the valid keys under `model`,
+`data`, `lora`, `trainer` and `task`, their defaults are the program's and stand nowhere else, and
 their types and ranges are checked at the door (`sweep.config`). Keys under `lora` are
 `peft.LoraConfig`'s own names, keys under `trainer` are `transformers.TrainingArguments`' own names.
 """
@@ -62,7 +62,8 @@ class Data:
     label: str | int | tuple[str, ...] = "score"
     #: Lowest and highest possible score; a label outside is refused.
     label_range: tuple[float, float] = (0.0, 5.0)
-    #: Word pieces a pair, both sentences and special tokens; longer pairs are cut.
+    #: Word pieces a pair, both sentences and special tokens; longer pairs are cut. With
+    #: `task.encoder: bi` it counts for each sentence.
     max_length: int = 128
     #: Rows drawn at random (same rows for every run); None takes all.
     max_train_rows: int | None = None
@@ -171,6 +172,21 @@ class Trainer:
     use_cpu: bool = False
 
 
+#: How a pair is scored: in one pass over both sentences, or by the cosine of their vectors.
+Encoder = Literal["cross", "bi"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a pair is scored by."""
+
+    #: `cross` reads both sentences in one pass and trains a new head; `bi` reads each alone, and
+    #: the score is the cosine of the two vectors that the model's own pooling makes of them.
+    encoder: Encoder = "cross"
+    #: Of `bi`: `mse` between cosine and label, scaled to [0, 1]; `cosent` counts the order alone.
+    loss: Literal["mse", "cosent"] = "mse"
+
+
 @dataclass(frozen=True)
 class Recipe:
     """One training, decided in full: config and seed."""
@@ -180,6 +196,7 @@ class Recipe:
     lora: Lora = field(default_factory=Lora)
     trainer: Trainer = field(default_factory=Trainer)
     seed: int = 0
+    task: Task = field(default_factory=Task)
 
     @cached_property
     def config_id(self) -> str:
@@ -196,6 +213,9 @@ class Recipe:
         del content["data"]["on_alike"], content["data"]["on_unknown"]
         if self.data.holdout is None:
             del content["data"]["holdout"], content["data"]["holdout_seed"]
+        if self.task.encoder == "cross":
+            # The only one that there was, and its loss is one.
+            del content["task"]
         for name in _LATER:
             if getattr(self.data, name) == getattr(_DEFAULT_DATA, name):
                 del content["data"][name]
@@ -212,8 +232,9 @@ class Recipe:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Recipe:
         """The inverse of `dataclasses.asdict`, also after a way through JSON."""
-        parts = {"model": Model, "data": Data, "lora": Lora, "trainer": Trainer}
-        built = {part: kind(**_tuples(content[part])) for part, kind in parts.items()}
+        # Recipes were written before there were tasks.
+        content = {"task": {}, **content}
+        built = {part: kind(**_tuples(content[part])) for part, kind in _PARTS.items()}
         return cls(seed=content["seed"], **cast(Any, built))
 
     def value_of(self, key: str) -> Any:
@@ -246,10 +267,18 @@ def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
 
 
+_PARTS: dict[str, type] = {
+    "model": Model,
+    "data": Data,
+    "lora": Lora,
+    "trainer": Trainer,
+    "task": Task,
+}
+
+
 def _dotted_keys() -> tuple[str, ...]:
-    parts = {"model": Model, "data": Data, "lora": Lora, "trainer": Trainer}
     return tuple(
-        f"{part}.{f.name}" for part, kind in parts.items() for f in dataclasses.fields(kind)
+        f"{part}.{f.name}" for part, kind in _PARTS.items() for f in dataclasses.fields(kind)
     )
 
 

@@ -13,7 +13,7 @@ from sweep.core.errors import RunFailed
 from sweep.core.files import replacing_file, replacing_folder
 from sweep.data.pairs import in_label_units
 from sweep.loop.trial import Evaluation, Glimpse, Outcome, Run, RunState
-from sweep.lora.model import targets_of
+from sweep.lora.model import targets_in
 from sweep.lora.pack import PackedModel
 from sweep.study.files import RunFiles
 from sweep.train.checkpoints import Checkpoint
@@ -102,7 +102,7 @@ class Keeper:
 
         One that failed by its own numbers would do so again.
         """
-        targets = targets_of(self.run.recipe.model, self.run.recipe.lora)
+        targets = targets_in(self.run.recipe)
         return Outcome(
             state=state,
             reason=reason,
