@@ -87,7 +87,10 @@ class PlainBiEncoder(nn.Module):
 
     def vectors(self, batch: dict[str, Tensor]) -> Tensor:
         states = self.model(**batch).last_hidden_state
-        rows = [row[: int(mask.sum())] for row, mask in zip(states, batch["attention_mask"], strict=True)]
+        rows = [
+            row[: int(mask.sum())]
+            for row, mask in zip(states, batch["attention_mask"], strict=True)
+        ]
         pick = {
             "cls": lambda row: row[0],
             "max": lambda row: row.max(0).values,

@@ -66,11 +66,20 @@ class CosineHead:
 
 def head_of(recipe: Recipe, net: PreTrainedModel) -> Head:
     """The head of a recipe's runs on a base."""
-    if recipe.task.encoder == "cross":
-        return ClassifierHead(net)
-    return CosineHead(net, pooling_of(recipe.model))
+    pooling = pooling_for(recipe.model, recipe.task.encoder)
+    return ClassifierHead(net) if pooling is None else CosineHead(net, pooling)
+
+
+def pooling_for(model: Model, encoder: Encoder) -> SentencePooling | None:
+    """How each sentence becomes a vector; None where both are read at once."""
+    return None if encoder == "cross" else pooling_of(model)
+
+
+def reading_for(pooling: SentencePooling | None) -> Reading:
+    """How the sentences of a pair come to a model that pools them so."""
+    return TOGETHER if pooling is None else Reading(apart=True, prefix=pooling.prefix)
 
 
 def reading_of(model: Model, encoder: Encoder) -> Reading:
     """How the sentences of a pair come to the model."""
-    return TOGETHER if encoder == "cross" else Reading(apart=True, prefix=pooling_of(model).prefix)
+    return reading_for(pooling_for(model, encoder))
