@@ -39,7 +39,7 @@ def bi(recipe: Recipe) -> Recipe:
     """Without dropout, scored once, at the end: the kept adapter is then the last one."""
     return replace(
         recipe,
-        data=replace(recipe.data, max_length=7),
+        data=replace(recipe.data, max_length=8),
         lora=replace(recipe.lora, lora_dropout=0.0),
         trainer=replace(recipe.trainer, eval_steps=6),
         task=Task(encoder="bi"),
@@ -219,3 +219,95 @@ def test_pack_of_unlike_runs_equals_plain_peft_and_trainer_run_by_run(
     # All four of the first case; else those with the most layers.
     for number, one in enumerate(recipes if (family, mode) == CASES[0] else recipes[1:3]):
         assert_equal_to_plain(one, mode, tmp_path / "ours", tmp_path / f"plain-{number}")
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize(
+    "change",
+    [{"task": Task(encoder="bi", loss="cosent")}, {"lora": {"use_dora": True}}],
+    ids=["cosent", "dora"],
+)
+def test_other_losses_and_what_trains_alone_equal_plain_ones(
+    change: dict[str, Any], bi: Recipe, tiny_model: Path, tmp_path: Path
+) -> None:
+    model = tiny("bert", tiny_model, tmp_path / "model")
+    task, lora = change.get("task", bi.task), replace(bi.lora, **change.get("lora", {}))
+    one = replace(bi, model=model, task=task, lora=lora)
+    train(one, tmp_path / "ours")
+    assert_equal_to_plain(one, None, tmp_path / "ours", tmp_path / "plain")
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize("family", ["bert", "llama"])
+def test_what_a_run_computes_depends_on_nobody_in_its_pack(
+    family: str, bi: Recipe, tiny_model: Path, tmp_path: Path
+) -> None:
+    model = tiny(family, tiny_model, tmp_path / "model", dropout=0.1)
+    recipes = companions(replace(bi, model=model))[:3]
+    train_together(recipes, tmp_path / "together")
+    train(recipes[2], tmp_path / "alone")
+    found, alone = (predictions_of(recipes[2], tmp_path / k) for k in ("together", "alone"))
+    assert np.allclose(found, alone, atol=1e-4)
+
+
+@pytest.mark.trains
+def test_checkpointing_changes_no_score(bi: Recipe, tiny_model: Path, tmp_path: Path) -> None:
+    plain = replace(bi, model=tiny("bert", tiny_model, tmp_path / "model"))
+    saving = replace(plain, trainer=replace(plain.trainer, activation_checkpointing=True))
+    for one in (plain, saving):
+        train(one, tmp_path)
+    assert np.allclose(*(predictions_of(one, tmp_path) for one in (plain, saving)), atol=1e-4)
+
+
+@pytest.mark.trains
+def test_base_is_given_back_to_those_who_train_a_head(
+    bi: Recipe, tiny_model: Path, tmp_path: Path
+) -> None:
+    cross = replace(bi, model=tiny("bert", tiny_model, tmp_path / "model"), task=Task())
+    train(cross, tmp_path / "before")
+    train(replace(cross, task=bi.task), tmp_path / "between")
+    train(cross, tmp_path / "after")
+    before, after = (predictions_of(cross, tmp_path / k) for k in ("before", "after"))
+    assert np.array_equal(before, after)
+
+
+@pytest.mark.parametrize("mode", [None, "cls", "lasttoken"])
+def test_before_any_training_a_pair_scores_the_cosine_of_the_baseline(
+    mode: str | None, bi: Recipe, tiny_model: Path, tmp_path: Path
+) -> None:
+    one = replace(bi, model=pooled_by(tiny("bert", tiny_model, tmp_path / "model"), mode))
+    base, tokenizer = base_of(one, scratch=str(tmp_path)), load_tokenizer(one.model)
+    dev = load_split(one.data, "dev")
+    rows = splits(one.model, one.data, "bi").dev
+    with PackedModel(base, [Run(0, {}, one), Run(1, {}, replace(one, lora=Lora(r=2)))]) as pack:
+        found = ScoredSet(rows, Collator(tokenizer), 16).predictions(pack, base.device)
+    vectors = [
+        sentence_vectors(base.net.base_model, tokenizer, texts, pooling_of(one.model), max_length=8)
+        for texts in (dev.text_a, dev.text_b)
+    ]
+    expected = cosines(*vectors)
+    for row in found:
+        assert np.allclose(row, expected, atol=1e-6)
+
+
+def test_packs_hold_runs_of_one_encoder_and_one_loss(bi: Recipe) -> None:
+    tasks = [Task(), Task(encoder="bi"), Task(encoder="bi", loss="cosent")]
+    assert len({pack_key(replace(bi, task=task)) for task in tasks}) == 3
+
+
+def test_pooler_and_head_are_no_part_of_a_bi_encoder(
+    bi: Recipe, tiny_model: Path, tmp_path: Path
+) -> None:
+    everything = replace(bi.lora, target_modules="all-linear")
+    one = replace(bi, model=tiny("bert", tiny_model, tmp_path / "model"), lora=everything)
+    targets = targets_in(one)
+    assert (targets.head, targets.head_params) == ((), 0)
+    assert not any("pooler" in name for name in targets.names)
+    assert len(targets.layers) == len(targets_in(replace(one, task=Task())).layers) - 1
+
+
+def test_encoder_and_decoder_in_one_is_refused_with_a_way_out(bi: Recipe, tmp_path: Path) -> None:
+    config = T5Config(vocab_size=32, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+    T5Model(config).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"task\.encoder=cross"):
+        targets_in(replace(bi, model=Model(path=str(tmp_path))))

@@ -22,6 +22,7 @@ from sweep.commands.build import (
     workers_of,
 )
 from sweep.commands.closing_words import (
+    encoder_lines,
     failure_lines,
     folded_lines,
     halted_lines,
@@ -85,7 +86,7 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
         try:
             with tracker or nullcontext():
                 _train(settings, results, limit, console, tracker, command=command)
-                return _sum_up(settings, results, console)
+                return _sum_up(settings, results, console, command=command)
         except Interrupted:
             _say(console, "Stopped. Finished runs are kept; to go on:", f"  {command}")
             raise
@@ -178,7 +179,7 @@ def _left_out(settings: Settings, search: OptunaSearch, sweep: Sweep) -> list[st
     ]
 
 
-def _sum_up(settings: Settings, results: Results, console: Console) -> int:
+def _sum_up(settings: Settings, results: Results, console: Console, *, command: str) -> int:
     """Ranking, failures, verdict, export, where everything lies, the next command."""
     failed = [r for r in results.records() if r.state is RunState.FAILED]
     board = results.configs()
@@ -191,7 +192,7 @@ def _sum_up(settings: Settings, results: Results, console: Console) -> int:
     baselines = _baselines(settings, results, console)
     _say(console, *_verdict(results, board, baselines), wrap=True)
     results.looked_at()
-    _say(console, *highest_mean_lines(results))
+    _say(console, *encoder_lines(settings, command), *highest_mean_lines(results))
     base = settings.recipe(settings.search.seeds[0]).config_id
     scorers = workers_of(settings).num_scorers
     _say(console, *hand_over(results, console, baseline_id=base, num_scorers=scorers))

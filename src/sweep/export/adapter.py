@@ -32,8 +32,7 @@ from sweep.export.merged import load_merged, write_merged
 from sweep.export.model_card import model_card
 from sweep.export.sentence_folder import write_sentence_folder
 from sweep.loop.trial import Outcome, Run
-from sweep.lora.heads import pooling_for
-from sweep.lora.model import load_config, load_tokenizer, weights_digest
+from sweep.lora.model import load_tokenizer, weights_digest
 from sweep.lora.sentence_vectors import SentencePooling, pooling_in
 from sweep.study.files import ExportedFiles, RunFiles
 from sweep.study.final_scores import FinalScores
@@ -152,19 +151,15 @@ def _write_model(export: Export, files: ExportedFiles) -> None:
     tokenizer = load_tokenizer(recipe.model)
     tokenizer.save_pretrained(str(files.tokenizer))
     write_text(files.settings, experiment_file(recipe, name=f"{export.study}_best"))
-    folders = [files.adapter]
     if export.merge:
         merged: Any = load_adapted(files.folder, recipe, tokenizer).merge_and_unload()
         if recipe.task.encoder == "cross":
             write_merged(merged, tokenizer, files.merged, recipe.data)
         else:
             merged.save_pretrained(str(files.merged))
-            folders.append(files.merged)
-    pooling = pooling_for(recipe.model, recipe.task.encoder)
-    if pooling is not None:
-        width, length = load_config(recipe.model).hidden_size, recipe.data.max_length
-        for folder in folders:
-            write_sentence_folder(folder, tokenizer, pooling, width=width, max_length=length)
+    if recipe.task.encoder == "bi":
+        for folder in filter(Path.is_dir, (files.adapter, files.merged)):
+            write_sentence_folder(folder, tokenizer, recipe)
 
 
 def _card(export: Export, found: CardFacts) -> str:

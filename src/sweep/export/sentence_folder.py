@@ -9,7 +9,9 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from sweep.core.files import write_text
-from sweep.lora.sentence_vectors import MODULES, POOLING, PROMPTS, SentencePooling
+from sweep.core.recipe import Recipe
+from sweep.lora.model import load_config
+from sweep.lora.sentence_vectors import MODULES, POOLING, PROMPTS, pooling_of
 
 _PLACES = (("", "Transformer"), (Path(POOLING).parent.name, "Pooling"))
 _MODES = {
@@ -22,20 +24,12 @@ _MODES = {
 _PROMPT = "query"
 
 
-def write_sentence_folder(
-    folder: Path,
-    tokenizer: PreTrainedTokenizerBase,
-    pooling: SentencePooling,
-    *,
-    width: int,
-    max_length: int,
-) -> None:
-    """Make a folder with a model or an adapter one that `SentenceTransformer(folder)` takes.
+def write_sentence_folder(folder: Path, tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> None:
+    """Make the folder of a recipe's model or adapter one that `SentenceTransformer(folder)` takes.
 
-    Args:
-        width: Of the model's states.
-        max_length: Tokens that each sentence was cut to in the training.
+    Each sentence is cut, prefixed and pooled as in the training.
     """
+    max_length = recipe.data.max_length
     before = tokenizer.model_max_length
     tokenizer.model_max_length = max_length
     tokenizer.save_pretrained(str(folder))
@@ -44,6 +38,7 @@ def write_sentence_folder(
         {"idx": at, "name": str(at), "path": path, "type": f"sentence_transformers.models.{kind}"}
         for at, (path, kind) in enumerate(_PLACES)
     ]
+    pooling, width = pooling_of(recipe.model), load_config(recipe.model).hidden_size
     modes = {key: mode == pooling.mode for mode, key in _MODES.items()}
     prefix = pooling.prefix
     files: dict[str, Any] = {
