@@ -34,7 +34,7 @@ def common_line(base: Recipe, searched: Collection[str]) -> str:
         "lora.lora_dropout",
         "lora.target_modules",
     )
-    idle = {"trainer.gradient_accumulation_steps": 1, "lora.use_rslora": False}
+    idle: dict[str, object] = {"trainer.gradient_accumulation_steps": 1, "lora.use_rslora": False}
     idle |= {"lora.use_dora": False, "task.encoder": "cross", "task.loss": "mse"}
     parts = [
         _setting(key, base.value_of(key))
