@@ -3,9 +3,9 @@
     python benchmarks/bi_encoder.py --train sts-train.csv --dev sts-dev.csv \
         data.text_a=5 data.text_b=6 data.label=4
 
-MiniLM, rank 8 on all linear layers, learning rate 1e-3, 200 steps of 16 pairs, scored after 100 and
-200. Further words are settings of the sweep. Beside the scores of both encoders it keeps the verdict,
-and how far `SentenceTransformer` on the exported folders is from `predict`.
+MiniLM, rank 8 on all linear layers, learning rate 1e-3, 200 steps of 16 pairs, scored after 100
+and 200. Further words are settings of the sweep. Beside the scores of both encoders it keeps the
+verdict, and how far `SentenceTransformer` on the exported folders is from `predict`.
 """
 
 from __future__ import annotations

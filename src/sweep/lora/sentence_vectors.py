@@ -6,6 +6,8 @@ A sentence encoder's folder has `modules.json`, `1_Pooling/config.json` and, for
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +18,7 @@ from typing import Any, Literal
 import huggingface_hub
 import numpy as np
 import torch
+from huggingface_hub.errors import EntryNotFoundError
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -39,6 +42,8 @@ MODULES, POOLING, PROMPTS = (
     "1_Pooling/config.json",
     "config_sentence_transformers.json",
 )
+#: Modules of such a folder that are computed here, or that change no cosine.
+_COMPUTED = ("Transformer", "Pooling", "Normalize")
 #: Names of the E5 family, whose cards ask for a prefix that their folders do not hold.
 _E5 = re.compile(r"(?:^|[-_/])e5(?:[-_/]|$)", re.IGNORECASE)
 _BATCH = 64
@@ -46,27 +51,33 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class SentencePooling:
-    """How tokens become a vector. `is_own`: the model's folder says so; else it is a convention."""
+    """How tokens become a vector. `is_own`: the model's folder says so; else it is a convention.
+
+    `left_out` are further layers that the folder names, and that are not computed.
+    """
 
     mode: Pooled = "mean"
     prefix: str = ""
     is_own: bool = False
+    left_out: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
         """`mean of the tokens, prefix "query: "`."""
+        parts = [f'prefix "{self.prefix}"'] if self.prefix else []
+        parts += [f"without its {layer} layer" for layer in self.left_out]
         what = {
             "mean": "mean of the tokens",
             "cls": "first token",
             "max": "largest of the tokens",
             "last": "last token",
         }[self.mode]
-        return f'{what}, prefix "{self.prefix}"' if self.prefix else what
+        return ", ".join([what, *parts])
 
 
 def pooling_of(model: Model) -> SentencePooling:
     """As the model's folder, or its copy in the local cache, says; the mean where neither does."""
-    pooling = _pooling(_read(_file_of(model, POOLING)), _read(_file_of(model, PROMPTS)))
+    pooling = _pooling(lambda name: _read(_file_of(model, name)))
     if not pooling.prefix and _E5.search(model.hub_name or model.path):
         return replace(pooling, prefix="query: ")
     return pooling
@@ -74,7 +85,7 @@ def pooling_of(model: Model) -> SentencePooling:
 
 def pooling_in(folder: Path) -> SentencePooling:
     """As an exported folder says, which holds all that there is to know."""
-    return _pooling(_read(folder / POOLING), _read(folder / PROMPTS))
+    return _pooling(lambda name: _read(folder / name))
 
 
 def is_sentence_encoder(model: Model) -> bool:
@@ -83,29 +94,47 @@ def is_sentence_encoder(model: Model) -> bool:
     return any(path is not None and path.is_file() for path in files)
 
 
-def _pooling(pooling: Mapping[str, Any], own: Mapping[str, Any]) -> SentencePooling:
+def _pooling(read: Callable[[str], Any]) -> SentencePooling:
+    """What the files of a folder say, as far as they are there."""
+    pooling, own = (_mapping(read(name)) for name in (POOLING, PROMPTS))
     mode = next((mode for key, mode in _MODES.items() if pooling.get(key)), None)
     mode = _NAMED.get(str(pooling.get("pooling_mode")), mode)
     prompts, default = own.get("prompts") or {}, own.get("default_prompt_name")
     prefix = prompts.get(default, "") if default else ""
-    return SentencePooling(mode or "mean", prefix, is_own=mode is not None)
+    modules = read(MODULES)
+    kinds = [
+        str(_mapping(module).get("type")).rpartition(".")[2]
+        for module in (modules if isinstance(modules, list) else [])
+    ]
+    others = tuple(kind for kind in kinds if kind not in _COMPUTED)
+    return SentencePooling(mode or "mean", prefix, is_own=mode is not None, left_out=others)
 
 
 def _file_of(model: Model, name: str) -> Path | None:
-    """Where a file of the model would lie; None where it is not in the cache."""
+    """Where a file of the model would lie; None where the Hub or the local cache has none."""
     place = locate(model.path)
-    if Path(place).is_dir():
-        return Path(place) / name
-    found = huggingface_hub.try_to_load_from_cache(place, name, revision=model.revision)
+    return Path(place) / name if Path(place).is_dir() else _on_hub(place, name, model.revision)
+
+
+@functools.lru_cache(maxsize=64)
+def _on_hub(place: str, name: str, revision: str | None) -> Path | None:
+    """transformers brings what it needs itself into the cache, which these files are not."""
+    found = huggingface_hub.try_to_load_from_cache(place, name, revision=revision)
+    if found is None:
+        with contextlib.suppress(OSError, EntryNotFoundError):
+            found = huggingface_hub.hf_hub_download(place, name, revision=revision)
     return Path(found) if isinstance(found, str) else None
 
 
-def _read(path: Path | None) -> dict[str, Any]:
-    """A JSON file; empty where it is not there, or not to be read."""
+def _read(path: Path | None) -> Any:
+    """A JSON file; None where it is not there, or not to be read."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8")) if path else {}
+        return json.loads(path.read_text(encoding="utf-8")) if path else None
     except (OSError, ValueError):
-        return {}
+        return None
+
+
+def _mapping(content: Any) -> Mapping[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
