@@ -20,7 +20,8 @@ from transformers import Trainer as HfTrainer
 from companions import companions
 from packs import adapter_of, predictions_of, presets_of, tiny, train, train_together
 from sweep.core.errors import ModelError
-from sweep.core.recipe import Lora, Model, Recipe, Task
+from sweep.core.recipe import Lora, Model, Recipe
+from sweep.core.task import Task
 from sweep.data.pairs import Pairs, in_label_units, load_split
 from sweep.loop.trial import Run
 from sweep.lora.batches import Collator

@@ -42,7 +42,8 @@ from sweep.config.schema import (
     checked,
 )
 from sweep.core.errors import ConfigError
-from sweep.core.recipe import SEARCHABLE_KEYS, Data, Lora, Model, Task, Trainer
+from sweep.core.recipe import SEARCHABLE_KEYS, Data, Lora, Model, Trainer
+from sweep.core.task import Task
 
 _PARTS: dict[str, type] = {
     "model": Model,

@@ -8,7 +8,8 @@ from pathlib import Path
 import datasets
 
 from sweep.core.errors import ModelError
-from sweep.core.recipe import Data, Encoder, Model, Recipe
+from sweep.core.recipe import Data, Model, Recipe
+from sweep.core.task import Encoder
 from sweep.core.words import value_text
 from sweep.data.findings import Finding, Split
 from sweep.data.pairs import Pairs, seen_in

@@ -100,7 +100,7 @@ def preflight(settings: Settings) -> Preflight:
 
 def _targets_in_words(recipes: Sequence[Recipe]) -> list[str]:
     """What targets mean in these models where their name does not say all of it."""
-    found = [targets_of(recipe.model, recipe.lora).note for recipe in recipes]
+    found = [targets_in(recipe).note for recipe in recipes]
     return [f"       {note}" for note in dict.fromkeys(found) if note]
 
 

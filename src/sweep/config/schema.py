@@ -14,7 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 from sweep.core.errors import ConfigError
 from sweep.core.files import as_on_disk
 from sweep.core.ranges import check_ranges
-from sweep.core.recipe import SEARCHABLE_KEYS, Data, Lora, Model, Recipe, Task, Trainer
+from sweep.core.recipe import SEARCHABLE_KEYS, Data, Lora, Model, Recipe, Trainer
+from sweep.core.task import Task
 from sweep.loop.objectives import Objective, parse_objectives
 from sweep.loop.rules import RaceRule
 from sweep.space.points import point_of

@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any, Literal, cast
 
 from sweep.core.conditions import Conditions
+from sweep.core.task import Task
 
 #: Hex digits of a `config_id`. 48 bits: two of 10,000 configs collide with p = 2e-7.
 _ID_DIGITS = 12
@@ -170,21 +171,6 @@ class Trainer:
     activation_checkpointing: bool = False
     dataloader_num_workers: int = 0
     use_cpu: bool = False
-
-
-#: How a pair is scored: in one pass over both sentences, or by the cosine of their vectors.
-Encoder = Literal["cross", "bi"]
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a pair is scored by."""
-
-    #: `cross` reads both sentences in one pass and trains a new head; `bi` reads each alone, and
-    #: the score is the cosine of the two vectors that the model's own pooling makes of them.
-    encoder: Encoder = "cross"
-    #: Of `bi`: `mse` between cosine and label, scaled to [0, 1]; `cosent` counts the order alone.
-    loss: Literal["mse", "cosent"] = "mse"
 
 
 @dataclass(frozen=True)

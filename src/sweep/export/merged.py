@@ -14,7 +14,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from sweep.core.recipe import Data, Encoder, Model
+from sweep.core.recipe import Data, Model
+from sweep.core.task import Encoder
 from sweep.lora.loading import SAFE, loading
 
 #: Where sentence-transformers looks for what comes after the model; without it, a `CrossEncoder`

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from sweep.core.recipe import Encoder, Model, Recipe
+from sweep.core.recipe import Model, Recipe
+from sweep.core.task import Encoder
 from sweep.data.token_ids import TOGETHER, Reading
 from sweep.lora.batches import Batch
 from sweep.lora.sentence_vectors import SentencePooling, pooled, pooling_of

@@ -24,7 +24,8 @@ from transformers.utils import logging as hf_logging
 
 from sweep.core.errors import ModelError
 from sweep.core.files import as_on_disk
-from sweep.core.recipe import Encoder, Lora, Model, Recipe
+from sweep.core.recipe import Lora, Model, Recipe
+from sweep.core.task import Encoder
 from sweep.lora.anatomy import outline
 from sweep.lora.fit import reads_the_last_token
 from sweep.lora.loading import SAFE, loading, refuse_kernels

@@ -23,7 +23,7 @@ from peft.tuners.lora.layer import LoraLayer
 from peft.utils.other import ModulesToSaveWrapper
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers import PreTrainedTokenizerBase, set_seed
 
 from sweep.core.recipe import Lora, Model
 from sweep.loop.trial import Run
@@ -32,7 +32,7 @@ from sweep.lora.attention import use_keyed_attention
 from sweep.lora.batched import BatchedLora
 from sweep.lora.batched_head import BatchedHead
 from sweep.lora.batches import Batch
-from sweep.lora.draws import KeyedDropout, Noise, use_keyed_dropout
+from sweep.lora.draws import KeyedDropout, Noise, draws_by_itself, use_keyed_dropout
 from sweep.lora.heads import head_of
 from sweep.lora.model import load_base, lora_config, targets_in, targets_of
 from sweep.lora.packable import why_plain
@@ -66,7 +66,7 @@ class Base:
         self.net, self._missing = load_base(model, tokenizer)
         use_keyed_dropout(self.net, self.noise)
         use_keyed_attention(self.net, self.noise)
-        self.draws_by_itself = _draws_by_itself(self.net, tokenizer)
+        self.draws_by_itself = draws_by_itself(self.net, tokenizer)
         self.net.requires_grad_(False)
         nn.Module.to(self.net, device)
         head = targets_of(model, Lora(target_modules="all-linear")).head
@@ -294,14 +294,3 @@ def _around(net: nn.Module, path: str) -> Iterator[nn.Module]:
         yield net.get_submodule(path)
         path = path.rpartition(".")[0]
     yield net
-
-
-def _draws_by_itself(net: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether a training pass moves torch's generator on."""
-    accepted = inspect.signature(net.forward).parameters
-    row = tokenizer("a", "b", return_tensors="pt")
-    before = torch.get_rng_state()
-    with torch.no_grad():
-        net.train()(**{name: column for name, column in row.items() if name in accepted})
-    net.train(False)
-    return not torch.equal(before, torch.get_rng_state())

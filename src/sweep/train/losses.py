@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sweep.core.recipe import Task
+from sweep.core.task import Task
 
 #: That a difference of cosines is multiplied with, as in sentence-transformers' `CoSENTLoss`.
 _SCALE = 20.0

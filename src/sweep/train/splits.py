@@ -12,7 +12,8 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from sweep.core.arrays import Floats
-from sweep.core.recipe import Data, Encoder, Model
+from sweep.core.recipe import Data, Model
+from sweep.core.task import Encoder
 from sweep.data.pairs import load_split
 from sweep.data.tokens import cached_tokens
 from sweep.lora.batches import Collator, TokenisedPairs, batches_by_tokens, on_device
