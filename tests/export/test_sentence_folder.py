@@ -107,6 +107,17 @@ def test_export_keeps_pooling_and_prefix_where_the_base_lies_elsewhere(
     assert run("verify", str(exported), "--model", str(tiny_model), capfd=capfd)[0] == 0
 
 
+def test_export_that_has_lost_its_pooling_is_refused(
+    exported: Path, pairs_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(exported, copy)
+    (copy / "adapter" / "1_Pooling" / "config.json").unlink()
+    code, _, err = run("predict", str(copy), str(pairs_file), capfd=capfd)
+    assert code == 2
+    assert "how its sentences are pooled" in err
+
+
 def test_exported_settings_train_a_bi_encoder_again(exported: Path) -> None:
     settings = yaml.safe_load((exported / "config.yaml").read_text(encoding="utf-8"))
     assert settings["task"] == {"encoder": "bi", "loss": "mse"}

@@ -225,8 +225,12 @@ def test_pack_of_unlike_runs_equals_plain_peft_and_trainer_run_by_run(
 @pytest.mark.trains
 @pytest.mark.parametrize(
     "change",
-    [{"task": Task(encoder="bi", loss="cosent")}, {"lora": {"use_dora": True}}],
-    ids=["cosent", "dora"],
+    [
+        {"task": Task(encoder="bi", loss="cosent")},
+        {"lora": {"use_dora": True}},
+        {"lora": {"bias": "all"}},
+    ],
+    ids=["cosent", "dora", "bias"],
 )
 def test_other_losses_and_what_trains_alone_equal_plain_ones(
     change: dict[str, Any], bi: Recipe, tiny_model: Path, tmp_path: Path

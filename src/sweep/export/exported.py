@@ -29,6 +29,7 @@ from sweep.lora.loading import SAFE, loading
 from sweep.lora.model import load_base, weights_digest
 from sweep.lora.pairing import refuse_without_words
 from sweep.lora.sentence_vectors import (
+    POOLING,
     SentencePooling,
     cosines,
     pooling_in,
@@ -84,8 +85,21 @@ def exported_pooling(folder: Path, recipe: Recipe) -> SentencePooling | None:
     """How an exported bi-encoder pools, as its folder says; None for a cross-encoder.
 
     Its base may lie at another place by now, under a name that says nothing of a prefix.
+
+    Raises:
+        ExportError: the folder does not say it any more.
     """
-    return None if recipe.task.encoder == "cross" else pooling_in(ExportedFiles(folder).adapter)
+    if recipe.task.encoder == "cross":
+        return None
+    place = ExportedFiles(folder).adapter
+    pooling = pooling_in(place)
+    if not pooling.is_own:
+        raise ExportError(
+            "The folder of a bi-encoder says how its sentences are pooled.",
+            value=lost_or_damaged(place / POOLING),
+            way_out=AGAIN,
+        )
+    return pooling
 
 
 def _cut_to(model: PeftModel, data: Data) -> Data:

@@ -82,7 +82,7 @@ class Collator:
 def _sequences(row: Row) -> list[Row]:
     """What the model reads of a pair: one sequence, or one for each sentence."""
     texts = {name: column for name, column in row.items() if name != "labels"}
-    if not isinstance(texts["input_ids"][0], list):
+    if not any(isinstance(ids, list) for ids in texts["input_ids"][:1]):
         return [texts]
     return [{name: column[side] for name, column in texts.items()} for side in (0, 1)]
 

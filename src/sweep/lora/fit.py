@@ -67,6 +67,7 @@ def check_fit(
     for problem in (
         _ids_beyond(net, tokenizer, ids, path, unit),
         _too_long(net, ids, path, max_length, unit),
+        _without_tokens(ids, path, unit),
         _without_end(net.config, tokenizer, ids, path),
     ):
         if problem is not None:
@@ -113,6 +114,18 @@ def _too_long(
                 way_out=f"`data.max_length={most}` cuts them, or take a model for longer texts",
             )
     return None
+
+
+def _without_tokens(ids: Ids, path: str, unit: str) -> ModelError | None:
+    """A tokenizer that puts nothing around a text leaves nothing of one that it does not know."""
+    empty = next((f"{split} {unit} {place}" for split, place, row in _each(ids) if not row), None)
+    if empty is None:
+        return None
+    return ModelError(
+        f"A {unit} must have a token: of nothing the model makes nothing.",
+        value=f"{empty} has none for the tokenizer of {path}",
+        way_out="take the row out, or a model whose tokenizer knows its signs",
+    )
 
 
 def _without_end(

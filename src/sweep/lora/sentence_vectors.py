@@ -18,7 +18,6 @@ from typing import Any, Literal
 import huggingface_hub
 import numpy as np
 import torch
-from huggingface_hub.errors import EntryNotFoundError
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -121,7 +120,7 @@ def _on_hub(place: str, name: str, revision: str | None) -> Path | None:
     """transformers brings what it needs itself into the cache, which these files are not."""
     found = huggingface_hub.try_to_load_from_cache(place, name, revision=revision)
     if found is None:
-        with contextlib.suppress(OSError, EntryNotFoundError):
+        with contextlib.suppress(OSError):
             found = huggingface_hub.hf_hub_download(place, name, revision=revision)
     return Path(found) if isinstance(found, str) else None
 
