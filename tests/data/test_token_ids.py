@@ -16,7 +16,7 @@ from sweep.core.errors import DataError
 from sweep.core.recipe import Data
 from sweep.data.pairs import load_split, seen_in, tokenized
 from sweep.data.seen import cut_finding, said_of, unknown_finding
-from sweep.data.token_ids import Seen, encoded, is_joined, separated
+from sweep.data.token_ids import Reading, Seen, encoded, is_joined, separated
 from sweep.data.tokens import cached_tokens
 from sweep.data.unknown import Unknown
 
@@ -51,6 +51,34 @@ def test_cut_pairs_are_counted_with_the_length_that_fits(data: Data) -> None:
     assert limited is not None
     assert limited.sentence.endswith("the model takes 40 at most")
     assert seen_in(tokenized(pairs, tokenizer, replace(data, max_length=63))).cut == 0
+
+
+def test_sentences_read_apart_are_cut_one_by_one_behind_their_prefix(data: Data) -> None:
+    pairs, tokenizer = load_split(data, "train"), words_tokenizer()
+    reading = Reading(apart=True, prefix="w1 ")
+    short = replace(data, max_length=8)
+    rows = tokenized(pairs, tokenizer, short, reading)
+    expected = [
+        tokenizer([f"w1 {text}" for text in side], truncation=True, max_length=8)["input_ids"]
+        for side in (pairs.text_a, pairs.text_b)
+    ]
+    assert list(rows["input_ids"]) == [list(pair) for pair in zip(*expected, strict=True)]
+    found = seen_in(rows)
+    whole = tokenizer([f"w1 {text}" for text in (*pairs.text_a, *pairs.text_b)])["input_ids"]
+    assert (found.rows, found.cut) == (200, sum(len(ids) > 8 for ids in whole))
+    finding = cut_finding(found, split="train", max_length=8)
+    assert finding is not None
+    assert f"{found.cut} of 200 train sentences" in finding.sentence
+    assert seen_in(cached_tokens(pairs, tokenizer, short, reading)) == found
+    assert seen_in(cached_tokens(pairs, tokenizer, short)).rows == 100
+
+
+def test_words_unknown_in_sentences_read_apart_are_those_of_the_pairs() -> None:
+    tokenizer = words_tokenizer()
+    together = seen(tokenizer, KOREAN).unknown
+    apart = encoded(*KOREAN, tokenizer, max_length=64, reading=Reading(apart=True))[1].unknown
+    assert together == apart
+    assert together.count > 0
 
 
 def test_what_is_cut_is_what_the_tokenizer_cuts(data: Data) -> None:

@@ -172,3 +172,9 @@ def test_config_without_a_family_that_can_be_built_is_told(
     odd = bert(tmp_path / "odd")
     with_json(odd, "config.json", {"num_attention_heads": 5})
     assert "built from its configuration" in refused(pairs, odd, capfd=capfd)
+
+
+def test_sentence_without_a_token_is_refused() -> None:
+    config, _ = POSITIONS["llama"]
+    message = refusal(config, {"train": [[5], [6]], "dev": [[7], []]})
+    assert "dev pair 2 has none" in message

@@ -15,7 +15,13 @@ from sentence_transformers import SentenceTransformer
 from sweep.config.compose import load_settings
 from sweep.core.recipe import Model
 from sweep.lora.model import load_base, load_tokenizer, locate
-from sweep.lora.sentence_vectors import cosines, last_tokens, pooling_of, sentence_vectors
+from sweep.lora.sentence_vectors import (
+    cosines,
+    is_sentence_encoder,
+    last_tokens,
+    pooling_of,
+    sentence_vectors,
+)
 
 TEXTS = ["A man is eating.", "Somebody eats a large meal in the park.", "고양이가 먹는다", "No."]
 
@@ -41,6 +47,8 @@ def test_vectors_of_the_default_model_are_those_of_its_own_library() -> None:
         ({"pooling_mode_max_tokens": True}, "max"),
         ({"pooling_mode_lasttoken": True}, "last"),
         ({"pooling_mode": "cls"}, "cls"),
+        ({"pooling_mode": "lasttoken"}, "last"),
+        ({"pooling_mode": ["cls", "mean"]}, "mean"),
         (None, "mean"),
         ("not JSON", "mean"),
     ],
@@ -77,6 +85,20 @@ def test_prefix_is_the_folders_own_or_that_of_its_family(
         path = folder / "config_sentence_transformers.json"
         path.write_text(json.dumps(prompts), encoding="utf-8")
     assert pooling_of(Model(path=str(folder), hub_name=name)).prefix == prefix
+
+
+def test_layers_behind_the_pooling_are_told_to_be_left_out(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    model = Model(path=str(folder))
+    assert not is_sentence_encoder(model)
+    kinds = ("Transformer", "Pooling", "Dense", "Normalize")
+    modules = [{"idx": n, "type": f"sentence_transformers.models.{k}"} for n, k in enumerate(kinds)]
+    (folder / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    assert pooling_of(model).words == "mean of the tokens, without its Dense layer"
+    assert is_sentence_encoder(model)
 
 
 def test_last_token_is_found_on_either_side_of_the_padding() -> None:

@@ -12,7 +12,7 @@ from sweep.budget.packs import usual_pack
 from sweep.budget.workers import Workers
 from sweep.budget.workload import Workload
 from sweep.core.recipe import Recipe
-from sweep.lora.model import targets_of
+from sweep.lora.model import targets_in
 from sweep.space.space import Params
 from sweep.study.plan import Plan, PlannedConfig
 
@@ -34,7 +34,7 @@ class PlannedRun:
     @property
     def num_parameters(self) -> tuple[int, int]:
         """Trained parameters: LoRA, head."""
-        targets = targets_of(self.recipe.model, self.recipe.lora)
+        targets = targets_in(self.recipe)
         return targets.lora_params(self.recipe.lora.r), targets.head_params
 
     @property

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
-from sweep.config.schema import SearchSettings
+from sweep.config.schema import SearchSettings, Settings
 from sweep.core.commands import command
 from sweep.core.recipe import fingerprint
-from sweep.core.words import counted
+from sweep.core.words import counted, value_text
 from sweep.loop.pruning import pruning_audit
+from sweep.lora.sentence_vectors import is_sentence_encoder
 from sweep.space.space import Params
 from sweep.study.baselines import Baselines
 from sweep.study.record import Record, ended
@@ -144,6 +146,23 @@ def verdict_lines(results: Results, baselines: Baselines | None) -> list[str]:
     left_out = [one.in_words for one in baselines.left_out] if baselines else []
     told = [warning, *verdict.sentences, line, *left_out]
     return ["", *(sentence for sentence in told if sentence)]
+
+
+def encoder_lines(settings: Settings, command: str) -> list[str]:
+    """That a base which is a sentence encoder can be trained as one, where no config does.
+
+    Args:
+        command: The command line of the sweep.
+    """
+    recipes = [recipe for _, recipe in settings.configs()]
+    own = next((r.model for r in recipes if is_sentence_encoder(r.model)), None)
+    if own is None or any(recipe.task.encoder == "bi" for recipe in recipes):
+        return []
+    name = shlex.quote(f"name={settings.name}_bi")
+    return [
+        f"encoder  {value_text(own.path)} is a sentence encoder, whose cosine can be trained: "
+        f"{command} task.encoder=bi {name}"
+    ]
 
 
 def highest_mean_lines(results: Results) -> list[str]:

@@ -20,7 +20,7 @@ from sweep.config.schema import SearchSettings, Settings
 from sweep.core.words import compact, duration, name_of, value_text
 from sweep.loop.confirm import Confirmation
 from sweep.loop.race import fewest_seeds
-from sweep.lora.model import targets_of
+from sweep.lora.model import targets_in
 from sweep.study.plan import Plan, write_plan
 from sweep.watch.ranking_tables import add_columns
 from sweep.watch.terminal import busy
@@ -90,7 +90,7 @@ def _table(runs: Sequence[PlannedRun], *, keys: Sequence[str]) -> Table:
     for run in runs[:_SHOWN]:
         lora, head = run.num_parameters
         values = [Text(value_text(run.recipe.value_of(key))) for key in keys]
-        layers = len(targets_of(run.recipe.model, run.recipe.lora).layers)
+        layers = len(targets_in(run.recipe).layers)
         memory = "" if run.peak_memory_mb is None else f"{run.peak_memory_mb:,.0f} MB"
         counts = str(layers), compact(lora), compact(head)
         table.add_row(*values, *counts, memory, duration(run.seconds))

@@ -23,6 +23,7 @@ from sweep.commands.build import (
     workers_of,
 )
 from sweep.commands.closing_words import (
+    encoder_lines,
     failure_lines,
     folded_lines,
     full_halted_lines,
@@ -101,7 +102,7 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
         try:
             with tracker or nullcontext():
                 _train(settings, results, limit, console, tracker, full=full, command=command)
-                return _sum_up(settings, results, console, full=full)
+                return _sum_up(settings, results, console, full=full, command=command)
         except Interrupted:
             _say(console, "Stopped. Finished runs are kept; to go on:", f"  {command}")
             raise
@@ -200,7 +201,9 @@ def _left_out(settings: Settings, search: OptunaSearch, sweep: Sweep) -> list[st
     ]
 
 
-def _sum_up(settings: Settings, results: Results, console: Console, *, full: FullTuning) -> int:
+def _sum_up(
+    settings: Settings, results: Results, console: Console, *, full: FullTuning, command: str
+) -> int:
     """Ranking, failures, verdict, export, where everything lies, the next command."""
     failed = [r for r in results.records() if r.state is RunState.FAILED]
     board = results.configs()
@@ -215,7 +218,7 @@ def _sum_up(settings: Settings, results: Results, console: Console, *, full: Ful
         console.print(baseline_table(baselines))
     _say(console, *_verdict(results, board, baselines), wrap=True)
     results.looked_at()
-    _say(console, *highest_mean_lines(results))
+    _say(console, *encoder_lines(settings, command), *highest_mean_lines(results))
     base = settings.recipe(settings.search.seeds[0]).config_id
     scorers = workers_of(settings).num_scorers
     _say(console, *hand_over(results, console, baseline_id=base, num_scorers=scorers))

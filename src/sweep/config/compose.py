@@ -43,12 +43,14 @@ from sweep.config.schema import (
 )
 from sweep.core.errors import ConfigError
 from sweep.core.recipe import SEARCHABLE_KEYS, Data, Lora, Model, Trainer
+from sweep.core.task import Task
 
 _PARTS: dict[str, type] = {
     "model": Model,
     "data": Data,
     "lora": Lora,
     "trainer": Trainer,
+    "task": Task,
     "search": SearchSettings,
     "confirm": ConfirmSettings,
     "baselines": BaselineSettings,

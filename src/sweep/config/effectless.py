@@ -52,6 +52,11 @@ _IDLE = (
         "set `trainer.eval_strategy=steps`",
     ),
     _Idle(
+        "task.loss",
+        _when(lambda s: s.task.encoder == "cross", "`task.encoder=cross`, which has one loss"),
+        "set `task.encoder=bi`",
+    ),
+    _Idle(
         "executor.workers",
         _when(lambda s: s.executor.kind == "in_process", "`executor=in_process`, which has none"),
         "set `executor=processes`",
@@ -87,4 +92,5 @@ def _decider(key: str) -> str | None:
     return {
         "trainer.num_train_epochs": "trainer.max_steps",
         "trainer.eval_steps": "trainer.eval_strategy",
+        "task.loss": "task.encoder",
     }.get(key)

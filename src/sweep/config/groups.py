@@ -13,7 +13,7 @@ from sweep.config.names import nearest
 from sweep.core.errors import ConfigError
 
 #: Groups that make up a recipe.
-GROUPS = ("model", "data", "lora", "trainer")
+GROUPS = ("model", "data", "lora", "trainer", "task")
 
 
 def expand_groups(

@@ -25,6 +25,8 @@ def common_line(base: Recipe, searched: Collection[str]) -> str:
         "trainer.warmup_steps",
         "trainer.weight_decay",
         "data.max_length",
+        "task.encoder",
+        "task.loss",
         "lora.r",
         "lora.lora_alpha",
         "lora.use_rslora",
@@ -32,8 +34,8 @@ def common_line(base: Recipe, searched: Collection[str]) -> str:
         "lora.lora_dropout",
         "lora.target_modules",
     )
-    idle = {"trainer.gradient_accumulation_steps": 1, "lora.use_rslora": False}
-    idle |= {"lora.use_dora": False}
+    idle: dict[str, object] = {"trainer.gradient_accumulation_steps": 1, "lora.use_rslora": False}
+    idle |= {"lora.use_dora": False, "task.encoder": "cross", "task.loss": "mse"}
     parts = [
         _setting(key, base.value_of(key))
         for key in shown

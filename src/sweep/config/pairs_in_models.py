@@ -9,6 +9,7 @@ import datasets
 
 from sweep.core.errors import ModelError
 from sweep.core.recipe import Data, Model, Recipe
+from sweep.core.task import Encoder
 from sweep.core.words import value_text
 from sweep.data.findings import Finding, Split
 from sweep.data.pairs import Pairs, seen_in
@@ -18,6 +19,7 @@ from sweep.execute.cores import physical_cores
 from sweep.execute.fresh import in_fresh_process
 from sweep.lora.anatomy import outline
 from sweep.lora.fit import check_fit, most_positions
+from sweep.lora.heads import reading_of
 from sweep.lora.model import load_config, load_pairing
 from sweep.lora.pairing import Pairing, without_first_token
 from sweep.study.files import StudyFiles
@@ -42,16 +44,19 @@ def look_at_pairs(
         DataError: a model does not know most of the words.
         ModelError: a model can't read the pairs.
     """
-    wanted = list(dict.fromkeys((recipe.model, recipe.data) for recipe in recipes))
-    pairings = {model: load_pairing(model) for model, _ in wanted}
+    wanted = list(dict.fromkeys((r.model, r.data, r.task.encoder) for r in recipes))
+    pairings = {model: load_pairing(model) for model, _, _ in wanted}
     several = len(pairings) > 1
+    # Sentences that are read apart are not joined.
+    joined = {model: pairings[model] for model, _, encoder in wanted if encoder == "cross"}
     found = []
-    for model, pairing in pairings.items():
+    for model, pairing in joined.items():
         found += pairing.findings(of=_of(model, several))
-    for model, data in wanted:
-        found += _look(model, pairings[model], data, pairs[data], of=_of(model, several))
+    for model, data, encoder in wanted:
+        of = _of(model, several)
+        found += _look(model, pairings[model], data, pairs[data], encoder, of=of)
     separators = {
-        model.path: pairing.separator for model, pairing in pairings.items() if pairing.separator
+        model.path: pairing.separator for model, pairing in joined.items() if pairing.separator
     }
     # Two configs that differ in the number of rows may well say the same.
     return list({finding.sentence: finding for finding in found}.values()), separators
@@ -61,13 +66,19 @@ def _of(model: Model, several: bool) -> str:
     return f" ({value_text(model.path)})" if several else ""
 
 
-def _look(model: Model, pairing: Pairing, data: Data, pairs: Splits, *, of: str) -> list[Finding]:
-    tables = {split: cached_tokens(one, pairing.tokenizer, data) for split, one in pairs.items()}
+def _look(
+    model: Model, pairing: Pairing, data: Data, pairs: Splits, encoder: Encoder, *, of: str
+) -> list[Finding]:
+    tokenizer, reading = pairing.tokenizer, reading_of(model, encoder)
+    tables = {split: cached_tokens(one, tokenizer, data, reading) for split, one in pairs.items()}
     net = outline(load_config(model))
-    ids = {split: _ids(table) for split, table in tables.items()}
-    check_fit(net, pairing.tokenizer, ids, path=model.path, max_length=data.max_length)
+    ids = {split: _ids(table, apart=reading.apart) for split, table in tables.items()}
+    unit = "sentence" if reading.apart else "pair"
+    check_fit(net, tokenizer, ids, path=model.path, max_length=data.max_length, unit=unit)
     most = most_positions(net)
-    found: list[Finding | None] = [*without_first_token(pairing.tokenizer, net, of=of)]
+    found: list[Finding | None] = []
+    if encoder == "cross":
+        found += without_first_token(tokenizer, net, of=of)
     for split, table in tables.items():
         seen = seen_in(table)
         found += [
@@ -79,12 +90,13 @@ def _look(model: Model, pairing: Pairing, data: Data, pairs: Splits, *, of: str)
     return [finding for finding in found if finding is not None]
 
 
-def _ids(table: datasets.Dataset) -> list[list[int]]:
-    return list(table["input_ids"])
+def _ids(table: datasets.Dataset, *, apart: bool) -> list[list[int]]:
+    ids = list(table["input_ids"])
+    return [sentence for pair in ids for sentence in pair] if apart else ids
 
 
 def try_steps(recipes: Sequence[Recipe], folder: Path) -> None:
-    """One step of each model on its longest pairs, in a process of its own.
+    """One step of each model and encoder on its longest pairs, in a process of its own.
 
     Args:
         folder: Of the study. A model that has trained there needs no trial.
@@ -93,11 +105,11 @@ def try_steps(recipes: Sequence[Recipe], folder: Path) -> None:
         ModelError: a step fails, as it would in every run of this model.
     """
     proven = _proven(folder)
-    for model in dict.fromkeys(recipe.model for recipe in recipes):
-        own = [recipe for recipe in recipes if recipe.model == model]
+    for kind in dict.fromkeys((recipe.model, recipe.task.encoder) for recipe in recipes):
+        own = [recipe for recipe in recipes if (recipe.model, recipe.task.encoder) == kind]
         # The longest pairs, and of them what takes the least memory: what fails would fail in all.
         tried = min(own, key=lambda recipe: (-recipe.data.max_length, relative_memory(recipe)))
-        if (tried.model, tried.data, tried.trainer.precision) not in proven:
+        if _kind(tried) not in proven:
             _try(tried)
 
 
@@ -113,7 +125,11 @@ def _try(recipe: Recipe) -> None:
         ) from None
 
 
-def _proven(folder: Path) -> set[tuple[Model, Data, str]]:
+def _kind(recipe: Recipe) -> tuple[Model, Data, Encoder, str]:
+    return recipe.model, recipe.data, recipe.task.encoder, recipe.trainer.precision
+
+
+def _proven(folder: Path) -> set[tuple[Model, Data, Encoder, str]]:
     """What has been trained there with the libraries that are installed now."""
     now = versions()
     try:
@@ -121,5 +137,4 @@ def _proven(folder: Path) -> set[tuple[Model, Data, str]]:
     except OSError:
         # A place that can't be a study's is refused when it is opened.
         return set()
-    recipes = [r.run.recipe for r in records if r.evaluations and r.versions == now]
-    return {(recipe.model, recipe.data, recipe.trainer.precision) for recipe in recipes}
+    return {_kind(r.run.recipe) for r in records if r.evaluations and r.versions == now}

@@ -17,8 +17,9 @@ from sweep.core.words import label_of
 from sweep.data.findings import Guard, Split
 from sweep.data.guard import guard
 from sweep.data.pairs import Pairs, judged_by, load_split
-from sweep.lora.model import targets_of, weights_digest
+from sweep.lora.model import targets_in, weights_digest
 from sweep.lora.packable import why_alone
+from sweep.lora.sentence_vectors import pooling_of
 from sweep.lora.targets import check_rank
 from sweep.space.space import Space
 from sweep.train.optimizer_check import check_optimizer
@@ -81,9 +82,10 @@ def preflight(settings: Settings) -> Preflight:
     facts = (
         *(_model_in_words(*found) for found in weights.items()),
         *_new_in_words(recipes),
+        *_pooled_in_words(recipes),
         f"data   {len(train):,} train and {len(dev):,} dev pairs: {train.origin}, {dev.origin}",
         *guarded.lines,
-        f"LoRA   {' / '.join(f'{n:,}' for n in counts)} parameters beside the head",
+        f"LoRA   {' / '.join(f'{n:,}' for n in counts)} parameters{_beside_head(recipes)}",
         *_targets_in_words(recipes),
         _size_in_words(settings.search, settings.space, recipes),
         common_line(recipes[0], settings.space.keys),
@@ -99,7 +101,7 @@ def preflight(settings: Settings) -> Preflight:
 
 def _targets_in_words(recipes: Sequence[Recipe]) -> list[str]:
     """What targets mean in these models where their name does not say all of it."""
-    found = [targets_of(recipe.model, recipe.lora).note for recipe in recipes]
+    found = [targets_in(recipe).note for recipe in recipes]
     return [f"       {note}" for note in dict.fromkeys(found) if note]
 
 
@@ -142,13 +144,29 @@ def _model_in_words(model: Model, weights: str) -> str:
 
 def _new_in_words(recipes: Sequence[Recipe]) -> list[str]:
     """A line for each model whose checkpoint has no pooler."""
-    heads = {recipe.model: targets_of(recipe.model, recipe.lora).head for recipe in recipes}
+    crosses = [recipe for recipe in recipes if recipe.task.encoder == "cross"]
+    heads = {recipe.model: targets_in(recipe).head for recipe in crosses}
     found = {model.path: [name for name in head if "." in name] for model, head in heads.items()}
     return [
         f"head   {', '.join(new)} is not in the checkpoint of {path}: trained in full and saved"
         for path, new in found.items()
         if new
     ]
+
+
+def _pooled_in_words(recipes: Sequence[Recipe]) -> list[str]:
+    """A line for each model of a bi-encoder: how its sentences become vectors, and who says so."""
+    models = dict.fromkeys(r.model for r in recipes if r.task.encoder == "bi")
+    poolings = {model: pooling_of(model) for model in models}
+    return [
+        f"pool   {pooling.words}: {'' if pooling.is_own else 'not '}named by {model.path}"
+        for model, pooling in poolings.items()
+    ]
+
+
+def _beside_head(recipes: Sequence[Recipe]) -> str:
+    """A bi-encoder has no head that is trained."""
+    return " beside the head" if any(r.task.encoder == "cross" for r in recipes) else ""
 
 
 def _size_in_words(search: SearchSettings, space: Space, recipes: Sequence[Recipe]) -> str:
@@ -193,7 +211,7 @@ def _alone_in_words(recipes: Sequence[Recipe]) -> str:
 
 
 def _check_config(recipe: Recipe) -> int:
-    targets = targets_of(recipe.model, recipe.lora)
+    targets = targets_in(recipe)
     check_rank(targets, recipe.lora.r)
     if recipe.lora.init_lora_weights == "orthogonal" and recipe.lora.r % 2:
         raise ConfigError(

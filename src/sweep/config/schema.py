@@ -16,6 +16,7 @@ from sweep.core.errors import ConfigError
 from sweep.core.files import as_on_disk
 from sweep.core.ranges import check_ranges
 from sweep.core.recipe import SEARCHABLE_KEYS, Data, Lora, Model, Recipe, Trainer
+from sweep.core.task import Task
 from sweep.loop.objectives import Objective, parse_objectives
 from sweep.loop.rules import RaceRule
 from sweep.space.points import point_of
@@ -142,6 +143,7 @@ class Settings:
     baselines: BaselineSettings
     executor: ExecutorSettings
     tracking: TrackingSettings
+    task: Task = field(default_factory=Task)
     results_dir: str = "results"
     resume: Literal["continue", "extend", "restart"] = "continue"
     #: `plan` says what would be trained and how long it would take, and trains nothing.
@@ -176,7 +178,7 @@ class Settings:
 
     def recipe(self, seed: int) -> Recipe:
         """The recipe that the space starts from."""
-        return Recipe(self.model, self.data, self.lora, self.trainer, seed)
+        return Recipe(self.model, self.data, self.lora, self.trainer, seed, self.task)
 
     @property
     def baseline(self) -> Params | None:

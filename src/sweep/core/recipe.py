@@ -1,7 +1,7 @@
 """The recipe: everything that decides one training's result, as frozen values with an identity.
 
-The dataclasses are also the configuration's schema: their fields are the valid keys under
-`model`, `data`, `lora` and `trainer`, their defaults are the program's and stand nowhere else, and
+The dataclasses are also the configuration's schema: their fields are the valid keys under `model`,
+`data`, `lora`, `trainer` and `task`, their defaults are the program's and stand nowhere else, and
 their types and ranges are checked at the door (`sweep.config`). Keys under `lora` are
 `peft.LoraConfig`'s own names, keys under `trainer` are `transformers.TrainingArguments`' own names.
 """
@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any, Literal, cast
 
 from sweep.core.conditions import Conditions
+from sweep.core.task import Task
 
 #: Hex digits of a `config_id`. 48 bits: two of 10,000 configs collide with p = 2e-7.
 _ID_DIGITS = 12
@@ -62,7 +63,8 @@ class Data:
     label: str | int | tuple[str, ...] = "score"
     #: Lowest and highest possible score; a label outside is refused.
     label_range: tuple[float, float] = (0.0, 5.0)
-    #: Word pieces a pair, both sentences and special tokens; longer pairs are cut.
+    #: Word pieces a pair, both sentences and special tokens; longer pairs are cut. With
+    #: `task.encoder: bi` it counts for each sentence.
     max_length: int = 128
     #: Rows drawn at random (same rows for every run); None takes all.
     max_train_rows: int | None = None
@@ -180,6 +182,7 @@ class Recipe:
     lora: Lora = field(default_factory=Lora)
     trainer: Trainer = field(default_factory=Trainer)
     seed: int = 0
+    task: Task = field(default_factory=Task)
     #: What is trained: adapters and head, or everything there is. No key of a search: what a study
     #: compares are LoRA's settings, and full fine-tuning stands beside them.
     tuning: Literal["lora", "full"] = "lora"
@@ -199,6 +202,9 @@ class Recipe:
         del content["data"]["on_alike"], content["data"]["on_unknown"]
         if self.data.holdout is None:
             del content["data"]["holdout"], content["data"]["holdout_seed"]
+        if self.task.encoder == "cross":
+            # The only one that there was, and its loss is one.
+            del content["task"]
         for name in _LATER:
             if getattr(self.data, name) == getattr(_DEFAULT_DATA, name):
                 del content["data"][name]
@@ -218,8 +224,9 @@ class Recipe:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Recipe:
         """The inverse of `dataclasses.asdict`, also after a way through JSON."""
-        parts = {"model": Model, "data": Data, "lora": Lora, "trainer": Trainer}
-        built = {part: kind(**_tuples(content[part])) for part, kind in parts.items()}
+        # Recipes were written before there were tasks.
+        content = {"task": {}, **content}
+        built = {part: kind(**_tuples(content[part])) for part, kind in _PARTS.items()}
         tuning = content.get("tuning", "lora")
         return cls(seed=content["seed"], tuning=tuning, **cast(Any, built))
 
@@ -263,10 +270,18 @@ def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
 
 
+_PARTS: dict[str, type] = {
+    "model": Model,
+    "data": Data,
+    "lora": Lora,
+    "trainer": Trainer,
+    "task": Task,
+}
+
+
 def _dotted_keys() -> tuple[str, ...]:
-    parts = {"model": Model, "data": Data, "lora": Lora, "trainer": Trainer}
     return tuple(
-        f"{part}.{f.name}" for part, kind in parts.items() for f in dataclasses.fields(kind)
+        f"{part}.{f.name}" for part, kind in _PARTS.items() for f in dataclasses.fields(kind)
     )
 
 

@@ -26,7 +26,7 @@ from sweep.data.labels import labels
 from sweep.data.likeness import Key, pair_keys, unordered
 from sweep.data.rows import NONE_LEFT_OUT, LeftOut, refuse_none, rows_that_count
 from sweep.data.sources import table_of, table_to_predict
-from sweep.data.token_ids import Seen, encoded
+from sweep.data.token_ids import TOGETHER, Reading, Seen, encoded
 
 #: `holdout` is the part of the train rows that `data.holdout` sets aside.
 Selection = NDArray[np.int64] | NDArray[np.bool_]
@@ -186,14 +186,18 @@ def pairs_of(table: pd.DataFrame, data: Data, *, origin: str, scored: bool = Tru
     return Pairs(text_a, text_b, numbers, origin)
 
 
-def tokenized(pairs: Pairs, tokenizer: PreTrainedTokenizerBase, data: Data) -> datasets.Dataset:
-    """Token ids of both sentences in one sequence, without padding, with `labels` where known.
+def tokenized(
+    pairs: Pairs, tokenizer: PreTrainedTokenizerBase, data: Data, reading: Reading = TOGETHER
+) -> datasets.Dataset:
+    """Token ids of both sentences, as `reading` has them, unpadded, with `labels` where known.
 
     Labels are scaled from `data.label_range` to [0, 1]: a new head starts near 0, and a short
     training would otherwise be spent on reaching the mean (docs/decisions.md). `seen_in` says what
     was cut and what is unknown.
     """
-    ids, seen = encoded(pairs.text_a, pairs.text_b, tokenizer, max_length=data.max_length)
+    ids, seen = encoded(
+        pairs.text_a, pairs.text_b, tokenizer, max_length=data.max_length, reading=reading
+    )
     columns: dict[str, Any] = dict(ids)
     if pairs.labels is not None:
         low, high = data.label_range

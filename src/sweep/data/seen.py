@@ -34,7 +34,7 @@ def cut_finding(
 def cut_words(seen: Seen, noun: str, *, max_length: int, most: int | None = None) -> str:
     """`46 of 48 dev pairs (96%) are cut to data.max_length=32 tokens; 135 would fit 99% ...`."""
     share = f" ({seen.cut_share:.0%})" if seen.cut_share >= 0.01 else ""
-    pairs = f"{seen.cut:,} of {counted(seen.rows, f'{noun} pair')}{share}"
+    pairs = f"{seen.cut:,} of {counted(seen.rows, f'{noun} {seen.unit}')}{share}"
     cut = f"{pairs} {'is' if seen.cut == 1 else 'are'} cut to data.max_length={max_length} tokens"
     if seen.fitting <= max_length:
         return cut

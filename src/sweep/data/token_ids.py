@@ -1,4 +1,4 @@
-"""Two texts as one sequence of token ids, and what a model gets to see of them.
+"""Two texts as token ids, in one sequence or apart, and what a model gets to see of them.
 
 The tokenizer of an encoder puts a token between the sentences; that of most decoders puts nothing
 there, so that the end of one sentence runs into the other. `separated` gives such a tokenizer a
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,16 +23,30 @@ _MOST = 0.99
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How a model reads a pair: as one sequence, or `apart`, each sentence behind a `prefix`."""
+
+    apart: bool = False
+    prefix: str = ""
+
+
+#: Both sentences in one sequence.
+TOGETHER = Reading()
+
+
+@dataclass(frozen=True)
 class Seen:
     """What is left of pairs after tokenising.
 
     `cut` of the `rows` have more tokens than allowed, `fitting` tokens would hold 99 % of them.
+    A row is a `unit`, a pair or a sentence.
     """
 
     rows: int
     cut: int
     fitting: int
     unknown: Unknown
+    unit: str = "pair"
 
     @property
     def cut_share(self) -> float:
@@ -57,21 +71,41 @@ def encoded(
     tokenizer: PreTrainedTokenizerBase,
     *,
     max_length: int,
+    reading: Reading = TOGETHER,
+) -> tuple[dict[str, list[Any]], Seen]:
+    """The tokenizer's columns for pairs, cut to `max_length` tokens, and what they still hold.
+
+    Read apart, a pair has two lists of ids in each column, and each sentence is cut.
+    """
+    if reading.apart:
+        texts = [f"{reading.prefix}{text}" for text in (*text_a, *text_b)]
+        columns, seen = _cut_to((texts,), tokenizer, max_length)
+        half = len(text_a)
+        both = {
+            name: [list(pair) for pair in zip(column[:half], column[half:], strict=True)]
+            for name, column in columns.items()
+        }
+        return both, replace(seen, unit="sentence")
+    return _cut_to((list(text_a), list(text_b)), tokenizer, max_length)
+
+
+def _cut_to(
+    sides: tuple[list[str], ...], tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> tuple[dict[str, list[list[int]]], Seen]:
-    """The tokenizer's columns for pairs, cut to `max_length` tokens, and what they still hold."""
+    """Sequences of one side or of two, at most so long."""
     # Only what is too long is tokenised twice.
-    whole = tokenizer(list(text_a), list(text_b), verbose=False)
+    whole = tokenizer(*sides, verbose=False)
     columns = {name: list(whole[name]) for name in whole}
     lengths = np.array([len(ids) for ids in columns["input_ids"]], dtype=np.int64)
     long: list[int] = np.flatnonzero(lengths > max_length).tolist()
     if long:
-        parts = ([texts[i] for i in long] for texts in (text_a, text_b))
+        parts = ([texts[i] for i in long] for texts in sides)
         short = tokenizer(*parts, truncation=True, max_length=max_length, verbose=False)
         for name, column in columns.items():
             for place, row in zip(long, short[name], strict=True):
                 column[place] = row
     fitting = int(np.quantile(lengths, _MOST, method="inverted_cdf")) if len(lengths) else 0
-    unknown = unknown_words(whole, (text_a, text_b), tokenizer)
+    unknown = unknown_words(whole, sides, tokenizer)
     return columns, Seen(len(lengths), len(long), fitting, unknown)
 
 

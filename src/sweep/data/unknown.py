@@ -12,8 +12,8 @@ from transformers import BatchEncoding, PreTrainedTokenizerBase
 #: Unknown words that are shown.
 _NUM_EXAMPLES = 5
 
-#: The first and the second text of every pair.
-Sides = tuple[Sequence[str], Sequence[str]]
+#: The texts of each sequence: of pairs the first ones and the second ones.
+Sides = tuple[Sequence[str], ...]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Unknown:
 def unknown_words(
     whole: BatchEncoding, texts: Sides, tokenizer: PreTrainedTokenizerBase
 ) -> Unknown:
-    """What is unknown in pairs, given their encoding with nothing cut off.
+    """What is unknown in texts, given their encoding with nothing cut off.
 
     A word is unknown as soon as a part of it is. Tokenizers that spell what they do not know byte
     by byte know everything.
@@ -84,7 +84,9 @@ def _left_out(encoding: Any, texts: Sides, row: int) -> tuple[int, list[str]]:
     """Without a token for the unknown, such a word leaves no token at all."""
     sides = zip(encoding.offsets, encoding.sequence_ids, strict=True)
     covered = {(side, place) for span, side in sides for place in range(*span)}
-    words = [(side, word) for side in (0, 1) for word in re.finditer(r"\S+", texts[side][row])]
+    words = [
+        (side, word) for side, text in enumerate(texts) for word in re.finditer(r"\S+", text[row])
+    ]
     unknown = [
         word.group()
         for side, word in words

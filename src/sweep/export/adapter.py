@@ -21,6 +21,7 @@ from sweep.data.pairs import load_split
 from sweep.export.exported import (
     AGAIN,
     BASE_WEIGHTS,
+    exported_pooling,
     load_adapted,
     load_exported_tokenizer,
     on_base,
@@ -29,8 +30,10 @@ from sweep.export.exported import (
 )
 from sweep.export.merged import load_merged, write_merged
 from sweep.export.model_card import model_card
+from sweep.export.sentence_folder import write_sentence_folder
 from sweep.loop.trial import Outcome, Run
 from sweep.lora.model import load_tokenizer, weights_digest
+from sweep.lora.sentence_vectors import SentencePooling, pooling_in
 from sweep.study.files import ExportedFiles, RunFiles
 from sweep.study.final_scores import FinalScores
 from sweep.train.scores import scores
@@ -150,7 +153,13 @@ def _write_model(export: Export, files: ExportedFiles) -> None:
     write_text(files.settings, experiment_file(recipe, name=f"{export.study}_best"))
     if export.merge:
         merged: Any = load_adapted(files.folder, recipe, tokenizer).merge_and_unload()
-        write_merged(merged, tokenizer, files.merged, recipe.data)
+        if recipe.task.encoder == "cross":
+            write_merged(merged, tokenizer, files.merged, recipe.data)
+        else:
+            merged.save_pretrained(str(files.merged))
+    if recipe.task.encoder == "bi":
+        for folder in filter(Path.is_dir, (files.adapter, files.merged)):
+            write_sentence_folder(folder, tokenizer, recipe)
 
 
 def _card(export: Export, found: CardFacts) -> str:
@@ -197,13 +206,17 @@ def verify(folder: Path, *, base: str | None = None) -> Verified:
     tokenizer = load_exported_tokenizer(folder)
     dev = load_split(recipe.data, "dev")
     assert dev.labels is not None
-    models: list[torch.nn.Module] = [load_adapted(folder, recipe, tokenizer)]
-    merged_folder = ExportedFiles(folder).merged
-    if merged_folder.is_dir():
-        models.append(load_merged(merged_folder))
+    pooling = exported_pooling(folder, recipe)
+    models: list[tuple[torch.nn.Module, SentencePooling | None]] = [
+        (load_adapted(folder, recipe, tokenizer), pooling)
+    ]
+    merged = ExportedFiles(folder).merged
+    if merged.is_dir():
+        encoder = recipe.task.encoder
+        models.append((load_merged(merged, encoder), pooling and pooling_in(merged)))
     tolerance = score_tolerance(recipe, measured, rows=len(dev))
-    for model in models:
-        predictions = predicted(model, dev, tokenizer, recipe.data)
+    for model, pooled in models:
+        predictions = predicted(model, dev, tokenizer, recipe.data, pooling=pooled)
         reloaded, _ = scores(predictions, dev.labels)
         if not abs(reloaded - measured) <= tolerance:
             raise VerificationError(

@@ -24,9 +24,17 @@ from sweep.data.seen import said_of
 from sweep.data.suspects import one_text_twice
 from sweep.export.merged import speaks_label_units
 from sweep.lora.fit import most_positions
+from sweep.lora.heads import reading_for
 from sweep.lora.loading import SAFE, loading
 from sweep.lora.model import load_base, weights_digest
 from sweep.lora.pairing import refuse_without_words
+from sweep.lora.sentence_vectors import (
+    POOLING,
+    SentencePooling,
+    cosines,
+    pooling_in,
+    sentence_vectors,
+)
 from sweep.study.files import ExportedFiles
 from sweep.study.yaml_file import read_mapping
 
@@ -62,13 +70,36 @@ def predict(
     )
     tokenizer = load_exported_tokenizer(folder)
     model = load_adapted(folder, recipe, tokenizer)
-    data = _cut_to(model, data)
-    rows = tokenized(pairs, tokenizer, data)
+    data, pooling = _cut_to(model, data), exported_pooling(folder, recipe)
+    rows = tokenized(pairs, tokenizer, data, reading_for(pooling))
     twice = one_text_twice(pairs, "given")
     said = said_of(seen_in(rows), "given", max_length=data.max_length)
     for sentence in (*([twice] if twice else []), *said):
         tell(sentence)
+    if pooling is not None:
+        return pairs, _by_cosine(model, pairs, tokenizer, data, pooling)
     return pairs, _scored(model, rows, tokenizer, data)
+
+
+def exported_pooling(folder: Path, recipe: Recipe) -> SentencePooling | None:
+    """How an exported bi-encoder pools, as its folder says; None for a cross-encoder.
+
+    Its base may lie at another place by now, under a name that says nothing of a prefix.
+
+    Raises:
+        ExportError: the folder does not say it any more.
+    """
+    if recipe.task.encoder == "cross":
+        return None
+    place = ExportedFiles(folder).adapter
+    pooling = pooling_in(place)
+    if not pooling.is_own:
+        raise ExportError(
+            "The folder of a bi-encoder says how its sentences are pooled.",
+            value=lost_or_damaged(place / POOLING),
+            way_out=AGAIN,
+        )
+    return pooling
 
 
 def _cut_to(model: PeftModel, data: Data) -> Data:
@@ -140,6 +171,8 @@ def base_weights(folder: Path) -> str | None:
 def load_adapted(folder: Path, recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> PeftModel:
     """The adapter of an exported folder on a freshly loaded base, in float32.
 
+    Of a bi-encoder, the base is one without a head.
+
     Raises:
         ExportError: it is not whole, or of another base.
     """
@@ -156,7 +189,8 @@ def load_adapted(folder: Path, recipe: Recipe, tokenizer: PreTrainedTokenizerBas
         with warnings.catch_warnings():
             # PEFT asks transformers by an old name, which is not the user's concern.
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-            model = PeftModel.from_pretrained(base, str(path))
+            under = base if recipe.task.encoder == "cross" else base.base_model
+            model = PeftModel.from_pretrained(under, str(path))
     except MemoryError:
         raise
     # PEFT, torch and safetensors raise a dozen kinds for a file that is not whole.
@@ -196,9 +230,12 @@ def predicted(
     tokenizer: PreTrainedTokenizerBase,
     data: Data,
     *,
+    pooling: SentencePooling | None = None,
     batch_size: int = 64,
 ) -> Floats:
-    """Scores `[N]` in the units of the labels."""
+    """Scores `[N]` in the units of the labels: by the cosine where sentences are pooled."""
+    if pooling is not None:
+        return _by_cosine(model, pairs, tokenizer, data, pooling)
     return _scored(model, tokenized(pairs, tokenizer, data), tokenizer, data, batch_size)
 
 
@@ -221,3 +258,17 @@ def _scored(
         found = model(**collate([rows[int(place)] for place in places])).logits
         logits[places] = found.reshape(-1).double().numpy()
     return logits if speaks_label_units(model) else in_label_units(logits, data)
+
+
+def _by_cosine(
+    model: torch.nn.Module,
+    pairs: Pairs,
+    tokenizer: PreTrainedTokenizerBase,
+    data: Data,
+    pooling: SentencePooling,
+) -> Floats:
+    one, other = (
+        sentence_vectors(model, tokenizer, texts, pooling, max_length=data.max_length)
+        for texts in (pairs.text_a, pairs.text_b)
+    )
+    return in_label_units(cosines(one, other), data)

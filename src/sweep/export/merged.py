@@ -8,12 +8,14 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import (
+    AutoModel,
     AutoModelForSequenceClassification,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
 from sweep.core.recipe import Data, Model
+from sweep.core.task import Encoder
 from sweep.lora.loading import SAFE, loading
 
 #: Where sentence-transformers looks for what comes after the model; without it, a `CrossEncoder`
@@ -43,16 +45,15 @@ def write_merged(
     tokenizer.model_max_length = before
 
 
-def load_merged(folder: Path) -> nn.Module:
-    """What `write_merged` has saved.
+def load_merged(folder: Path, encoder: Encoder = "cross") -> nn.Module:
+    """What was saved of a merged model: with its head, or of a bi-encoder without.
 
     Raises:
         ModelError: it is not whole.
     """
+    kind: Any = AutoModelForSequenceClassification if encoder == "cross" else AutoModel
     with loading(Model(path=str(folder)), "weights"):
-        merged: nn.Module = AutoModelForSequenceClassification.from_pretrained(
-            str(folder), weights_only=True, **SAFE
-        )
+        merged: nn.Module = kind.from_pretrained(str(folder), weights_only=True, **SAFE)
     return merged
 
 

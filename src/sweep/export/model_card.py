@@ -8,18 +8,19 @@ from typing import Any
 
 from sweep.core.recipe import Recipe
 from sweep.loop.trial import Outcome, Run
+from sweep.lora.heads import pooling_for
 from sweep.study.files import ExportedFiles
 
 _CARD = """\
 ---
 base_model: {base}
-library_name: peft
+library_name: {library}
 tags: [lora, sentence-similarity, regression]
 ---
 
 # LoRA adapter from the study `{study}`
 
-Scores the similarity of two sentences from {low:g} to {high:g}. Base: `{base}`; data: {data}.
+Scores the similarity of two sentences from {low:g} to {high:g}{by}. Base: `{base}`; data: {data}.
 
 | dev Pearson | dev Spearman | seed | best step | LoRA parameters | head parameters |
 |---|---|---|---|---|---|
@@ -35,6 +36,15 @@ pairs: it flatters. {advice}
 
 ## Use
 
+{use}
+or, without code: `python -m sweep predict THIS_FOLDER pairs.csv`.
+
+Trained with {versions}. `{experiment}` trains it again:
+`python -m sweep +experiment=THIS_FOLDER/{experiment}`.
+"""
+
+
+_CROSS = """\
 ```python
 import torch
 from peft import PeftModel
@@ -60,13 +70,25 @@ def score(pairs):
 
 print(score([("A man is eating.", "Someone eats."), ("A man is eating.", "It rains.")]))
 ```
-
-or, without code: `python -m sweep predict THIS_FOLDER pairs.csv`.
-
-Trained with {versions}. `{experiment}` trains it again:
-`python -m sweep +experiment=THIS_FOLDER/{experiment}`.
 """
+_BI = """\
+```python
+from sentence_transformers import SentenceTransformer
 
+# The adapter on its base. Each sentence is read alone, cut, prefixed and pooled as in training.
+model = SentenceTransformer("adapter")
+
+
+def score(pairs):
+    first, second = map(list, zip(*pairs))
+    cosine = model.similarity_pairwise(model.encode(first), model.encode(second))
+    # A cosine of 0 was trained to mean the lowest label, one of 1 the highest.
+    return ({low:g} + {width:g} * cosine).tolist()
+
+
+print(score([("A man is eating.", "Someone eats."), ("A man is eating.", "It rains.")]))
+```
+"""
 
 _UNTESTED = "Score held-out pairs before you rely on it."
 _TESTED = "The score on pairs that the search has not read is below."
@@ -91,14 +113,10 @@ def model_card(
         is_tested: Whether these hold a score on pairs that the search has not read.
     """
     recipe = run.recipe
-    low, high = recipe.data.label_range
     return _CARD.format(
-        base=recipe.model.hub_name or recipe.model.path,
+        **_placed(recipe),
+        **_by_encoder(recipe),
         study=study,
-        low=low,
-        high=high,
-        width=high - low,
-        max_length=recipe.data.max_length,
         data=_data(recipe),
         **_measured(run, outcome),
         advice=_TESTED if is_tested else _UNTESTED,
@@ -109,6 +127,24 @@ def model_card(
         experiment=ExportedFiles(Path()).settings,
         versions=", ".join(f"{name} {version}" for name, version in versions.items()),
     )
+
+
+def _placed(recipe: Recipe) -> dict[str, Any]:
+    """The base, and the scale of the scores."""
+    low, high = recipe.data.label_range
+    base = recipe.model.hub_name or recipe.model.path
+    return {"base": base, "low": low, "high": high, "width": high - low}
+
+
+def _by_encoder(recipe: Recipe) -> dict[str, str]:
+    """What a pair is scored by, and the lines that load it."""
+    pooling = pooling_for(recipe.model, recipe.task.encoder)
+    use = _CROSS if pooling is None else _BI
+    return {
+        "library": "peft" if pooling is None else "sentence-transformers",
+        "by": "" if pooling is None else f", by the cosine of their vectors ({pooling.words})",
+        "use": use.format(**_placed(recipe), max_length=recipe.data.max_length),
+    }
 
 
 def _measured(run: Run, outcome: Outcome) -> dict[str, Any]:
@@ -140,7 +176,7 @@ def _data(recipe: Recipe) -> str:
 
 
 def _settings(recipe: Recipe) -> str:
-    lora, trainer = recipe.lora, recipe.trainer
+    lora, trainer, task = recipe.lora, recipe.trainer, recipe.task
     budget = (
         f"{trainer.max_steps} steps"
         if trainer.max_steps > 0
@@ -155,4 +191,6 @@ def _settings(recipe: Recipe) -> str:
         "batch size": trainer.per_device_train_batch_size,
         "budget": budget,
     }
+    if task.encoder == "bi":
+        rows["loss"] = f"{task.loss} of the cosine"
     return "\n".join(f"| {name} | {value} |" for name, value in rows.items())

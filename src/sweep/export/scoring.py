@@ -20,6 +20,7 @@ from sweep.export.adapter import Asymmetry
 from sweep.export.exported import load_adapted, predicted
 from sweep.loop.trial import Run
 from sweep.lora.batches import Collator, TokenisedPairs
+from sweep.lora.heads import pooling_for, reading_of
 from sweep.lora.model import load_tokenizer
 from sweep.lora.packable import why_alone, why_plain
 from sweep.lora.whole import pack_of
@@ -124,7 +125,7 @@ def _packs(trained: Sequence[Trained]) -> list[list[Trained]]:
     def key(one: Trained) -> str:
         recipe = one.run.recipe
         alone = recipe.run_id if why_alone(recipe) else ""
-        return f"{recipe.model} {recipe.data} {recipe.trainer.precision} {alone}"
+        return f"{recipe.model} {recipe.data} {recipe.task} {recipe.trainer.precision} {alone}"
 
     return [
         group[start : start + _MOST]
@@ -139,7 +140,8 @@ def _packed(trained: Sequence[Trained], pairs: Pairs) -> dict[str, Floats]:
     tokenizer = load_tokenizer(recipe.model)
     with tempfile.TemporaryDirectory(prefix="sweep-score-") as scratch:
         base = base_of(recipe, scratch=scratch)
-    rows = TokenisedPairs(tokenized(pairs, tokenizer, recipe.data))
+    reading = reading_of(recipe.model, recipe.task.encoder)
+    rows = TokenisedPairs(tokenized(pairs, tokenizer, recipe.data, reading))
     batches = ScoredSet(rows, Collator(tokenizer), recipe.trainer.per_device_eval_batch_size)
     with pack_of(base, [one.run for one in trained]) as pack:
         for one in trained:
@@ -158,4 +160,5 @@ def _alone(trained: Sequence[Trained], pairs: Pairs) -> dict[str, Floats]:
     recipe = one.run.recipe
     tokenizer = load_tokenizer(recipe.model)
     model = load_adapted(one.folder, recipe, tokenizer)
-    return {one.run.id: predicted(model, pairs, tokenizer, recipe.data)}
+    pooling = pooling_for(recipe.model, recipe.task.encoder)
+    return {one.run.id: predicted(model, pairs, tokenizer, recipe.data, pooling=pooling)}

@@ -35,9 +35,14 @@ class TargetLayer:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """A model by path: the linear layers of its base, and the class name of every module."""
+    """A model by path: the linear layers of its base, and the class name of every module.
+
+    Where the model is `headless`, its `head` is what stands aside: neither adapted nor trained.
+    """
 
     model_type: str
+    prefix: str
+    headless: bool
     head: tuple[str, ...]
     head_params: int
     linear: Mapping[str, TargetLayer]
@@ -48,13 +53,20 @@ class Anatomy:
         return {".".join(path.split(".")[-parts:]) for path in self.linear}
 
 
-def dissect(model: PreTrainedModel, lacking: Collection[str]) -> Anatomy:
-    """The parts of a model whose checkpoint has no weights for the modules `lacking`."""
+def dissect(model: PreTrainedModel, lacking: Collection[str], *, headless: bool = False) -> Anatomy:
+    """The parts of a model whose checkpoint has no weights for the modules `lacking`.
+
+    Args:
+        headless: Only what the base makes of each token is used: poolers are not part of it.
+    """
     from torch import nn
     from transformers.pytorch_utils import Conv1D
 
     top = _head_of(model)
     head = top + _new_poolers(model, [path for path in lacking if not is_part_of(path, top)])
+    if headless:
+        poolers = [path for path, _ in model.named_modules() if path.endswith(".pooler")]
+        head = (*top, *poolers)
     linear = {}
     for path, module in model.named_modules():
         if is_part_of(path, head):
@@ -65,6 +77,8 @@ def dissect(model: PreTrainedModel, lacking: Collection[str]) -> Anatomy:
             linear[path] = TargetLayer(path, *module.weight.shape)
     return Anatomy(
         model_type=model.config.model_type,
+        prefix=model.base_model_prefix,
+        headless=headless,
         head=head,
         head_params=sum(w.numel() for name in head for w in model.get_submodule(name).parameters()),
         linear=linear,

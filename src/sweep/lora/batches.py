@@ -15,7 +15,8 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 from sweep.core.arrays import Floats
 from sweep.lora.layout import Layout
 
-#: One tokenised pair: lists of ids, and `labels` where the pair is scored.
+#: One tokenised pair: lists of ids, or two of them in each column where its sentences are read
+#: apart; and `labels` where the pair is scored.
 Row = dict[str, Any]
 Batch = dict[str, Any]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -33,7 +34,9 @@ class TokenisedPairs(Dataset[Row]):
             dict(zip(columns, values, strict=True))
             for values in zip(*columns.values(), strict=True)
         ]
-        self.lengths: Ints = np.array([len(row["input_ids"]) for row in self._rows])
+        self.lengths: Ints = np.array(
+            [sum(len(one["input_ids"]) for one in _sequences(row)) for row in self._rows]
+        )
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -52,7 +55,8 @@ class Collator:
 
     Besides the tokenizer's columns and `labels` `[B]` a batch holds `layout`, a
     `sweep.lora.layout.Layout`, and `num_tokens`, without padding. They are made here, on the CPU,
-    since counting on a GPU would make it wait.
+    since counting on a GPU would make it wait. Of rows that are read apart the batch has 2 B
+    sequences, and `sides` `[2, B]` says which are the first and the second of each pair.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -61,12 +65,26 @@ class Collator:
     def __call__(self, rows: Sequence[Row]) -> Batch:
         rows = sorted(rows, key=lambda row: -len(row["input_ids"]))
         labels = [row["labels"] for row in rows]
-        texts = [{k: v for k, v in row.items() if k != "labels"} for row in rows]
-        batch: Batch = dict(self._tokenizer.pad(texts, return_tensors="pt"))
+        by_row = [_sequences(row) for row in rows]
+        texts = [sequence for side in zip(*by_row, strict=True) for sequence in side]
+        order = sorted(range(len(texts)), key=lambda place: -len(texts[place]["input_ids"]))
+        batch: Batch = dict(
+            self._tokenizer.pad([texts[place] for place in order], return_tensors="pt")
+        )
+        if len(texts) > len(rows):
+            batch["sides"] = torch.tensor(order).argsort().view(2, -1)
         batch["labels"] = torch.tensor(labels, dtype=torch.float32)
         batch["layout"] = Layout.of(batch["attention_mask"])
         batch["num_tokens"] = batch["attention_mask"].sum()
         return batch
+
+
+def _sequences(row: Row) -> list[Row]:
+    """What the model reads of a pair: one sequence, or one for each sentence."""
+    texts = {name: column for name, column in row.items() if name != "labels"}
+    if not any(isinstance(ids, list) for ids in texts["input_ids"][:1]):
+        return [texts]
+    return [{name: column[side] for name, column in texts.items()} for side in (0, 1)]
 
 
 def on_device(batch: Batch, device: torch.device) -> Batch:

@@ -9,6 +9,7 @@ compared on common random numbers.
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 import zlib
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 #: Draws are 15-bit integers: a dropout probability is kept to 1 in 32,768.
 _LEVELS = 1 << 15
@@ -130,6 +132,17 @@ def use_keyed_dropout(model: nn.Module, noise: Noise) -> None:
         if isinstance(module, nn.Dropout) and not isinstance(module, KeyedDropout):
             parent, _, name = path.rpartition(".")
             setattr(model.get_submodule(parent), name, KeyedDropout(module.p, noise, path))
+
+
+def draws_by_itself(net: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether a training pass moves torch's generator on."""
+    accepted = inspect.signature(net.forward).parameters
+    row = tokenizer("a", "b", return_tensors="pt")
+    before = torch.get_rng_state()
+    with torch.no_grad():
+        net.train()(**{name: column for name, column in row.items() if name in accepted})
+    net.train(False)
+    return not torch.equal(before, torch.get_rng_state())
 
 
 def _draw(key: list[int], shape: Sequence[int], device: torch.device) -> Tensor:

@@ -51,20 +51,23 @@ def check_fit(
     *,
     path: str,
     max_length: int,
+    unit: str = "pair",
 ) -> None:
     """Hold the token ids of pairs against the model that is to read them.
 
     Args:
         net: The model, which needs no weights.
         path: Names the model.
+        unit: What a row of ids is of: a pair, or a sentence of one.
 
     Raises:
         ModelError: an id that the embedding has no row for, more tokens than the model has
             positions for, or pairs without the token that the head reads.
     """
     for problem in (
-        _ids_beyond(net, tokenizer, ids, path),
-        _too_long(net, ids, path, max_length),
+        _ids_beyond(net, tokenizer, ids, path, unit),
+        _too_long(net, ids, path, max_length, unit),
+        _without_tokens(ids, path, unit),
         _without_end(net.config, tokenizer, ids, path),
     ):
         if problem is not None:
@@ -72,11 +75,11 @@ def check_fit(
 
 
 def _ids_beyond(
-    net: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ids: Ids, path: str
+    net: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ids: Ids, path: str, unit: str
 ) -> ModelError | None:
     rows = net.get_input_embeddings().num_embeddings
     found = [
-        *((max(row, default=0), f"{split} pair {place}") for split, place, row in _each(ids)),
+        *((max(row, default=0), f"{split} {unit} {place}") for split, place, row in _each(ids)),
         (tokenizer.pad_token_id, "padding"),
     ]
     highest, where = max(found)
@@ -92,7 +95,9 @@ def _ids_beyond(
     )
 
 
-def _too_long(net: PreTrainedModel, ids: Ids, path: str, max_length: int) -> ModelError | None:
+def _too_long(
+    net: PreTrainedModel, ids: Ids, path: str, max_length: int, unit: str
+) -> ModelError | None:
     most = most_positions(net)
     if most is None:
         return None
@@ -100,15 +105,27 @@ def _too_long(net: PreTrainedModel, ids: Ids, path: str, max_length: int) -> Mod
         lengths = [len(row) for row in rows]
         too_long = sum(length > most for length in lengths)
         if too_long:
-            pairs = f"{too_long:,} of {counted(len(lengths), f'{split} pair')}"
+            pairs = f"{too_long:,} of {counted(len(lengths), f'{split} {unit}')}"
             have = "has" if too_long == 1 else "have"
             return ModelError(
-                f"A pair must have no more tokens than the model has positions for, {most}.",
+                f"A {unit} must have no more tokens than the model has positions for, {most}.",
                 value=f"{pairs} {have} up to {max(lengths)} under data.max_length={max_length}; "
                 f"{path} has {most} positions",
                 way_out=f"`data.max_length={most}` cuts them, or take a model for longer texts",
             )
     return None
+
+
+def _without_tokens(ids: Ids, path: str, unit: str) -> ModelError | None:
+    """A tokenizer that puts nothing around a text leaves nothing of one that it does not know."""
+    empty = next((f"{split} {unit} {place}" for split, place, row in _each(ids) if not row), None)
+    if empty is None:
+        return None
+    return ModelError(
+        f"A {unit} must have a token: of nothing the model makes nothing.",
+        value=f"{empty} has none for the tokenizer of {path}",
+        way_out="take the row out, or a model whose tokenizer knows its signs",
+    )
 
 
 def _without_end(

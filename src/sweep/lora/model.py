@@ -25,6 +25,7 @@ from transformers.utils import logging as hf_logging
 from sweep.core.errors import ModelError
 from sweep.core.files import as_on_disk
 from sweep.core.recipe import Lora, Model, Recipe
+from sweep.core.task import Encoder
 from sweep.lora.anatomy import outline
 from sweep.lora.fit import reads_the_last_token
 from sweep.lora.loading import SAFE, loading, refuse_kernels
@@ -132,21 +133,49 @@ def _commit_on_hub(model: Model) -> str | None:
     return Path(found).parent.name if isinstance(found, str) else None
 
 
-def targets_of(model: Model, lora: Lora) -> ResolvedTargets:
+def targets_of(model: Model, lora: Lora, encoder: Encoder = "cross") -> ResolvedTargets:
     """The layers that a LoRA config adapts, found on a model without memory.
 
     Raises:
         TargetError: a name that matches nothing, or nothing to adapt.
+        ModelError: the model has no vector for each token of a sentence, as `bi` needs.
     """
-    return _targets(model, lora.target_modules, lora.layers_to_transform)
+    return _targets(model, lora.target_modules, lora.layers_to_transform, encoder)
+
+
+def targets_in(recipe: Recipe) -> ResolvedTargets:
+    """`targets_of` a recipe."""
+    return targets_of(recipe.model, recipe.lora, recipe.task.encoder)
 
 
 @functools.lru_cache(maxsize=64)
 def _targets(
-    model: Model, target_modules: str | tuple[str, ...], layers: int | tuple[int, ...] | None
+    model: Model,
+    target_modules: str | tuple[str, ...],
+    layers: int | tuple[int, ...] | None,
+    encoder: Encoder,
 ) -> ResolvedTargets:
     net = outline(load_config(model))
-    return resolve_targets(net, target_modules, layers=layers, lacking=_lacking(model))
+    if encoder == "bi":
+        _refuse_two_stacks(model, net.config)
+    return resolve_targets(
+        net,
+        target_modules,
+        layers=layers,
+        lacking=_lacking(model),
+        headless=encoder == "bi",
+    )
+
+
+def _refuse_two_stacks(model: Model, config: PretrainedConfig) -> None:
+    """BART and T5 read a sentence with one stack and write with another."""
+    if config.is_encoder_decoder:
+        raise ModelError(
+            "`task.encoder=bi` needs a model with one vector for each token of a sentence.",
+            value=f"{model.path} ({config.model_type}) is an encoder and a decoder",
+            way_out="take an encoder, as BERT or RoBERTa, or a decoder, as Llama; or "
+            "`task.encoder=cross`",
+        )
 
 
 @functools.lru_cache(maxsize=16)
@@ -164,13 +193,14 @@ def _lacking(model: Model) -> frozenset[str]:
 
 def lora_config(recipe: Recipe) -> LoraConfig:
     """What PEFT is told about a run: full paths of its layers, and its head."""
-    targets = targets_of(recipe.model, recipe.lora)
+    targets = targets_in(recipe)
     fields = dataclasses.asdict(recipe.lora)
     # PEFT compares it with names only, never with full paths: it is applied already.
     fields["layers_to_transform"] = None
     return LoraConfig(
-        task_type=TaskType.SEQ_CLS,
-        modules_to_save=list(targets.head),
+        # Of a sequence classifier PEFT trains the head, asked or not.
+        task_type=TaskType.SEQ_CLS if targets.head else TaskType.FEATURE_EXTRACTION,
+        modules_to_save=list(targets.head) or None,
         fan_in_fan_out=targets.fan_in_fan_out,
         **{**fields, "target_modules": targets.names},
     )

@@ -23,7 +23,7 @@ from peft.tuners.lora.layer import LoraLayer
 from peft.utils.other import ModulesToSaveWrapper
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers import PreTrainedTokenizerBase, set_seed
 
 from sweep.core.recipe import Lora, Model
 from sweep.loop.trial import Run
@@ -32,8 +32,9 @@ from sweep.lora.attention import use_keyed_attention
 from sweep.lora.batched import BatchedLora
 from sweep.lora.batched_head import BatchedHead
 from sweep.lora.batches import Batch
-from sweep.lora.draws import KeyedDropout, Noise, use_keyed_dropout
-from sweep.lora.model import load_base, lora_config, targets_of
+from sweep.lora.draws import KeyedDropout, Noise, draws_by_itself, use_keyed_dropout
+from sweep.lora.heads import head_of
+from sweep.lora.model import load_base, lora_config, targets_in, targets_of
 from sweep.lora.packable import why_plain
 from sweep.lora.stack import Stack
 from sweep.lora.targets import ResolvedTargets
@@ -65,7 +66,7 @@ class Base:
         self.net, self._missing = load_base(model, tokenizer)
         use_keyed_dropout(self.net, self.noise)
         use_keyed_attention(self.net, self.noise)
-        self.draws_by_itself = _draws_by_itself(self.net, tokenizer)
+        self.draws_by_itself = draws_by_itself(self.net, tokenizer)
         self.net.requires_grad_(False)
         nn.Module.to(self.net, device)
         head = targets_of(model, Lora(target_modules="all-linear")).head
@@ -113,7 +114,8 @@ class PackedModel:
         self.noise = self._base.noise
         self.noise.reset(recipe.seed, repeats=checkpointing)
         self.runs = list(runs)
-        self._accepted = set(inspect.signature(self._base.net.forward).parameters) - {"labels"}
+        self._head = head_of(recipe, self._base.net)
+        self._accepted = set(inspect.signature(self._head.adapted.forward).parameters) - {"labels"}
         self._heads = {n: self._base.net.get_submodule(n) for n in _targets(runs[0]).head}
         self.model = self._add_adapters()
         self._layers: list[BatchedLora | BatchedHead] = []
@@ -123,7 +125,12 @@ class PackedModel:
         # Checkpointing wraps transformers' own encoder, which then does the work.
         if not checkpointing and can_unpad(self._base.net, base.tokenizer):
             shared = not any(_in_front(name) for run in runs for name in _targets(run).names)
-            self._encoder = UnpaddedEncoder(self._base.net, self.noise, shared_embeddings=shared)
+            self._encoder = UnpaddedEncoder(
+                self._base.net,
+                self.noise,
+                shared_embeddings=shared,
+                first_only=self._head.first_only,
+            )
         self._lay_stacks()
         # The Trainer calls both at every step, and both go through hundreds of modules. All of
         # them are in one mode from here on.
@@ -152,8 +159,7 @@ class PackedModel:
             self._encoder.layout = batch["layout"]
         if len(self) > 1 and not (self._encoder and self._encoder.shared_embeddings):
             inputs = {name: column.repeat(len(self), 1) for name, column in inputs.items()}
-        logits: Tensor = self.model(**inputs).logits
-        return logits.view(len(self), -1).float()
+        return self._head.scores(self._head.adapted(**inputs), batch, runs=len(self))
 
     def run_parameters(self, run_id: str) -> dict[str, nn.Parameter]:
         """What a run trains, by name: its adapter and its head."""
@@ -210,14 +216,18 @@ class PackedModel:
 
     def _add_adapters(self) -> PeftModel:
         """Every run's head and adapter are drawn from the seed, as if it were alone."""
-        self._base.draw_head(self.runs[0].recipe.seed)
+        seed = self.runs[0].recipe.seed
+        if self._heads:
+            self._base.draw_head(seed)
+        else:
+            set_seed(seed)
         after_head = torch.get_rng_state()
         model: PeftModel | None = None
         for run in self.runs:
             torch.set_rng_state(after_head)
             config = lora_config(run.recipe)
             if model is None:
-                wrapped = get_peft_model(self._base.net, config, adapter_name=run.id)
+                wrapped = get_peft_model(self._head.adapted, config, adapter_name=run.id)
                 assert isinstance(wrapped, PeftModel)
                 model = wrapped
             else:
@@ -263,7 +273,7 @@ class PackedModel:
 
 
 def _targets(run: Run) -> ResolvedTargets:
-    return targets_of(run.recipe.model, run.recipe.lora)
+    return targets_in(run.recipe)
 
 
 def _in_front(path: str) -> bool:
@@ -284,14 +294,3 @@ def _around(net: nn.Module, path: str) -> Iterator[nn.Module]:
         yield net.get_submodule(path)
         path = path.rpartition(".")[0]
     yield net
-
-
-def _draws_by_itself(net: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether a training pass moves torch's generator on."""
-    accepted = inspect.signature(net.forward).parameters
-    row = tokenizer("a", "b", return_tensors="pt")
-    before = torch.get_rng_state()
-    with torch.no_grad():
-        net.train()(**{name: column for name, column in row.items() if name in accepted})
-    net.train(False)
-    return not torch.equal(before, torch.get_rng_state())

@@ -8,7 +8,7 @@ import functools
 from sweep.core.recipe import Model, Recipe, fingerprint
 from sweep.lora.anatomy import outline
 from sweep.lora.by_row import is_by_row
-from sweep.lora.model import load_config, targets_of
+from sweep.lora.model import load_config, targets_in
 
 #: Settings of the Trainer that each run of a pack has for itself.
 _OWN = (
@@ -44,7 +44,7 @@ def why_plain(recipe: Recipe) -> str | None:
         return f"lora.init_lora_weights={lora.init_lora_weights}"
     if getattr(load_config(recipe.model), "quantization_config", None) is not None:
         return "a quantized base"
-    if targets_of(recipe.model, lora).fan_in_fan_out:
+    if targets_in(recipe).fan_in_fan_out:
         return "Conv1D layers"
     return None
 
@@ -57,11 +57,11 @@ def _is_by_row(model: Model) -> bool:
 def pack_key(recipe: Recipe) -> str:
     """Runs with equal keys can be trained in one pack; a run that must be alone has its own.
 
-    Equal are seed, model, data, and all of the Trainer's settings but those in `_OWN`.
+    Equal are seed, model, data, task, and all of the Trainer's settings but those in `_OWN`.
     """
     if why_alone(recipe) is not None:
         return recipe.run_id
     trainer = dataclasses.asdict(recipe.trainer)
     shared = {key: value for key, value in trainer.items() if key not in _OWN}
-    parts = (dataclasses.asdict(recipe.model), dataclasses.asdict(recipe.data))
+    parts = [dataclasses.asdict(part) for part in (recipe.model, recipe.data, recipe.task)]
     return fingerprint([recipe.seed, *parts, shared])

@@ -8,7 +8,7 @@ Only `nn.Linear` and transformers' `Conv1D` of the pretrained base are adapted; 
 name or an expression fits as well are passed over, and a name that fits base and head means the
 base. Where one layer computes query, key and value, `qv` means that layer, key included.
 `all-linear` adapts the poolers of BERT and ALBERT, as PEFT's own `all-linear` does; no other
-preset does.
+preset does. A bi-encoder has no head and uses no pooler, so that neither is adapted there.
 
 torch, transformers and peft are imported where they are used: `PRESETS` costs no import of them.
 """
@@ -56,6 +56,7 @@ class ResolvedTargets:
         fan_in_fan_out: Whether the layers are Conv1D, whose weights are stored transposed.
         head_params: Parameters of the head.
         note: What a preset means here, where that is not just what its name says.
+        inside: Path of the module that the adapters are put on; empty for the whole model.
     """
 
     layers: tuple[TargetLayer, ...]
@@ -63,11 +64,12 @@ class ResolvedTargets:
     fan_in_fan_out: bool
     head_params: int
     note: str = ""
+    inside: str = ""
 
     @property
     def names(self) -> list[str]:
-        """Full paths of the adapted layers; for `target_modules`."""
-        return [layer.name for layer in self.layers]
+        """Paths of the adapted layers in what the adapters are put on; for `target_modules`."""
+        return [layer.name.removeprefix(f"{self.inside}.") for layer in self.layers]
 
     def lora_params(self, r: int) -> int:
         """Parameters that adapters of rank `r` add; the head is not among them."""
@@ -80,6 +82,7 @@ def resolve_targets(
     *,
     layers: int | Collection[int] | None = None,
     lacking: Collection[str] = (),
+    headless: bool = False,
 ) -> ResolvedTargets:
     """The layers of `model` that `target_modules` means.
 
@@ -89,6 +92,8 @@ def resolve_targets(
         layers: Numbers of the blocks to adapt, `lora.layers_to_transform`; None means all, and what
             is in no block as well.
         lacking: Paths of the modules that the checkpoint has no weights for.
+        headless: Adapters are put on the pretrained base alone, which is used without a head and
+            without its pooler.
 
     Raises:
         TargetError: A preset the model has no layers for, a name that fits no linear layer of the
@@ -96,16 +101,17 @@ def resolve_targets(
             layers has, or a head PEFT cannot single out.
         ModelError: The checkpoint lacks more of the base than its pooler.
     """
-    anatomy = dissect(model, lacking)
+    anatomy = dissect(model, lacking, headless=headless)
     chosen = _chosen(anatomy, target_modules)
     if layers is not None:
         chosen = _in_blocks(chosen, {layers} if isinstance(layers, int) else set(layers))
     return ResolvedTargets(
         layers=tuple(layer for name, layer in anatomy.linear.items() if name in chosen),
-        head=anatomy.head,
+        head=() if headless else anatomy.head,
         fan_in_fan_out=any(anatomy.kinds[name] == "Conv1D" for name in chosen),
-        head_params=anatomy.head_params,
+        head_params=0 if headless else anatomy.head_params,
         note=_note(anatomy, target_modules, chosen),
+        inside=anatomy.prefix if headless else "",
     )
 
 
@@ -221,6 +227,8 @@ def _why_not(anatomy: Anatomy, asked: str, hits: set[str]) -> str:
     """Why `asked`, which fits the paths `hits`, means no layer that can be adapted."""
     if kinds := {anatomy.kinds[path] for path in hits if not is_part_of(path, anatomy.head)}:
         return f"fits no linear layer, only {', '.join(sorted(kinds))}"
+    if hits and anatomy.headless:
+        return "is in the head or the pooler, which a bi-encoder does without"
     if hits:
         return "is in the head, which is always trained in full and never adapted"
     if asked in PRESETS:

@@ -37,16 +37,25 @@ class UnpaddedEncoder:
         model: One of the families that `can_unpad`.
         shared_embeddings: Whether the embeddings `[B, T, D]` are computed once for all K runs, or
             for each of them, `[K * B, T, D]`.
+        first_only: Whether the first tokens are all that is read of the last layer.
     """
 
     layout: Layout
 
-    def __init__(self, model: PreTrainedModel, noise: Noise, *, shared_embeddings: bool) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        noise: Noise,
+        *,
+        shared_embeddings: bool,
+        first_only: bool = True,
+    ) -> None:
         self._path = f"{model.base_model_prefix}.encoder"
         self._encoder = model.get_submodule(self._path)
         self._layers: Any = self._encoder.layer
         self._noise = noise
         self.shared_embeddings = shared_embeddings
+        self._first_only = first_only
         self._embeddings = model.get_submodule(f"{model.base_model_prefix}.embeddings")
         self._share_dropout(shared_embeddings)
         self._encoder.forward = self
@@ -57,7 +66,8 @@ class UnpaddedEncoder:
         del self._encoder.forward
 
     def __call__(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """Embeddings to hidden states of the first tokens, `[K * B, 1, D]`."""
+        """Embeddings to hidden states of the first tokens, `[K * B, 1, D]`; or of all of them,
+        `[K * B, T, D]`, with zeros for padding."""
         layout, runs = self.layout, self._noise.runs
         if self.shared_embeddings:
             tokens = hidden_states.flatten(0, 1)[layout.tokens]
@@ -67,9 +77,14 @@ class UnpaddedEncoder:
         biases = [_bias(mask, runs, torch.float32) for mask in layout.masks]
         last = len(self._layers) - 1
         for number, layer in enumerate(self._layers):
-            hidden = self._layer(layer, hidden, biases, number, first_only=number == last)
-        first = hidden.flatten(0, 1).unsqueeze(1)
-        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=first)
+            cut = self._first_only and number == last
+            hidden = self._layer(layer, hidden, biases, number, first_only=cut)
+        columns = 1
+        if not self._first_only:
+            columns = hidden_states.shape[1]
+            hidden = _scattered_to(hidden, layout.tokens, len(layout.first) * columns)
+        states = hidden.reshape(-1, columns, hidden.shape[-1])
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=states)
 
     def _share_dropout(self, shared: bool) -> None:
         for module in self._embeddings.modules():
@@ -137,10 +152,13 @@ def _bias(mask: Tensor, runs: int, dtype: torch.dtype) -> Tensor:
 
 def _padded(x: Tensor, layout: Layout) -> Tensor:
     """`[K, N, D]` to `[K, cells, D]`, zeros for padding."""
-    padded: Tensor = _Scatter.apply(  # type: ignore[no-untyped-call]
-        x, layout.cells, layout.num_cells
-    )
-    return padded
+    return _scattered_to(x, layout.cells, layout.num_cells)
+
+
+def _scattered_to(x: Tensor, positions: Tensor, size: int) -> Tensor:
+    """`[K, N, D]` to these positions of `[K, size, D]`, zeros elsewhere."""
+    scattered: Tensor = _Scatter.apply(x, positions, size)  # type: ignore[no-untyped-call]
+    return scattered
 
 
 def _queries(attention: Any, x: Tensor, layout: Layout, *, first_only: bool) -> list[Tensor]:

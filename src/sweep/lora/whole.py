@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sweep.loop.trial import Run
 from sweep.lora.batches import Batch
+from sweep.lora.heads import head_of
 from sweep.lora.pack import Base, PackedModel
 from sweep.lora.unpadded import UnpaddedEncoder, can_unpad
 
@@ -38,12 +39,18 @@ class WholeModel:
         self.noise.reset(run.recipe.seed, repeats=checkpointing)
         self.noise.runs = 1
         self._base.draw_head(run.recipe.seed)
-        self.model = self._base.net
+        self._head = head_of(run.recipe, self._base.net)
+        self.model = self._head.adapted
         self.model.requires_grad_(True)
         self._accepted = set(inspect.signature(self.model.forward).parameters) - {"labels"}
         self._encoder: UnpaddedEncoder | None = None
-        if not checkpointing and can_unpad(self.model, base.tokenizer):
-            self._encoder = UnpaddedEncoder(self.model, self.noise, shared_embeddings=True)
+        if not checkpointing and can_unpad(self._base.net, base.tokenizer):
+            self._encoder = UnpaddedEncoder(
+                self._base.net,
+                self.noise,
+                shared_embeddings=True,
+                first_only=self._head.first_only,
+            )
 
     def __enter__(self) -> WholeModel:
         return self
@@ -60,8 +67,7 @@ class WholeModel:
         inputs = {name: column for name, column in batch.items() if name in self._accepted}
         if self._encoder is not None:
             self._encoder.layout = batch["layout"]
-        logits: Tensor = self.model(**inputs).logits
-        return logits.view(1, -1).float()
+        return self._head.scores(self.model(**inputs), batch, runs=1)
 
     def run_parameters(self, run_id: str) -> dict[str, nn.Parameter]:
         """All there are, by name."""

@@ -18,8 +18,8 @@ from sweep.study.files import FORMAT, StudyFiles
 from sweep.study.yaml_file import read_mapping
 
 #: Parts of the settings that make an experiment: the rest is of a machine, a start, or found out.
-_EXPERIMENT = ("model", "data", "lora", "trainer", "search", "confirm")
-_PARTS = ("model", "data", "lora", "trainer")
+_EXPERIMENT = ("model", "data", "lora", "trainer", "task", "search", "confirm")
+_PARTS = ("model", "data", "lora", "trainer", "task")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sweep.core.recipe import Lora, Recipe
-from sweep.lora.model import targets_of
+from sweep.lora.model import targets_in, targets_of
 
 
 def relative_memory(recipe: Recipe) -> float:
@@ -13,10 +13,10 @@ def relative_memory(recipe: Recipe) -> float:
     and A's output; of each parameter there are weight, gradient and Adam's two moments.
     """
     trainer, lora = recipe.trainer, recipe.lora
-    targets = targets_of(recipe.model, lora)
+    targets = targets_in(recipe)
     kept = sum(layer.in_features for layer in targets.layers) if lora.lora_dropout > 0 else 0
     kept += sum(min(lora.r, layer.in_features) for layer in targets.layers)
-    tokens = trainer.per_device_train_batch_size * recipe.data.max_length
+    tokens = trainer.per_device_train_batch_size * _longest_pair(recipe)
     return 4 * (kept * tokens + 4 * targets.lora_params(lora.r))
 
 
@@ -29,8 +29,13 @@ def most_activations(recipe: Recipe) -> float:
     """
     everything = targets_of(recipe.model, Lora(target_modules="all-linear"))
     features = sum(layer.in_features + layer.out_features for layer in everything.layers)
-    tokens = recipe.trainer.per_device_train_batch_size * recipe.data.max_length
+    tokens = recipe.trainer.per_device_train_batch_size * _longest_pair(recipe)
     return 4.0 * 2 * features * tokens
+
+
+def _longest_pair(recipe: Recipe) -> int:
+    """Tokens of a pair at most; read apart, each sentence may have as many as a whole pair."""
+    return recipe.data.max_length * (2 if recipe.task.encoder == "bi" else 1)
 
 
 def relative_cost(recipe: Recipe) -> float:
@@ -43,7 +48,7 @@ def relative_cost(recipe: Recipe) -> float:
     trainer, lora = recipe.trainer, recipe.lora
     everything = targets_of(recipe.model, Lora(target_modules="all-linear"))
     base = sum(layer.in_features * layer.out_features for layer in everything.layers)
-    targets = targets_of(recipe.model, lora)
+    targets = targets_in(recipe)
     # Products with a few ranks take as long as it takes to read and write what they work on.
     features = sum(layer.in_features + layer.out_features for layer in targets.layers)
     # Masks are drawn, kept and applied twice.

@@ -14,6 +14,7 @@ from sweep.core.recipe import Recipe
 from sweep.loop.trial import Run
 from sweep.lora.batches import Collator, on_device
 from sweep.lora.whole import pack_of
+from sweep.train.losses import losses
 from sweep.train.runs import base_of
 from sweep.train.splits import Splits, splits
 
@@ -55,7 +56,7 @@ def _pass(recipe: Recipe) -> torch.Tensor:
     """Predictions of the longest dev pair and of the shortest of train, after a step on train."""
     with tempfile.TemporaryDirectory(prefix="sweep-step-") as scratch:
         base = base_of(recipe, scratch=scratch)
-    shared = splits(recipe.model, recipe.data)
+    shared = splits(recipe.model, recipe.data, recipe.task.encoder)
     collate, device = Collator(shared.tokenizer), base.device
     order = np.argsort(-shared.train.lengths, kind="stable")
     longest = [shared.train[int(place)] for place in order[: _rows(shared, recipe, device)]]
@@ -64,8 +65,8 @@ def _pass(recipe: Recipe) -> torch.Tensor:
         batch = on_device(collate(longest), device)
         pack.model.train()
         pack.noise.at_step(0)
-        loss = (pack.forward(batch) - batch["labels"]).square().mean()
-        loss.backward()
+        loss = losses(pack.forward(batch), batch["labels"], recipe.task).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
         pack.zero_gradients()
         pack.model.eval()
         with torch.no_grad():

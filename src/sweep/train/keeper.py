@@ -14,7 +14,7 @@ from sweep.core.errors import RunFailed
 from sweep.core.files import replacing_file, replacing_folder
 from sweep.data.pairs import in_label_units
 from sweep.loop.trial import Evaluation, Glimpse, Outcome, Run, RunState
-from sweep.lora.model import targets_of
+from sweep.lora.model import targets_in
 from sweep.lora.whole import AnyPack, WholeModel
 from sweep.study.files import RunFiles
 from sweep.train.checkpoints import Checkpoint
@@ -119,10 +119,9 @@ class Keeper:
         """How much is trained; a run without adapters has none to count."""
         parameters = pack.run_parameters(self.run.id).values()
         trained = {"trained_params": sum(p.numel() for p in parameters)}
-        recipe = self.run.recipe
         if isinstance(pack, WholeModel):
             return trained
-        targets = targets_of(recipe.model, recipe.lora)
+        targets = targets_in(self.run.recipe)
         return {
             "adapted_modules": len(targets.layers),
             "lora_params": pack.count_lora_params(self.run.id),

@@ -96,7 +96,7 @@ def measure_pace(recipes: Sequence[Recipe], threads: int = 1) -> Pace:
         tried = tuple(recipes[:1] if why_alone(first) or base.draws_by_itself else recipes)
         runs = [Run(place, {}, _cut_short(recipe)) for place, recipe in enumerate(tried)]
         with pack_of(base, runs) as pack, PeakMemory(base.device) as memory:
-            shared = splits(first.model, first.data)
+            shared = splits(first.model, first.data, first.task.encoder)
             keepers = {run.id: Keeper(run, Path(scratch) / run.id) for run in runs}
             trainer = PackTrainer(pack, keepers, shared, lambda event: None, scratch=scratch)
             clock = _Clock(trainer)

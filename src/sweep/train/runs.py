@@ -75,7 +75,7 @@ def _settled(recipe: Recipe, *, scratch: str) -> Base:
     """
     before = _base.cache_info().misses, splits.cache_info().misses
     base = base_of(recipe, scratch=scratch)
-    splits(recipe.model, recipe.data)
+    splits(recipe.model, recipe.data, recipe.task.encoder)
     if (_base.cache_info().misses, splits.cache_info().misses) != before:
         # A base that this one has taken the place of was set aside, too.
         gc.unfreeze()
@@ -106,7 +106,7 @@ def _train_together(runs: Sequence[Keeper], lent: Base, handle: Handle, *, scrat
             handle(Evaluated(keeper.run.id, evaluation))
     with pack_of(lent, [keeper.run for keeper in runs]) as pack:
         with PeakMemory(lent.device) as memory:
-            shared = splits(recipe.model, recipe.data)
+            shared = splits(recipe.model, recipe.data, recipe.task.encoder)
             trainer = PackTrainer(pack, keepers, shared, handle, scratch=scratch)
             trainer.train_to_the_end()
         for run in pack.runs:

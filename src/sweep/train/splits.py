@@ -13,9 +13,11 @@ from transformers import PreTrainedTokenizerBase
 
 from sweep.core.arrays import Floats
 from sweep.core.recipe import Data, Model
+from sweep.core.task import Encoder
 from sweep.data.pairs import load_split
 from sweep.data.tokens import cached_tokens
 from sweep.lora.batches import Collator, TokenisedPairs, batches_by_tokens, on_device
+from sweep.lora.heads import reading_of
 from sweep.lora.model import load_tokenizer
 from sweep.lora.whole import AnyPack
 
@@ -30,11 +32,11 @@ class Splits:
 
 
 @functools.lru_cache(maxsize=4)
-def splits(model: Model, data: Data) -> Splits:
-    """Tokenizer and tokenised pairs."""
-    tokenizer = load_tokenizer(model)
+def splits(model: Model, data: Data, encoder: Encoder = "cross") -> Splits:
+    """Tokenizer and tokenised pairs, as the encoder reads them."""
+    tokenizer, reading = load_tokenizer(model), reading_of(model, encoder)
     train, dev = (
-        TokenisedPairs(cached_tokens(load_split(data, split), tokenizer, data))
+        TokenisedPairs(cached_tokens(load_split(data, split), tokenizer, data, reading))
         for split in ("train", "dev")
     )
     return Splits(tokenizer, train, dev)

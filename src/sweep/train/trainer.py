@@ -30,6 +30,7 @@ from sweep.train.checkpoints import Checkpoint, restore_random_states
 from sweep.train.devices import num_gpus
 from sweep.train.glimpses import glimpse_steps, glimpsed_pairs
 from sweep.train.keeper import Keeper
+from sweep.train.losses import losses
 from sweep.train.members import Members
 from sweep.train.optimizers import PackOptimizer, PackSchedule, RunOptimizer
 from sweep.train.splits import ScoredSet, Splits
@@ -78,7 +79,7 @@ class PackTrainer(HfTrainer):
         *,
         scratch: str,
     ) -> None:
-        self._pack = pack
+        self._pack, self._task = pack, pack.runs[0].recipe.task
         self._run_args = {
             run.id: training_arguments(run.recipe.trainer, seed=run.recipe.seed, scratch=scratch)
             for run in pack.runs
@@ -180,12 +181,11 @@ class PackTrainer(HfTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
-        """The sum over the runs of their mean squared errors: no run's gradient sees another's."""
-        predictions = self._pack.forward(inputs)
-        losses: Tensor = (predictions - inputs["labels"]).square().mean(1)
-        self._members.losses += losses.detach()
+        """The sum over the runs of their losses: no run's gradient sees another's."""
+        by_run = losses(self._pack.forward(inputs), inputs["labels"], self._task)
+        self._members.losses += by_run.detach()
         self._tokens += inputs["num_tokens"]
-        return losses.sum()
+        return by_run.sum()
 
     def floating_point_ops(self, inputs: Any) -> int:
         """Not counted: the Trainer would go through all parameters at every step."""
