@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from sweep.data.suspects import one_text_twice
 from sweep.export.merged import speaks_label_units
 from sweep.lora.fit import most_positions
 from sweep.lora.heads import reading_for
-from sweep.lora.loading import SAFE, loading
+from sweep.lora.loading import SAFE, loading, without_old_names
 from sweep.lora.model import load_base, weights_digest
 from sweep.lora.pairing import refuse_without_words
 from sweep.lora.sentence_vectors import (
@@ -186,9 +185,7 @@ def load_adapted(folder: Path, recipe: Recipe, tokenizer: PreTrainedTokenizerBas
         ) from None
     path = ExportedFiles(folder).adapter
     try:
-        with warnings.catch_warnings():
-            # PEFT asks transformers by an old name, which is not the user's concern.
-            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        with without_old_names():
             under = base if recipe.task.encoder == "cross" else base.base_model
             model = PeftModel.from_pretrained(under, str(path))
     except MemoryError:

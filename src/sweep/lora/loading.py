@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,14 @@ _MISSING = re.compile(
     r"(?:pip install|need to install|requires the|need to have) [`'\"]?([A-Za-z][\w.-]*)"
     r"|No module named ['\"](\w+)|The (\w+) dictionary is not installed"
 )
+
+
+@contextmanager
+def without_old_names() -> Iterator[None]:
+    """PEFT asks transformers by an old name, which is not the user's concern."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        yield
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from sweep.lora.batched_head import BatchedHead
 from sweep.lora.batches import Batch
 from sweep.lora.draws import KeyedDropout, Noise, draws_by_itself, use_keyed_dropout
 from sweep.lora.heads import head_of
+from sweep.lora.loading import without_old_names
 from sweep.lora.model import load_base, lora_config, targets_in, targets_of
 from sweep.lora.packable import why_plain
 from sweep.lora.stack import Stack
@@ -117,7 +118,8 @@ class PackedModel:
         self._head = head_of(recipe, self._base.net)
         self._accepted = set(inspect.signature(self._head.adapted.forward).parameters) - {"labels"}
         self._heads = {n: self._base.net.get_submodule(n) for n in _targets(runs[0]).head}
-        self.model = self._add_adapters()
+        with without_old_names():
+            self.model = self._add_adapters()
         self._layers: list[BatchedLora | BatchedHead] = []
         #: Parameters that no stack holds: PEFT's own forward adds to their gradients.
         self._unstacked: list[nn.Parameter] = []
