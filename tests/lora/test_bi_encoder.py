@@ -191,7 +191,8 @@ def assert_equal_to_plain(recipe: Recipe, mode: str | None, runs: Path, folder: 
     model.save_pretrained(str(folder / "saved"))
     found, weights = adapter_of(recipe, runs), load_file(folder / "saved/adapter_model.safetensors")
     assert found.keys() == weights.keys()
-    for name in found:
+    # The bias of a key moves no attention: its gradient is rounding, which Adam makes steps of.
+    for name in (name for name in found if not name.endswith("key.bias")):
         assert (found[name] - weights[name]).abs().max() < 1e-4, name
 
 

@@ -6,7 +6,7 @@ A head says which part of the base the adapters are put on, and turns a batch in
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -53,8 +53,8 @@ class CosineHead:
     """
 
     def __init__(self, net: PreTrainedModel, pooling: SentencePooling) -> None:
-        base: Any = net.base_model
-        self.adapted: PreTrainedModel = base
+        # transformers types it as any module.
+        self.adapted = cast(PreTrainedModel, net.base_model)
         self._mode = pooling.mode
         self.first_only = pooling.mode == "cls"
 
