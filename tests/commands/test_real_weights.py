@@ -41,8 +41,8 @@ def random_minilm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_pretrained_weights_learn_the_demo_data_and_random_ones_stay_far_below(
     tmp_path: Path, random_minilm: Path
 ) -> None:
-    # A quarter of the steps of `lora_grid`, faster ones.
-    short = ["learning_rate=2e-3", "warmup_steps=6", "max_steps=56", "eval_steps=56"]
+    # A seventh of the steps of `lora_grid`, faster ones.
+    short = ["learning_rate=3e-3", "warmup_steps=3", "max_steps=28", "eval_steps=28"]
     recipe = load_settings(
         [
             *("+experiment=lora_grid", "search.space={}", "data.max_dev_rows=200"),
@@ -55,8 +55,8 @@ def test_pretrained_weights_learn_the_demo_data_and_random_ones_stay_far_below(
     random = train(other, tmp_path / "random").pearson
     assert pretrained is not None
     assert random is not None
-    # Seen: 0.58 and 0.23; the noise ceiling is about 0.98.
-    assert pretrained > 0.45
+    # Seen: 0.40 and 0.08; the noise ceiling is about 0.98.
+    assert pretrained > 0.3
     assert random < pretrained - 0.2
 
 

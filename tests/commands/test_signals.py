@@ -17,6 +17,7 @@ import torch
 
 from command_line import run, states, table, without_costs
 from sweep_processes import (
+    PATIENCE,
     SweepProcess,
     end_all,
     going_with_a_score,
@@ -93,7 +94,7 @@ def test_status_and_stop_from_another_terminal_then_an_interruption(
     wait_for(lambda: {"pruned", "running"} <= states(study), process)
     # The whole process group, as a terminal does.
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=180)
+    out, err = process.communicate(timeout=PATIENCE)
     # Workers that are stopped in the middle of a run leave nothing behind.
     assert (process.returncode, err) == (130, "")
     assert "to go on:\n  python -m sweep" in out
@@ -119,7 +120,7 @@ def test_workers_that_are_interrupted_twice_stop_at_once(
     assert process.stdout is not None
     assert any("Ctrl-C again stops at once" in line for line in process.stdout)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=180)
+    out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (130, "")
     assert "to go on:\n  python -m sweep" in out
     assert "resume" not in out
@@ -144,13 +145,13 @@ def test_signal_to_the_whole_group_saves_the_runs_where_they_are(
         "trainer.eval_steps=80000",
     ]
     study = tmp_path / "results" / "작은_실험"
-    process = begin([*slow, "executor.grace_s=5"], tmp_path)
+    process = begin([*slow, "executor.grace_s=20"], tmp_path)
     wait_for(lambda: "running" in states(study), process)
     for _ in range(3):  # to the job, to its step, to whatever it started
         os.killpg(process.pid, number)
-    out, err = process.communicate(timeout=180)
+    out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (128 + number, "")
-    assert f"Stopping within 5 s ({number.name})" in out
+    assert f"Stopping within 20 s ({number.name})" in out
     assert "to go on:\n  python -m sweep" in out
     assert states(study) == {"queued"}
     for rung in rungs(study):
@@ -170,7 +171,7 @@ def test_run_that_is_saved_in_the_middle_goes_on_to_the_unbroken_score(
     # As Slurm does: a warning, then the end. The second one leaves no time for an evaluation.
     os.kill(process.pid, signal.SIGUSR2)
     os.kill(process.pid, signal.SIGTERM)
-    assert process.wait(180) in (128 + signal.SIGUSR2, 128 + signal.SIGTERM)
+    assert process.wait(PATIENCE) in (128 + signal.SIGUSR2, 128 + signal.SIGTERM)
     (rung,) = rungs(study)
     assert torch.load(rung, weights_only=True)["step"] % 100 > 0
     assert run(*arguments, capfd=capfd)[0] == 0
@@ -191,7 +192,7 @@ def test_hangup_that_was_ignored_from_the_start_stays_ignored(
         signal.signal(signal.SIGHUP, before)
     wait_for(lambda: "running" in states(study), process)
     os.killpg(process.pid, signal.SIGHUP)
-    out, _ = process.communicate(timeout=180)
+    out, _ = process.communicate(timeout=PATIENCE)
     assert (process.returncode, "Stopping" in out) == (0, False)
     assert states(study) == {"complete"}
 
@@ -215,7 +216,7 @@ def test_worker_that_was_killed_is_said_on_screen_and_in_its_log(
         if any(str(study / "logs") in file.path for file in child.open_files())
     )
     worker.kill()
-    out, _ = process.communicate(timeout=120)
+    out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert states(study) == {"complete"}
     again = [line for line in out.splitlines() if line.startswith("starts again")]

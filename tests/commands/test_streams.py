@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from command_line import states, table, tiny_sweep
-from sweep_processes import end_all, start, wait_for
+from sweep_processes import PATIENCE, end_all, start, wait_for
 
 #: One character that each code page has, and others that it lacks.
 TEXT = "café 한글 é → 😀"
@@ -69,7 +69,7 @@ def test_predictions_are_whole_on_every_code_page(
     with into.open("wb") as out, aside.open("wb") as err:
         files = (0, out.fileno(), err.fileno())
         done = start(["predict", best, "쌍.jsonl"], tmp_path, variables=variables, files=files)
-        code, said = done.wait(120), aside.read_text(code_page)
+        code, said = done.wait(PATIENCE), aside.read_text(code_page)
     assert code == 0, said
     scored = pd.read_csv(into, encoding="utf-8")
     assert scored["text_a"].tolist() == [TEXT, "고양이"]
@@ -166,7 +166,7 @@ def test_terminal_that_closes_ends_the_sweep_in_order(
         wait_for(lambda: _read(terminal) and list(study.glob("runs/*/rung.pt")) != [], process)
     finally:
         os.close(terminal)
-    assert process.wait(120) == 128 + signal.SIGHUP
+    assert process.wait(PATIENCE) == 128 + signal.SIGHUP
     assert states(study) == {"queued"}
 
 

@@ -21,6 +21,8 @@ from pathlib import Path
 import sweep_server
 from command_line import table
 
+#: Seconds after which something hangs; on a machine that others use all takes a multiple.
+PATIENCE = 300.0
 #: Processes of the test under way.
 STARTED: list[SweepProcess | subprocess.Popen[str]] = []
 
@@ -56,7 +58,7 @@ class SweepProcess:
             raise subprocess.TimeoutExpired("sweep", timeout or 0)
         return code
 
-    def communicate(self, timeout: float = 180) -> tuple[str, str]:
+    def communicate(self, timeout: float = PATIENCE) -> tuple[str, str]:
         """What it has still printed, to its end; a process that goes on is killed."""
         with ThreadPoolExecutor(2) as pool:
             texts = [pool.submit(s.read if s else str) for s in (self.stdout, self.stderr)]
@@ -165,7 +167,7 @@ def _server() -> socket.socket:
 
 
 def wait_for(condition: Callable[[], bool], process: SweepProcess | subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
