@@ -78,10 +78,12 @@ def seeds(count: int, alpha: float) -> None:
 def drift(steps: int, num_seeds: int) -> None:
     pairs = [(r, alpha) for r in RANKS for alpha in dict.fromkeys((16, 2 * r))]
     rows = []
-    # The highest rank with alpha = 2r is beyond its best rate at all but the lowest rates.
+    # Two grids more where the best rate turned out to be low: all but r 2 with alpha 4.
+    top = (max(RANKS), 2 * max(RANKS))
     for name, cells, rates in (
         (f"own_rates_drift_{steps}", pairs, RATES),
-        (f"own_rates_drift_{steps}_low", [(max(RANKS), 2 * max(RANKS))], LOW_RATES),
+        (f"own_rates_drift_{steps}_low", [top], LOW_RATES),
+        (f"own_rates_drift_{steps}_low_rest", [(r, 16) for r in RANKS], LOW_RATES),
     ):
         labels = {f"r{r}_a{a}": {"lora.r": r, "lora.lora_alpha": a} for r, a in cells}
         study = trained(

@@ -170,6 +170,11 @@ class _Model:
         tops, places = self._tops.shape[1], self._places.shape[1]
         return np.concatenate([np.full(tops, 0.1), np.full(places, 0.5), np.full(2, 0.3)])
 
+    @property
+    def num_tops(self) -> int:
+        """Parameters that are Pearson points, the first ones."""
+        return int(self._tops.shape[1])
+
     def start(self) -> Floats:
         """Every cell has its best score at the rate of the best third of its scores."""
         tried, tops, places = self._tried, [], []
@@ -243,12 +248,24 @@ class _Model:
 
 
 def _sandwich(model: _Model, parameters: Floats, noise: float) -> Floats:
-    """Covariance of the parameters, `[P, P]`."""
+    """Covariance of the parameters, `[P, P]`.
+
+    Corrected for few configs by HC2, in which tops cover what they should in made-up studies. A
+    place is no linear function of the scores: its error is that of the more cautious HC3.
+    """
     slopes = model.of_scores(parameters) / noise
     rest = model.residuals(parameters, noise)[: len(slopes)]
     curved = (1 + rest**2) ** -1.5
-    inverse = np.linalg.pinv((slopes * curved[:, None]).T @ slopes + model.prior_information())
+    prior = model.prior_information()
+    inverse = np.linalg.pinv((slopes * curved[:, None]).T @ slopes + prior)
     leverage = np.clip(curved * np.einsum("kp,pq,kq->k", slopes, inverse, slopes), 0, 0.95)
-    pull = rest / np.sqrt(1 + rest**2) / (1 - leverage)
-    met = (slopes * (pull**2)[:, None]).T @ slopes + model.prior_information()
-    return np.asarray(inverse @ met @ inverse)
+    pull = rest**2 / (1 + rest**2)
+
+    def covariance(squares: Floats) -> Floats:
+        met = (slopes * squares[:, None]).T @ slopes + prior
+        return np.asarray(inverse @ met @ inverse)
+
+    found, cautious = covariance(pull / (1 - leverage)), covariance(pull / (1 - leverage) ** 2)
+    wider = np.sqrt(np.diag(cautious) / np.diag(found))
+    wider[: model.num_tops] = 1.0
+    return np.asarray(found * np.outer(wider, wider))
