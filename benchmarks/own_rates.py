@@ -103,9 +103,20 @@ def drift(steps: int, num_seeds: int) -> None:
         "own_rates": dataclasses.asdict(found),
         "sentences": own_rates_words(found),
         "largest_over_smallest_best_rate": _spans(found),
+        "best_of_the_rates_tried": _best_tried(rows),
     }
     print(write("own_rates_drift", content))
     print(*content["sentences"], content["largest_over_smallest_best_rate"], sep="\n")
+
+
+def _best_tried(rows: list[RunRow]) -> dict[str, float]:
+    """By rank and alpha, without a fit."""
+    best: dict[str, tuple[float, float]] = {}
+    for row in rows:
+        name = f"r {row.values['lora.r']} alpha {row.values['lora.lora_alpha']}"
+        found = (row.pearson or 0.0, row.values["trainer.learning_rate"])
+        best[name] = max(best.get(name, found), found)
+    return {name: rate for name, (_, rate) in best.items()}
 
 
 def _scored(row: RunRow) -> Scored:

@@ -140,7 +140,8 @@ def _best_rates(table: RateTable, shape: Shape) -> list[BestRate]:
             count = table.tried.cells.count(place)
             is_inside = low * _NEAR < rate.value < high / _NEAR
             name, r = table.band(table.cells[place].band)
-            found.append(BestRate(rule.name, name, r, count, rate, score, not is_inside))
+            known = rate if is_inside else _within(rate, low, high)
+            found.append(BestRate(rule.name, name, r, count, known, score, not is_inside))
     return found
 
 
@@ -198,6 +199,12 @@ def _exponential(found: Interval) -> Interval:
     """Of a logarithm; ends that are far out are no numbers of use."""
     ends = (min(max(end, -40.0), 40.0) for end in (found.value, found.ci_low, found.ci_high))
     return Interval(*(math.exp(end) for end in ends))
+
+
+def _within(found: Interval, low: float, high: float) -> Interval:
+    """With its value inside of what was tried: how far beyond it lies, nobody knows."""
+    value = min(max(found.value, low), high)
+    return Interval(value, min(found.ci_low, value), max(found.ci_high, value))
 
 
 def _times(found: Interval, factor: float) -> Interval:
