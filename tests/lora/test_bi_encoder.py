@@ -229,7 +229,7 @@ def test_pack_of_unlike_runs_equals_plain_peft_and_trainer_run_by_run(
     [
         {"task": Task(encoder="bi", loss="cosent")},
         {"lora": {"use_dora": True}},
-        {"lora": {"bias": "all"}},
+        {"lora": {"bias": "lora_only"}},
     ],
     ids=["cosent", "dora", "bias"],
 )
