@@ -35,8 +35,7 @@ class SearchSettings:
     #: `grid` trains every cell; the others draw `n_trials` configs in total.
     sampler: Literal["grid", "random", "qmc", "staged", "tpe", "gp", "cmaes", "nsga2"] = "grid"
     n_trials: int = 20
-    #: Minutes of a start after which no run is begun and those under way are saved; None is no
-    #: limit. It may change between starts.
+    #: Minutes of a start after which runs are begun no more, and saved; may change between starts.
     timeout_min: float | None = None
     #: What is sought: `pearson:max`, alone or with `lora_params:min`, `peak_memory_mb:min` or
     #: `train_seconds:min`. Configs are ranked by Pearson whatever is sought.
@@ -60,8 +59,7 @@ class SearchSettings:
     #: Where a sampler has used its space up before `n_trials`: `stop`, or `seeds`, which trains
     #: the best configs with fresh seeds for what is left. It may change between starts.
     when_used_up: Literal["stop", "seeds"] = "stop"
-    #: Configs that are tried first: dimension to label or number, or dotted key to value; or
-    #: `portfolio`, a handful of published ones, as far as the space holds them.
+    #: Tried first: dimension to label or number, or dotted key to value; or the `portfolio`.
     start_with: StartWith = ()
     #: Whether a sampler tries the base recipe first, as what is to be beaten: `auto` does where
     #: the space holds it. A grid has its cells and no other.
