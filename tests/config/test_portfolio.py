@@ -7,7 +7,8 @@ import pytest
 from composing import settings
 from sweep.config.portfolio import PORTFOLIO
 from sweep.config.preflight import _start_in_words
-from sweep.core.recipe import SEARCHABLE_KEYS, fingerprint
+from sweep.core.fingerprint import fingerprint
+from sweep.core.recipe import SEARCHABLE_KEYS
 
 
 @pytest.mark.parametrize("name", ["lora_tpe", "lora_asha"])

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from sweep.core.errors import ConfigError
+from sweep.core.fingerprint import fingerprint
 from sweep.core.ranges import check_ranges
-from sweep.core.recipe import Data, Lora, Recipe, Trainer, fingerprint
+from sweep.core.recipe import Data, Lora, Recipe, Trainer
 
 
 def test_runs_of_one_config_share_its_id() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sweep.config.schema import SearchSettings, Settings
 from sweep.core.commands import command
-from sweep.core.recipe import fingerprint
+from sweep.core.fingerprint import fingerprint
 from sweep.core.words import counted, value_text
 from sweep.loop.pruning import pruning_audit
 from sweep.lora.sentence_vectors import is_sentence_encoder

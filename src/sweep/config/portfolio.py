@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sweep.core.errors import ConfigError
-from sweep.core.recipe import fingerprint
+from sweep.core.fingerprint import fingerprint
 from sweep.core.words import label_of, name_of
 from sweep.space.points import point_of
 from sweep.space.space import Params, Space

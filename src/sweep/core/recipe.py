@@ -9,18 +9,14 @@ their types and ranges are checked at the door (`sweep.config`). Keys under `lor
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, cast
 
 from sweep.core.conditions import Conditions
+from sweep.core.fingerprint import fingerprint
 from sweep.core.task import Task
-
-#: Hex digits of a `config_id`. 48 bits: two of 10,000 configs collide with p = 2e-7.
-_ID_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -289,25 +285,3 @@ def _dotted_keys() -> tuple[str, ...]:
 OF_THE_WEIGHTS = ("model.sha256", "model.hub_name")
 #: Every key that a search space may set.
 SEARCHABLE_KEYS = _dotted_keys()
-
-
-def fingerprint(content: object) -> str:
-    """Short hash of canonical JSON; equal content gives equal text on every machine.
-
-    Whole floats count as integers (`16.0` is `16`), tuples as lists.
-
-    Raises:
-        TypeError: for a value that JSON cannot hold; guessing an identity would lose runs.
-    """
-    text = json.dumps(_canonical(content), sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:_ID_DIGITS]
-
-
-def _canonical(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _canonical(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_canonical(inner) for inner in value]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value

@@ -12,7 +12,8 @@ from filelock import FileLock
 from transformers import PreTrainedTokenizerBase
 
 from sweep.core.files import replacing_folder
-from sweep.core.recipe import Data, fingerprint
+from sweep.core.fingerprint import fingerprint
+from sweep.core.recipe import Data
 from sweep.data.pairs import Pairs, tokenized
 from sweep.data.token_ids import TOGETHER, Reading
 

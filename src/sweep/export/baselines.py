@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from sweep.core.arrays import Floats
-from sweep.core.recipe import Recipe, fingerprint
+from sweep.core.fingerprint import fingerprint
+from sweep.core.recipe import Recipe
 from sweep.data.findings import Split
 from sweep.data.pairs import load_split
 from sweep.execute.fresh import in_fresh_process

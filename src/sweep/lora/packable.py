@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 
-from sweep.core.recipe import Model, Recipe, fingerprint
+from sweep.core.fingerprint import fingerprint
+from sweep.core.recipe import Model, Recipe
 from sweep.lora.anatomy import outline
 from sweep.lora.by_row import is_by_row
 from sweep.lora.model import load_config, targets_in

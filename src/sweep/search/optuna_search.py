@@ -15,7 +15,7 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from sweep.core.recipe import fingerprint
+from sweep.core.fingerprint import fingerprint
 from sweep.loop.objectives import Value
 from sweep.loop.trial import Trial
 from sweep.search.drawing import Drawing

@@ -14,7 +14,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from sweep.core.recipe import fingerprint
+from sweep.core.fingerprint import fingerprint
 from sweep.loop.trial import Trial
 from sweep.space.dimensions import Choices, Dimension, Params, Place, is_active, snapped
 from sweep.space.space import Space

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from sweep.core.files import write_text
-from sweep.core.recipe import fingerprint
+from sweep.core.fingerprint import fingerprint
 from sweep.space.space import Params
 from sweep.study.files import RunFiles, StudyFiles, pause_note
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from sweep.core.files import write_text
-from sweep.core.recipe import fingerprint
+from sweep.core.fingerprint import fingerprint
 from sweep.loop.trial import Outcome
 from sweep.study.files import StudyFiles
 from sweep.study.reading import read_json, to_json
