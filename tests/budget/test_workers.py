@@ -86,7 +86,7 @@ def test_workers_are_shared_out_over_gpus_or_pinned_to_cores(
     opened: dict[str, Any] = {}
     monkeypatch.setattr(build, "Processes", lambda train, **kwargs: opened.update(kwargs))
     asked = workers_of(settings_with(use_cpu=use_cpu))
-    build._executor(asked, StudyFiles(tmp_path), runs=8, pack_size=4)
+    build.executor_of(asked, StudyFiles(tmp_path), runs=8, pack_size=4)
     expected = {"workers": 4, "gpus": 0, "cores": (0, 1, 2, 3)} if use_cpu else {"gpus": 2}
     assert expected.items() <= opened.items()
 
