@@ -158,11 +158,10 @@ def encoder_lines(settings: Settings, command: str) -> list[str]:
     own = next((r.model for r in recipes if is_sentence_encoder(r.model)), None)
     if own is None or any(recipe.task.encoder == "bi" for recipe in recipes):
         return []
-    name = shlex.quote(f"name={settings.name}_bi")
-    return [
-        f"encoder  {value_text(own.path)} is a sentence encoder, whose cosine can be trained: "
-        f"{command} task.encoder=bi {name}"
-    ]
+    kept = [word for word in shlex.split(command) if not word.startswith("name=")]
+    other = shlex.join([*kept, "task.encoder=bi", f"name={settings.name}_bi"])
+    base = value_text(own.path)
+    return [f"encoder  {base} is a sentence encoder, whose cosine can be trained: {other}"]
 
 
 def highest_mean_lines(results: Results) -> list[str]:
