@@ -61,6 +61,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "lora.lora_dropout": (lambda p: 0 <= p < 1, "must lie in [0, 1)"),
     # The others look at data or gradients that nobody gives them here, or, as PiSSA's fast variant
     # does, change the base in another way each time the adapter is loaded.
+    "lora.lr_ratio": (lambda ratio: 0 < ratio < math.inf, "must be above 0"),
     "lora.init_lora_weights": (
         lambda start: start in (True, False, "gaussian", "orthogonal", "mica", "pissa", "olora"),
         "must be true, false, gaussian, orthogonal, mica, pissa or olora",

@@ -123,6 +123,9 @@ class Lora:
     bias: Literal["none", "all", "lora_only"] = "none"
     init_lora_weights: bool | str = True
     layers_to_transform: int | tuple[int, ...] | None = None
+    #: LoRA+ (arXiv:2402.12354): the learning rate of B, and of biases, over that of A and the
+    #: head's weights, as PEFT's `create_loraplus_optimizer` has it. 1 is LoRA.
+    lr_ratio: float = 1.0
 
     @property
     def scaling(self) -> float:
@@ -207,6 +210,8 @@ class Recipe:
         if self.tuning == "full":
             del content["lora"]
             return f"full-{fingerprint(content)}"
+        if self.lora.lr_ratio == 1:
+            del content["lora"]["lr_ratio"]
         if self.lora.use_rslora:
             alpha = round(self.lora.scaling * self.lora.r, 9)
             content["lora"] |= {"use_rslora": False, "lora_alpha": alpha}

@@ -20,8 +20,8 @@ from sweep.lora.draws import KeyedDropout, Noise, drop
 from sweep.lora.stack import Stack, weight_of
 
 
-class BatchedLora:
-    """The forward of one LoRA layer for all runs of a pack; runs that leave it out pass through.
+class AdaptedLayer:
+    """One adapted layer of the base, with the adapters of all runs of a pack in stacks.
 
     Takes the place of the layer's `forward` until it is removed.
 
@@ -47,9 +47,9 @@ class BatchedLora:
         self._rates = [_rate(layer.lora_dropout[name]) for name in adapted]
         scaling = torch.tensor([layer.scaling[name] for name in adapted], dtype=torch.float32)
         self._scaling = scaling.view(-1, 1, 1).to(base.weight.device)
-        # Dropout's own scale goes where LoRA's goes: both are one factor a run.
         dropout = 1 / (1 - torch.tensor(self._rates))
-        self._train_scaling = self._scaling * dropout.view(-1, 1, 1).to(base.weight.device)
+        #: What dropout leaves is enlarged by it, run by run.
+        self._enlarged = dropout.view(-1, 1, 1).to(base.weight.device)
         self._noise = noise
         self._place = f"{place}.lora_dropout"
         layer.forward = self  # type: ignore[method-assign]
@@ -64,19 +64,34 @@ class BatchedLora:
 
     def __call__(self, x: Tensor) -> Tensor:
         """`[K * B, ..., in]` to `[K * B, ..., out]`."""
+        raise NotImplementedError
+
+    def _kept(self, x: Tensor) -> Tensor | None:
+        """What dropout keeps of an input, as `drop` takes it: `[S or 1, M, in]`; None: all."""
+        if not self._layer.training or not any(self._rates):
+            return None
+        rows = (x.shape[0] // self._num_runs, *x.shape[1:])
+        return self._noise.kept(self._place, rows, self._rates, x).flatten(1, -2)
+
+
+class BatchedLora(AdaptedLayer):
+    """The forward of one LoRA layer for all runs of a pack; runs that leave it out pass through."""
+
+    def __init__(self, layer: LoraLinear, runs: Sequence[str], noise: Noise, place: str) -> None:
+        super().__init__(layer, runs, noise, place)
+        # Dropout's own scale goes where LoRA's goes: both are one factor a run.
+        self._train_scaling = self._scaling * self._enlarged
+
+    def __call__(self, x: Tensor) -> Tensor:
         by_run = x.reshape(self._num_runs, -1, x.shape[-1])
-        kept, scaling = None, self._scaling
-        if self._layer.training and any(self._rates):
-            rows = (x.shape[0] // self._num_runs, *x.shape[1:])
-            kept = self._noise.kept(self._place, rows, self._rates, x).flatten(1, -2)
-            scaling = self._train_scaling
+        kept = self._kept(x)
         out: Tensor = _LoraProduct.apply(  # type: ignore[no-untyped-call]
             by_run,
             self._base.weight,
             self._base.bias,
             self._a.tensor,
             self._b.tensor,
-            scaling,
+            self._scaling if kept is None else self._train_scaling,
             kept,
             self._adapted,
         )

@@ -197,6 +197,8 @@ def lora_config(recipe: Recipe) -> LoraConfig:
     fields = dataclasses.asdict(recipe.lora)
     # PEFT compares it with names only, never with full paths: it is applied already.
     fields["layers_to_transform"] = None
+    # The optimizer's.
+    del fields["lr_ratio"]
     return LoraConfig(
         # Of a sequence classifier PEFT trains the head, asked or not.
         task_type=TaskType.SEQ_CLS if targets.head else TaskType.FEATURE_EXTRACTION,

@@ -30,6 +30,7 @@ from sweep.loop.trial import Run
 from sweep.lora.anatomy import is_part_of
 from sweep.lora.attention import use_keyed_attention
 from sweep.lora.batched import BatchedLora
+from sweep.lora.batched_dora import BatchedDora
 from sweep.lora.batched_head import BatchedHead
 from sweep.lora.batches import Batch
 from sweep.lora.draws import KeyedDropout, Noise, draws_by_itself, use_keyed_dropout
@@ -120,7 +121,7 @@ class PackedModel:
         self._heads = {n: self._base.net.get_submodule(n) for n in _targets(runs[0]).head}
         with without_old_names():
             self.model = self._add_adapters()
-        self._layers: list[BatchedLora | BatchedHead] = []
+        self._layers: list[BatchedLora | BatchedDora | BatchedHead] = []
         #: Parameters that no stack holds: PEFT's own forward adds to their gradients.
         self._unstacked: list[nn.Parameter] = []
         self._encoder: UnpaddedEncoder | None = None
@@ -254,7 +255,8 @@ class PackedModel:
             elif isinstance(module, LoraLayer) and self.alone:
                 _use_keyed_lora_dropout(module, self.noise, path)
             elif isinstance(module, LoraLinear) and module.lora_A:
-                self._layers.append(BatchedLora(module, names, self.noise, path))
+                batched = BatchedDora if self.runs[0].recipe.lora.use_dora else BatchedLora
+                self._layers.append(batched(module, names, self.noise, path))
         stacked = {id(p) for stack in self._stacks() for p in stack.parameters}
         trained = [p for name in names for p in self.run_parameters(name).values()]
         self._unstacked = [p for p in trained if id(p) not in stacked]

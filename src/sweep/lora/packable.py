@@ -37,8 +37,6 @@ def why_alone(recipe: Recipe) -> str | None:
 def why_plain(recipe: Recipe) -> str | None:
     """What the batched layers can't compute, so that plain PEFT does; None where they can."""
     lora = recipe.lora
-    if lora.use_dora:
-        return "DoRA"
     if lora.bias != "none":
         return f"lora.bias={lora.bias}"
     if lora.init_lora_weights not in _ADAPTER_ONLY:
@@ -58,11 +56,12 @@ def _is_by_row(model: Model) -> bool:
 def pack_key(recipe: Recipe) -> str:
     """Runs with equal keys can be trained in one pack; a run that must be alone has its own.
 
-    Equal are seed, model, data, task, and all of the Trainer's settings but those in `_OWN`.
+    Equal are seed, model, data, task, all of the Trainer's settings but those in `_OWN`, and
+    whether it is DoRA, whose layers take another product more.
     """
     if why_alone(recipe) is not None:
         return recipe.run_id
     trainer = dataclasses.asdict(recipe.trainer)
     shared = {key: value for key, value in trainer.items() if key not in _OWN}
     parts = [dataclasses.asdict(part) for part in (recipe.model, recipe.data, recipe.task)]
-    return fingerprint([recipe.seed, *parts, shared])
+    return fingerprint([recipe.seed, *parts, shared, *(["dora"] if recipe.lora.use_dora else [])])

@@ -31,25 +31,21 @@ class RunOptimizer:
         parameters: Mapping[str, nn.Parameter],
         *,
         decayed: Collection[str],
+        lr_ratio: float,
         steps: int,
     ) -> RunOptimizer:
         """As the Trainer would build them for a model with these parameters alone.
 
         Args:
             decayed: Names of parameters that weight decay applies to.
+            lr_ratio: Learning rate of B and of biases over that of all else (LoRA+).
             steps: Length of the schedule, in optimizer steps.
         """
         kind, arguments = Trainer.get_optimizer_cls_and_kwargs(args)
-        with_decay = [p for name, p in parameters.items() if name in decayed]
-        without = [p for name, p in parameters.items() if name not in decayed]
-        groups = [
-            {"params": with_decay, "weight_decay": args.weight_decay},
-            {"params": without, "weight_decay": 0.0},
-        ]
         if kind in (torch.optim.Adam, torch.optim.AdamW):
             # The same update in one pass over each parameter; without it, in a dozen.
             arguments = {**arguments, "fused": True}
-        optimizer = kind([group for group in groups if group["params"]], **arguments)
+        optimizer = kind(_groups(args, parameters, decayed, lr_ratio), **arguments)
         schedule = get_scheduler(
             args.lr_scheduler_type,
             optimizer=optimizer,
@@ -63,6 +59,28 @@ class RunOptimizer:
         if self.max_grad_norm > 0:
             nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
         self.optimizer.step()
+
+
+def _groups(
+    args: TrainingArguments,
+    parameters: Mapping[str, nn.Parameter],
+    decayed: Collection[str],
+    lr_ratio: float,
+) -> list[dict[str, Any]]:
+    """Parameters of equal decay and learning rate; as the Trainer has them where the ratio is 1."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in parameters.items():
+        # PEFT's own division, with one-dimensional parameters beside B.
+        faster = lr_ratio != 1 and ("lora_B" in name or parameter.ndim == 1)
+        groups.setdefault((name not in decayed, faster), []).append(parameter)
+    return [
+        {
+            "params": members,
+            "weight_decay": 0.0 if undecayed else args.weight_decay,
+            **({"lr": args.learning_rate * lr_ratio} if faster else {}),
+        }
+        for (undecayed, faster), members in sorted(groups.items(), key=lambda group: group[0])
+    ]
 
 
 class PackOptimizer:

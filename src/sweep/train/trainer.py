@@ -160,10 +160,13 @@ class PackTrainer(HfTrainer):
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         decayed = set(self.get_decay_parameter_names(self._pack.model))
-        for run_id, args in self._run_args.items():
-            parameters = self._pack.run_parameters(run_id)
-            self._members.optimizers[run_id] = RunOptimizer.of(
-                args, parameters, decayed=decayed, steps=num_training_steps
+        for run in self._pack.runs:
+            self._members.optimizers[run.id] = RunOptimizer.of(
+                self._run_args[run.id],
+                self._pack.run_parameters(run.id),
+                decayed=decayed,
+                lr_ratio=run.recipe.lora.lr_ratio,
+                steps=num_training_steps,
             )
         schedule: Any = PackSchedule(self._members.optimizers)
         self.lr_scheduler = schedule
