@@ -1,7 +1,8 @@
 """How often the verdict is wrong: whole sweeps on synthetic predictions, judged by the real code.
 
 `python benchmarks/trust.py`, one core, half an hour; `--only` a part of it. What is simulated is in
-`synthetic.py`, what the settings do in `trust_effects.py`, looking again in `trust_looks.py`.
+`synthetic.py`, what the settings do in `trust_effects.py`, looking again in `trust_looks.py`, one
+method under several names in `trust_variants.py`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from scipy.stats import norm
 from synthetic import BASELINE, ERROR_SHARES, NUM_PAIRS, Design, Judged, Task, judge_runs
 from trust_effects import GRIDS, one_grid
 from trust_looks import LOOKED_AT, one_study, power_by_looks
+from trust_variants import VARIANTS, one_comparison
 
 from sweep.stats.comparison import Comparison
 
@@ -159,6 +161,9 @@ def simulations(num: int) -> dict[str, tuple[dict[str, object], Callable[[], dic
     for name, design in LOOKED_AT.items():
         one = partial(one_study, design)
         found[f"looks: {name}"] = (asdict(design), partial(measure, one, num))
+    for name, variants in VARIANTS.items():
+        one = partial(one_comparison, variants)
+        found[f"variants: {name}"] = (asdict(variants), partial(measure, one, num))
     ahead = Design(8, 3, 0.006, lead=0.03)
     one = partial(power_by_looks, ahead)
     found["looks: power"] = (asdict(ahead), partial(measure, one, max(num // 5, 1)))

@@ -1,4 +1,4 @@
-"""What a practitioner would write by hand with PEFT and the `Trainer`, and its equality to a pack."""
+"""What one would write by hand with PEFT and the `Trainer`, and a pack held against it."""
 
 from __future__ import annotations
 

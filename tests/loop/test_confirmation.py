@@ -130,3 +130,10 @@ def test_time_that_ends_with_the_search_leaves_the_confirmation_owed() -> None:
     again.run()
     assert len(records.outcomes) == 9
     assert not again.owes_confirmation
+
+
+def test_best_config_of_each_label_is_confirmed_in_place_of_the_best_of_all() -> None:
+    rule = Confirmation(top=2, seeds=3, each="method", baseline="base")
+    scores = {"a": [0.9], "b": [0.8], "c": [0.5], "d": [0.6], "base": [0.7]}
+    labels = {"a": "lora", "b": "lora", "base": "lora", "c": "dora", "d": "dora"}
+    assert rule.configs(scores, tried=scores, labels=labels) == ["a", "d", "base"]

@@ -20,6 +20,7 @@ from sweep.lora.packable import pack_key, why_alone
 
 pytestmark = pytest.mark.trains
 
+
 @pytest.fixture
 def recipe(recipe: Recipe, tmp_path: Path) -> Recipe:
     """The usual one on pairs so unlike in length that attention works in several blocks."""

@@ -54,6 +54,7 @@ from sweep.study.effects_files import (
     answer_lines,
     matters_line,
     own_rates_lines,
+    variant_lines,
     write_findings,
 )
 from sweep.study.folder import open_folder
@@ -261,6 +262,7 @@ def _verdict(
         *matters_line(found.effects),
         *answer_lines(found.answers),
         *own_rates_lines(found.own_rates),
+        *variant_lines(found.variants),
         *pruning_lines(results.records(), board),
         *compare_with_plan(results.folder, results.records()),
     ]

@@ -9,7 +9,7 @@ from sweep.config.effectless import refuse_without_effect
 from sweep.config.schema import ConfirmSettings, ExecutorSettings, SearchSettings, Settings
 from sweep.core.errors import ConfigError
 from sweep.core.optional import trouble_with
-from sweep.space.space import Range, Space
+from sweep.space.space import Choices, Range, Space
 
 #: Samplers whose draws do not depend on scores.
 _INDIFFERENT = ("grid", "random", "qmc")
@@ -30,7 +30,7 @@ def check_settings(settings: Settings, *, given: Sequence[str]) -> None:
     space = settings.space
     _check_search(settings.search)
     _check_sampler(settings)
-    _check_confirm(settings.confirm)
+    _check_confirm(settings.confirm, space)
     _check_executor(settings.executor)
     if not settings.tracking.timeout_s > 0:
         raise ConfigError(
@@ -105,12 +105,19 @@ def _check_sampler(settings: Settings) -> None:
         )
 
 
-def _check_confirm(confirm: ConfirmSettings) -> None:
+def _check_confirm(confirm: ConfirmSettings, space: Space) -> None:
     if confirm.top < 0 or confirm.seeds < 1 or not confirm.share >= 0:
         raise ConfigError(
             "`confirm` needs top >= 0, seeds >= 1 and share >= 0.",
             value=f"top {confirm.top}, seeds {confirm.seeds}, share {confirm.share:g}",
             way_out="`confirm=none` confirms nothing",
+        )
+    labelled = [d.name for d in space.dimensions if isinstance(d, Choices)]
+    if confirm.each is not None and confirm.each not in labelled:
+        raise ConfigError(
+            "`confirm.each` must name a dimension of labels or values that is searched.",
+            value=f"{confirm.each}; searched are {', '.join(labelled) or 'ranges alone'}",
+            way_out="name one of these, or `confirm.each=null`",
         )
 
 

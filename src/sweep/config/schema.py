@@ -74,6 +74,9 @@ class ConfirmSettings:
 
     #: Configs with the best means, beside the baseline; 0 confirms nothing.
     top: int = 3
+    #: Name of a searched dimension of labels: the best config of each of its labels is confirmed,
+    #: in place of the `top` best.
+    each: str | None = None
     #: Fresh seeds of each.
     seeds: int = 5
     #: Runs at most, as a share of the runs of the search; seeds are saved where it is too little.

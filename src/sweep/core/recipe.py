@@ -17,6 +17,7 @@ from typing import Any, Literal, cast
 from sweep.core.conditions import Conditions
 from sweep.core.fingerprint import fingerprint
 from sweep.core.task import Task
+from sweep.core.words import variant_name
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,11 @@ class Lora:
     def scaling(self) -> float:
         """Factor on B·A: alpha/r, or alpha/sqrt(r) with rsLoRA (arXiv:2312.03732)."""
         return self.lora_alpha / (math.sqrt(self.r) if self.use_rslora else self.r)
+
+    @property
+    def variant(self) -> str:
+        """What people call it: `LoRA`, `DoRA`, `rsLoRA, LoRA+`, `LoRA, olora start`."""
+        return variant_name({f"lora.{name}": value for name, value in vars(self).items()})
 
     @property
     def targets_label(self) -> str:

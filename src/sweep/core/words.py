@@ -20,6 +20,13 @@ _NAMES = {
     "trainer.lr_scheduler_type": "schedule",
 }
 _TARGETS = "lora.target_modules"
+#: Keys that make another method of LoRA, with the value that leaves it LoRA.
+_VARIANT = {
+    "lora.use_rslora": False,
+    "lora.use_dora": False,
+    "lora.lr_ratio": 1.0,
+    "lora.init_lora_weights": True,
+}
 #: Joins the names of keys that changed together, as in `effects.csv`.
 TOGETHER = " + "
 
@@ -60,12 +67,30 @@ def setting(key: str, value: object) -> str:
 def settings_text(values: Mapping[str, object], *, none: str = "base settings") -> str:
     """A config: `r=8 alpha=16 on qv`, its targets last; `none` where nothing is searched.
 
-    Targets alone are named: `on qv is best` would be no sentence.
+    Targets alone are named: `on qv is best` would be no sentence. Where several keys make the
+    method, it has its name: `DoRA lr=0.001`.
     """
     if list(values) == [_TARGETS]:
         return f"{name_of(_TARGETS)}={value_text(values[_TARGETS])}"
-    ordered = sorted(values, key=lambda key: key == _TARGETS)
-    return " ".join(setting(key, values[key]) for key in ordered) or none
+    method = [key for key in values if key in _VARIANT]
+    if len(method) < 2:
+        method = []
+    ordered = sorted((key for key in values if key not in method), key=lambda key: key == _TARGETS)
+    parts = [variant_name(values)] if method else []
+    return " ".join([*parts, *(setting(key, values[key]) for key in ordered)]) or none
+
+
+def variant_name(values: Mapping[str, object]) -> str:
+    """What people call the method: `LoRA`, `DoRA`, `rsLoRA, LoRA+`, `LoRA, olora start`."""
+    found = {**_VARIANT, **{key: value for key, value in values.items() if key in _VARIANT}}
+    start = label_of(found["lora.init_lora_weights"])
+    kinds = [
+        *(["rsLoRA"] if found["lora.use_rslora"] else []),
+        *(["DoRA"] if found["lora.use_dora"] else []),
+        *(["LoRA+"] if found["lora.lr_ratio"] != 1 else []),
+    ]
+    named = ", ".join(kinds) or "LoRA"
+    return named if start == "true" else f"{named}, {start} start"
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

@@ -75,6 +75,8 @@ class Confirmation:
     Args:
         top: Configs with the best means; 0 confirms nothing.
         seeds: Fresh seeds of each.
+        each: Name of a dimension: the best config of each of its `top` labels, in place of the
+            best of all.
         baseline: `config_id` that is always among them, where it was tried, pruned or not.
         most: Runs at most; seeds are saved where it is too little, and then leaders.
         spare: Runs beyond that, which the search has left: they go to more leaders, and once all
@@ -83,6 +85,7 @@ class Confirmation:
 
     top: int
     seeds: int
+    each: str | None = None
     baseline: str | None = None
     most: int | None = None
     spare: int = 0
@@ -101,18 +104,27 @@ class Confirmation:
         return self.fresh_seeds(len(kept), used=used)
 
     def configs(
-        self, scores: Mapping[str, Sequence[float]], *, tried: Collection[str]
+        self,
+        scores: Mapping[str, Sequence[float]],
+        *,
+        tried: Collection[str],
+        labels: Mapping[str, object] | None = None,
     ) -> list[str]:
         """The leaders, best first, and the baseline; none where there was nothing to choose.
 
         Args:
             scores: Of the search, by `config_id`.
             tried: Every config that was trained, to the end or not.
+            labels: Of the dimension `each`, by `config_id`.
         """
         top = self.top
         if self.spare:
             top = max(top, 2, self._room // self.seeds - (self.baseline is not None))
-        leaders = sorted(scores, key=lambda config_id: -fmean(scores[config_id]))[:top]
+        ordered = sorted(scores, key=lambda config_id: -fmean(scores[config_id]))
+        if labels is not None:
+            first_of = {labels[config_id]: config_id for config_id in reversed(ordered)}
+            ordered = [name for name in ordered if first_of[labels[name]] == name]
+        leaders = ordered[:top]
         if not leaders or len(tried) < 2:
             return []
         chosen = leaders
@@ -134,7 +146,10 @@ class Confirmation:
             run_of: A run of every config that was trained, to the end or not.
             used: Seeds of the search.
         """
-        configs = self.configs(scores, tried=run_of)
+        labels = None
+        if self.each is not None:
+            labels = {name: run_of[name].params.get(self.each) for name in scores}
+        configs = self.configs(scores, tried=run_of, labels=labels)
         seeds = self.fresh_seeds(len(configs), used=used)
         templates = [replace(run_of[config_id], until=None) for config_id in configs]
         runs = [

@@ -46,10 +46,8 @@ class BatchedDora(AdaptedLayer):
         own = torch.bmm(low, self._b.tensor.to(x.dtype))
         stretch = (self._lengths.tensor / self._norms()).unsqueeze(1)
         change = plain * (stretch - 1).to(x.dtype) + own * stretch.to(x.dtype)
-        if self._adapted is None:
-            out = whole + change
-        else:
-            out = whole.index_add(0, self._adapted, change)
+        adapted = self._adapted
+        out = whole + change if adapted is None else whole.index_add(0, adapted, change)
         return out.view(*x.shape[:-1], out.shape[-1])
 
     def _of_adapted(self, by_run: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import pandas as pd
 from sweep.core.errors import StudyError
 from sweep.core.files import write_text
 from sweep.core.words import label_of, name_of
+from sweep.stats.best_of import Drawn
 from sweep.stats.effects import Effect, Importance, importances, main_effects
 from sweep.stats.interval import Interval
 from sweep.stats.levels import factors_of
@@ -24,6 +25,7 @@ from sweep.study.lora_answers import LoraAnswers, lora_answers
 from sweep.study.own_rates import at_one_rate, at_own_rates
 from sweep.study.ranking import Ranking
 from sweep.study.reading import missing_is_none, read_csv, read_json
+from sweep.study.variants import drawn_variants, variant_words
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Effects:
     answers: LoraAnswers = field(default_factory=LoraAnswers)
     #: Ranks at their own best learning rates, where both were searched.
     own_rates: OwnRates | None = None
+    #: LoRA and its relatives, where several were tried.
+    variants: tuple[Drawn, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class _Kept:
     sentences: tuple[str, ...] = ()
     answers: LoraAnswers = field(default_factory=LoraAnswers)
     own_rates: OwnRates | None = None
+    variants: tuple[Drawn, ...] = ()
 
 
 def write_findings(board: Ranking, folder: Path, *, keys: Sequence[str]) -> Effects:
@@ -60,7 +65,7 @@ def write_findings(board: Ranking, folder: Path, *, keys: Sequence[str]) -> Effe
     files = StudyFiles(folder)
     write_text(files.effects, table_of_effects(found.effects).to_csv(index=False))
     write_text(files.importance, table_of_importances(found.importances).to_csv(index=False))
-    kept = _Kept(found.sentences, found.answers, found.own_rates)
+    kept = _Kept(found.sentences, found.answers, found.own_rates, found.variants)
     content = json.dumps(dataclasses.asdict(kept), ensure_ascii=False)
     write_text(files.effects_in_words, content)
     return found
@@ -76,6 +81,7 @@ def read_effects(files: StudyFiles) -> Effects:
         kept.sentences,
         kept.answers,
         kept.own_rates,
+        kept.variants,
     )
 
 
@@ -114,6 +120,13 @@ def own_rates_lines(found: OwnRates | None) -> list[str]:
     return [f"{head} {line}" for head, line in zip(heads, said, strict=False)]
 
 
+def variant_lines(found: Sequence[Drawn]) -> list[str]:
+    """What a budget of draws gives with LoRA and with each relative, for the terminal."""
+    said = variant_words(found)
+    heads = ("variants", *[" " * 8] * len(said))
+    return [f"{head} {line}" for head, line in zip(heads, said, strict=False)]
+
+
 def _effects(board: Ranking, keys: Sequence[str]) -> Effects:
     comparison, configs = board.leaders, board.contenders
     if comparison is None or len(configs) < 2:
@@ -124,14 +137,18 @@ def _effects(board: Ranking, keys: Sequence[str]) -> Effects:
         return Effects()
     effects = main_effects(factors, comparison)
     answers = lora_answers(configs, recipes, factors, comparison)
-    rates = at_own_rates(recipes, [c.mean for c in configs], factors)
+    means = [c.mean for c in configs]
+    rates = at_own_rates(recipes, means, factors)
+    variants = drawn_variants(recipes, means)
     said = [*_in_words(effects), *answers.lines, *(own_rates_words(rates) if rates else ())]
+    said += variant_words(variants)
     return Effects(
         tuple(effects),
         tuple(importances(factors, comparison.means)),
         tuple(filter(None, [*said, at_one_rate(recipes)])),
         answers,
         rates,
+        variants,
     )
 
 

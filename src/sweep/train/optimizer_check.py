@@ -66,7 +66,9 @@ def _trouble_with(trainer: Trainer) -> str | None:
     try:
         # `use_cpu`: a GPU is for the workers.
         args = training_arguments(replace(trainer, use_cpu=True), seed=0, scratch="never-written")
-        member = RunOptimizer.of(args, {"weight": weight}, decayed=["weight"], steps=_STEPS)
+        member = RunOptimizer.of(
+            args, {"weight": weight}, decayed=["weight"], lr_ratio=1.0, steps=_STEPS
+        )
         # Some of a GPU's optimizers can be built on a CPU, and no more.
         if not torch.cuda.is_available():
             member.step()

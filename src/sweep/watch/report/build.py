@@ -29,6 +29,7 @@ from sweep.watch.report.sections.parts import Section
 from sweep.watch.report.sections.runs import curves, failures, pruning
 from sweep.watch.report.sections.settings import effects, importance, together
 from sweep.watch.report.sections.trust import guard, rank_use, test
+from sweep.watch.report.sections.variants import variants
 from sweep.watch.report.sections.verdict import verdict
 
 #: The page, from top to bottom. A section that has nothing to show returns None.
@@ -39,6 +40,7 @@ SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
     scores,
     effects,
     own_rates,
+    variants,
     importance,
     together,
     curves,
