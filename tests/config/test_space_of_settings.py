@@ -30,7 +30,8 @@ def test_whole_space_takes_the_place_of_the_experiment_s() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["lora_grid", "lora_tpe", "lora_asha", "lora_effects", "klue_lora_grid"]
+    "name",
+    ["lora_grid", "lora_tpe", "lora_asha", "lora_effects", "lora_variants", "klue_lora_grid"],
 )
 def test_base_recipe_is_in_the_space_of_the_experiments(name: str) -> None:
     composed = settings(f"+experiment={name}")
