@@ -17,9 +17,9 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist wo
 test: install-dev
 	$(PYTEST)
 
-# Without the tests that train a model.
+# Without what trains a model and what takes seconds: simulations, a browser, processes, databases.
 test-fast: install-dev
-	$(PYTEST) -m "not trains"
+	$(PYTEST) -m "not trains and not long"
 
 # With the lowest versions that pyproject.toml promises.
 test-floor: $(FLOOR)/installed

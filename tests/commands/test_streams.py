@@ -41,6 +41,7 @@ def sweep(
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("code_page", CODE_PAGES)
 def test_data_are_utf8_and_messages_end_no_command(code_page: str, tmp_path: Path) -> None:
     shown = sweep("--cfg", f"name={TEXT}", folder=tmp_path, code_page=code_page)
@@ -96,6 +97,7 @@ def unread(*arguments: str, folder: Path) -> tuple[int, bytes]:
     return process.returncode, errors
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("argument", "code"), [("--cfg", 0), ("--help", 0), ("nonsense=1", 2)])
 def test_no_reader_is_no_trouble(argument: str, code: int, tmp_path: Path) -> None:
     for redirected in (">&-", ">&- 2>&-", "<&- >&- 2>&-"):

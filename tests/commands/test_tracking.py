@@ -90,6 +90,7 @@ def test_verb_refuses_what_it_can_not_do(
     assert (code, "pip install wandb" in err) == (2, True)
 
 
+@pytest.mark.long
 def test_wandb_that_is_broken_costs_no_sweep_its_head(
     tmp_path: Path, study_arguments: list[str]
 ) -> None:

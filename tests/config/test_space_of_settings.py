@@ -59,6 +59,7 @@ def test_space_without_the_base_recipe_has_no_baseline() -> None:
     assert composed.first_points() == []
 
 
+@pytest.mark.long
 def test_whole_groups_are_choices_that_set_what_differs(tmp_path: Path) -> None:
     (tmp_path / "lora").mkdir()
     (tmp_path / "lora" / "넓게.yaml").write_text("defaults: [default, _self_]\nr: 64\n", "utf-8")
@@ -84,6 +85,7 @@ def test_whole_groups_are_choices_that_set_what_differs(tmp_path: Path) -> None:
     assert composed.baseline == {"model": "minilm", "lora": "default", "trainer": "default"}
 
 
+@pytest.mark.long
 def test_option_of_a_group_means_what_it_means_on_the_command_line() -> None:
     searched = settings(
         "+experiment=lora_grid", "search.space={lora:[default,rslora]}", "lora.r=32"

@@ -90,6 +90,7 @@ def test_versions_seen_are_the_floor_and_the_lock() -> None:
     assert {hook.library for hook in HOOKS} == SEEN.keys()
 
 
+@pytest.mark.long
 def test_private_use_is_listed() -> None:
     unlisted = [
         f"{place}:{line} {what}"

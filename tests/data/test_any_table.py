@@ -38,6 +38,7 @@ def folder() -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.mark.long
 @MANY
 @given(table=written())
 def test_every_table_comes_back_cell_by_cell(folder: Path, table: Written) -> None:
@@ -93,6 +94,7 @@ ANYTHING = (
 )
 
 
+@pytest.mark.long
 @MANY
 @given(content=ANYTHING, name=st.sampled_from(["b.csv", "b.json", "b.parquet", "b.gz"]))
 def test_whatever_a_file_holds_it_is_read_or_refused_with_words(

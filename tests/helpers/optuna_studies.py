@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,20 @@ GRID = {"lora.r": [4, 8, 16], "lora.target_modules": ["qv", ["query", "key"]]}
 def search(folder: Path, space: dict[str, Any] = GRID, **changes: Any) -> OptunaSearch:
     arguments: dict[str, Any] = {"name": "s", "sampler": "grid", "num_trials": 5, **changes}
     folder.mkdir(exist_ok=True)
+    if not (folder / "study.db").exists():
+        (folder / "study.db").write_bytes(_empty_database())
     parsed = parse_space(space, valid_keys=SEARCHABLE_KEYS)
     return OptunaSearch(folder / "study.db", SearchTask(space=parsed, **arguments))
+
+
+@functools.cache
+def _empty_database() -> bytes:
+    """As Optuna makes it, in a second of migrations."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "study.db"
+        storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+        storage.engine.dispose()
+        return path.read_bytes()
 
 
 def ask_all(opened: OptunaSearch) -> list[Trial]:

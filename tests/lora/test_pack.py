@@ -76,6 +76,7 @@ def gradients(pack: PackedModel, run: Run, batch: Batch, *, weights: Tensor) -> 
     }
 
 
+@pytest.mark.long
 @settings(
     max_examples=40,
     deadline=None,

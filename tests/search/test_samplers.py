@@ -18,6 +18,7 @@ from sweep.space.space import parse_space
 from sweep.study.notes import add_point
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sampler", ["random", "qmc", "tpe", "gp", "cmaes", "nsga2"])
 def test_sampler_goes_on_after_a_restart_without_repeating_itself(
     sampler: Any, tmp_path: Path
@@ -166,6 +167,7 @@ def test_space_that_is_used_up_ends_the_search_over_restarts(tmp_path: Path, sam
 STEPPED = [(0.0, 0.4, 0.1), (0.1, 0.35, 0.05), (-0.3, 0.3, 0.1), (0.05, 0.5, 0.15)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sampler", ["random", "qmc", "tpe"])
 @pytest.mark.parametrize(("low", "high", "step"), STEPPED)
 def test_numbers_in_steps_are_those_of_the_grid_drawn_queued_and_read(
@@ -205,6 +207,7 @@ def test_failed_point_of_a_used_up_space_is_tried_again_on_the_next_start(tmp_pa
     assert again.is_used_up
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sampler", ["grid", "random", "tpe", "nsga2", "gp"])
 def test_two_objectives_are_told_and_survive_restart_and_growth(
     tmp_path: Path, sampler: str

@@ -6,6 +6,8 @@ import math
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import pytest
+
 from sweep.core.recipe import SEARCHABLE_KEYS, Recipe
 from sweep.loop.objectives import parse_objectives
 from sweep.loop.trial import Trial
@@ -45,6 +47,7 @@ def told(search: OptunaSearch, count: int) -> list[Trial]:
     return trials
 
 
+@pytest.mark.long
 def test_first_half_is_evenly_mixed_and_the_second_lies_around_the_best(tmp_path: Path) -> None:
     trials = told(opened(tmp_path), 64)
     first, second = trials[:32], trials[32:]
@@ -65,6 +68,7 @@ def test_first_half_is_evenly_mixed_and_the_second_lies_around_the_best(tmp_path
     assert opened(tmp_path).ask() is None
 
 
+@pytest.mark.long
 def test_design_goes_on_after_a_restart_where_it_was(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     whole.mkdir()

@@ -85,6 +85,7 @@ def test_two_configs_of_one_seed_have_no_interval_at_all() -> None:
     assert not any(e.distinguishable for e in effects)
 
 
+@pytest.mark.long
 # Of many levels there are many pairs, and few draws are affordable.
 @pytest.mark.parametrize(("num_levels", "draws"), [(2, 200), (3, 100), (8, 100), (20, 30)])
 @pytest.mark.parametrize("seeds", [True, False])
@@ -119,6 +120,7 @@ def test_two_levels_of_one_key_have_the_interval_that_they_have_alone() -> None:
     assert -0.05 + high < whole.ci_high < 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("num_keys", [1, 2, 3, 5])
 @pytest.mark.parametrize("balanced", [True, False])
 def test_study_in_which_nothing_matters_seldom_says_that_something_does(

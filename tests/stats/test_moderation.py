@@ -70,6 +70,7 @@ def test_draws_are_told_by_their_middle_and_their_reach() -> None:
     assert ends / 2.5758 == pytest.approx(np.sqrt(found.reach(1.0, np.zeros(8))), rel=0.15)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sds", [[1] * 6, [10, 1, 1, 1, 1, 1], [3, 1, 3, 1, 3, 1]])
 def test_intervals_of_means_hold_the_truth_as_often_as_they_say(sds: list[float]) -> None:
     """In all, also where one config has ten times the SD of the others."""

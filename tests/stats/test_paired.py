@@ -35,6 +35,7 @@ def test_run_against_itself_is_exactly_no_difference() -> None:
     assert gap.as_difference == "+0.0000 (95 % interval +0.0000 to +0.0000)"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("same_seeds", [True, False])
 def test_luck_of_the_seeds_makes_no_winner(same_seeds: bool) -> None:
     """Two equal configs with three seeds each: 0 lies outside in about 5 % of the cases."""
@@ -55,6 +56,7 @@ def test_luck_of_the_seeds_makes_no_winner(same_seeds: bool) -> None:
     assert outside <= 11
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("others", [0, 7])
 def test_luck_that_studies_do_not_share_makes_no_winner(others: int) -> None:
     """A seed moves all configs of the first study alike, and the one of the second by itself."""

@@ -187,6 +187,7 @@ def test_predictions_that_vary_on_one_item_alone_still_give_an_interval() -> Non
     assert np.isfinite(one_seed(noisy(LABELS, 1.0, 1), almost).intervals()).all()
 
 
+@pytest.mark.long
 @given(
     st.integers(0, 10_000),
     st.integers(2, 8) | st.integers(9, 60),

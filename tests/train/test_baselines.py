@@ -18,6 +18,7 @@ FOLDER = Path(
 )
 
 
+@pytest.mark.long
 @pytest.mark.skipif(
     not FOLDER.is_dir(), reason=f"no folder with real STS files at {FOLDER} (SWEEP_SHARED_DATA)"
 )

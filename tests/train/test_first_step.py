@@ -54,6 +54,7 @@ def with_holes(model: Path) -> None:
     save_file({**weights, name: holes}, model / "model.safetensors", metadata={"format": "pt"})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("lora", [Lora(r=2), Lora(r=2, use_dora=True)], ids=["packed", "alone"])
 def test_step_that_works_says_nothing(own_recipe: Recipe, lora: Lora, precision: str) -> None:

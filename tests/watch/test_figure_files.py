@@ -40,6 +40,7 @@ def test_missing_browser_is_named_with_a_way_out(
         write_figures(folder)
 
 
+@pytest.mark.long
 def test_figures_are_written_beside_what_the_user_keeps_there(folder: Path) -> None:
     pytest.importorskip("kaleido", reason="kaleido is not installed")
     if "BROWSER_PATH" not in os.environ and not any(map(shutil.which, NAMES)):

@@ -215,6 +215,7 @@ def test_plots_follow_the_page_into_the_dark(opened: Opened) -> None:
     assert DARK["muted"] != LIGHT["muted"]
 
 
+@pytest.mark.long
 def test_prints_without_what_paper_cannot_do(opened: Opened) -> None:
     opened.tab.emulate_media(media="print")
     assert opened.tab.locator("nav").is_hidden()

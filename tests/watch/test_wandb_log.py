@@ -32,6 +32,7 @@ from wandb_watching import (
 pytestmark = pytest.mark.usefixtures("wandb_at_home_nowhere")
 
 
+@pytest.mark.long
 def test_interleaved_runs_stay_apart(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Set by some cluster scripts; taken at their word, they would lead all runs into one.
     for name in ("WANDB_RUN_ID", "WANDB_NAME", "WANDB_RESUME", "WANDB_JOB_TYPE"):

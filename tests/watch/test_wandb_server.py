@@ -198,6 +198,7 @@ os.kill(os.getpid(), 9)
 """
 
 
+@pytest.mark.long
 def test_process_ends_soon_when_the_server_never_answers(study: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
@@ -215,6 +216,7 @@ def test_process_ends_soon_when_the_server_never_answers(study: Path) -> None:
     assert found.summary["best_pearson"] == 0.5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("written", [0, 3])
 def test_what_a_killed_program_owed_is_written_once_at_the_next_start(
     written: int, study: Path
@@ -313,6 +315,7 @@ def test_service_that_dies_once_costs_nothing(study: Path, monkeypatch: pytest.M
     assert not any("stopped" in line for line in listener.lines)
 
 
+@pytest.mark.long
 def test_module_does_not_import_wandb() -> None:
     code = "import sys, sweep.watch.wandb_log; sys.exit('wandb' in sys.modules)"
     assert run_python(code).returncode == 0
