@@ -176,6 +176,11 @@ def is_joined(tokenizer: PreTrainedTokenizerBase) -> bool:
     return any(pair[place : place + len(joined)] == joined for place in places)
 
 
+def makes_nothing(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether no word leaves a token: the rules of its class are those of another vocabulary."""
+    return not tokenizer(_two_words(tokenizer)[0], add_special_tokens=False)["input_ids"]
+
+
 def is_bare(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Whether nothing stands before the sentences of a pair, nor behind them."""
     words = _two_words(tokenizer)
