@@ -11,7 +11,7 @@ import transformers as tf
 from tokenizers import pre_tokenizers
 
 from odd_models import in_python, words_tokenizer
-from sweep.core.errors import ConfigError, ModelError
+from sweep.core.errors import ConfigError, DataError, ModelError
 from sweep.core.ranges import check_ranges
 from sweep.core.recipe import Data, Model, Recipe
 from sweep.core.task import Task
@@ -142,6 +142,12 @@ def test_template_is_never_cut() -> None:
     kept = {VOCABULARY[sign] for sign in ("a", ":", "\u010a", "=")}
     assert found.cut == 3
     assert all(len(row) == 9 and kept <= set(row) for row in columns["input_ids"])
+
+
+def test_template_that_leaves_no_room_for_words_is_refused() -> None:
+    tokenizer = templated(CLASSES["gpt2"](), "aaaaaaa{a}b{b}", path="a/model")
+    with pytest.raises(DataError, match=r"data\.max_length=9; the tokenizer puts 8 tokens around"):
+        encoded(["a"], ["b"], tokenizer, max_length=9)
 
 
 @pytest.mark.parametrize(

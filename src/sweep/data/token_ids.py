@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from sweep.core.errors import DataError
 from sweep.data.unknown import Unknown, unknown_words
 
 #: Length that is named as fitting fits so many of the pairs.
@@ -83,6 +84,20 @@ def encoded(
     return _cut_to((list(text_a), list(text_b)), tokenizer, max_length)
 
 
+def _refuse_without_room(
+    tokenizer: PreTrainedTokenizerBase, max_length: int, *, pair: bool
+) -> None:
+    """What is put around sentences is never cut, and some tokens of each must be left."""
+    around = tokenizer.num_special_tokens_to_add(pair=pair)
+    if max_length < around + 2:
+        raise DataError(
+            "`data.max_length` must leave room for words beside the tokens around them.",
+            value=f"data.max_length={max_length}; the tokenizer puts {around} tokens around "
+            f"{'a pair' if pair else 'a sentence'}",
+            way_out=f"`data.max_length={around + 32}`, or a shorter `data.template`",
+        )
+
+
 def _cut_to(
     sides: tuple[list[str], ...], tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> tuple[dict[str, list[list[int]]], Seen]:
@@ -93,6 +108,7 @@ def _cut_to(
     lengths = np.array([len(ids) for ids in columns["input_ids"]], dtype=np.int64)
     long: list[int] = np.flatnonzero(lengths > max_length).tolist()
     if long:
+        _refuse_without_room(tokenizer, max_length, pair=len(sides) == 2)
         parts = ([texts[i] for i in long] for texts in sides)
         short = tokenizer(*parts, truncation=True, max_length=max_length, verbose=False)
         for name, column in columns.items():
