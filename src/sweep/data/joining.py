@@ -92,8 +92,9 @@ def _with_text(tokenizer: Any, text: Sequence[list[int]]) -> PreTrainedTokenizer
     # It puts nothing anywhere: it sees to the places of letters.
     by_byte = isinstance(before, processors.ByteLevel)
     backend.post_processor = processors.Sequence([before, made]) if by_byte else made
+    general: Any = PreTrainedTokenizerFast
     kept = {name: value for name, value in tokenizer.init_kwargs.items() if name in _KEPT}
-    return PreTrainedTokenizerFast(
+    made_anew: PreTrainedTokenizerBase = general(
         tokenizer_object=backend,
         padding_side=tokenizer.padding_side,
         truncation_side=tokenizer.truncation_side,
@@ -101,6 +102,7 @@ def _with_text(tokenizer: Any, text: Sequence[list[int]]) -> PreTrainedTokenizer
         model_input_names=list(tokenizer.model_input_names),
         **{**kept, **tokenizer.special_tokens_map},
     )
+    return made_anew
 
 
 #: Of what a tokenizer was made with, beside its tokens.
