@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from command_line import SPACE, run, table
+from sweep.config.compose import load_settings
 
 pytestmark = [pytest.mark.trains, pytest.mark.long]
 
@@ -33,6 +35,27 @@ def test_plan_shows_every_config_with_time_and_memory(
         code, out, _ = run(*drawn, capfd=capfd)
         assert code == 0
         assert f"plan {runs} runs" in " ".join(out.split())
+
+
+def test_plan_without_weights_has_the_sizes_and_ids_of_the_sweep(
+    home: Path,
+    arguments: list[str],
+    tiny_model: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    bare = home / "설정만"
+    shutil.copytree(tiny_model, bare, ignore=shutil.ignore_patterns("*.safetensors"))
+    own = f"model.path={tiny_model}"
+    arguments[arguments.index(own)] = f"model.path={bare}"
+    code, out, err = run(*arguments, "mode=plan", capfd=capfd)
+    assert (code, err) == (0, "")
+    assert f"no weights of {bare} are here: random ones stand in for the plan" in out
+    plan = json.loads((home / "results" / "작은_실험" / "plan.json").read_text(encoding="utf-8"))
+    configs = [recipe for _, recipe in load_settings(arguments)[0].configs()]
+    assert {one["config_id"] for one in plan["configs"]} == {one.config_id for one in configs}
+    code, _, err = run(*arguments, capfd=capfd)
+    assert code == 2
+    assert "must hold weights" in err
 
 
 def test_plan_is_no_setting_of_the_study_and_is_compared_in_the_end(trained_study: Path) -> None:

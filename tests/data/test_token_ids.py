@@ -1,4 +1,4 @@
-"""What is left of pairs after tokenising: cut pairs, unknown words, a separator in between."""
+"""What is left of pairs after tokenising: cut pairs and unknown words."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 import transformers as tf
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from odd_models import words_tokenizer, write_pairs
+from odd_models import in_python, words_tokenizer, write_pairs
 from sweep.core.errors import DataError
 from sweep.core.recipe import Data
 from sweep.data.pairs import load_split, seen_in, tokenized
 from sweep.data.seen import cut_finding, said_of, unknown_finding
-from sweep.data.token_ids import Reading, Seen, encoded, is_joined, separated
+from sweep.data.token_ids import Reading, Seen, encoded
 from sweep.data.tokens import cached_tokens
 from sweep.data.unknown import Unknown
 
@@ -145,33 +145,6 @@ def bpe_that_leaves_out() -> Any:
     return tf.PreTrainedTokenizerFast(tokenizer_object=made, pad_token="|", eos_token="|")
 
 
-def in_python() -> Any:
-    class Letters(tf.PythonBackend):
-        """A token a word, known only in part."""
-
-        def __init__(self, **kwargs: Any) -> None:
-            self._ids = {"[UNK]": 0, "[SEP]": 1, "w1": 2, "w2": 3, "w3": 4}
-            super().__init__(unk_token="[UNK]", sep_token="[SEP]", pad_token="[SEP]", **kwargs)
-
-        @property
-        def vocab_size(self) -> int:
-            return len(self._ids)
-
-        def get_vocab(self) -> dict[str, int]:
-            return dict(self._ids)
-
-        def _tokenize(self, text: str, **_: Any) -> list[str]:
-            return text.split()
-
-        def _convert_token_to_id(self, token: str) -> int:
-            return self._ids.get(token, 0)
-
-        def build_inputs_with_special_tokens(self, a: list[int], b: Any = None) -> list[int]:
-            return [*a, 1, *b] if b is not None else [*a, 1]
-
-    return Letters()
-
-
 @pytest.mark.parametrize("make", [words_tokenizer, wordpiece, unigram, bpe_that_leaves_out])
 def test_unknown_words_are_counted_whatever_becomes_of_them(make: Callable[[], Any]) -> None:
     found = seen(make(), KOREAN).unknown
@@ -223,64 +196,3 @@ def test_who_predicts_hears_the_same() -> None:
     assert cut.startswith("12 of 48 given pairs (25%) are cut to data.max_length=40")
     assert unknown.startswith("40% of the words of the given pairs")
     assert said_of(Seen(48, 0, 8, Unknown()), "given", max_length=40) == []
-
-
-# -- a separator -------------------------------------------------------------------------------
-
-
-def byte_level(kind: Any, **named: Any) -> Any:
-    letters = {letter: n for n, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
-    return kind(vocab={**letters, "<|endoftext|>": len(letters)}, merges=[], **named)
-
-
-def plain_words() -> Any:
-    specials = ("<|endoftext|>", "<|im_end|>", "[UNK]")
-    return words_tokenizer(specials=specials, pair=None, eos_token="<|im_end|>")
-
-
-JOINING = {
-    "words": (plain_words, "<|im_end|>"),
-    "gpt2": (lambda: byte_level(tf.GPT2Tokenizer), "\n"),
-    "qwen2": (lambda: byte_level(tf.Qwen2Tokenizer), "\n"),
-    # As Qwen's own file says it: whoever loads that makes the template anew.
-    "qwen2, said": (lambda: byte_level(tf.Qwen2Tokenizer, add_bos_token=False), "\n"),
-    "with end": (lambda: words_tokenizer(pair="[CLS] $A $B [SEP]"), "[SEP]"),
-}
-
-
-@pytest.mark.parametrize("case", JOINING)
-def test_tokenizer_that_joins_gets_a_separator_that_is_saved_with_it(
-    case: str, tmp_path: Path
-) -> None:
-    make, expected = JOINING[case]
-    tokenizer = make()
-    before = tokenizer("w1", "w2")["input_ids"]
-    assert is_joined(tokenizer)
-    assert separated(tokenizer) == expected
-    pair = tokenizer("w1", "w2")["input_ids"]
-    assert len(pair) == len(before) + 1
-    assert not is_joined(tokenizer)
-    assert separated(tokenizer) is None
-    tokenizer.save_pretrained(tmp_path)
-    again = tf.AutoTokenizer.from_pretrained(tmp_path)
-    assert again("w1", "w2")["input_ids"] == pair
-    assert again("w1")["input_ids"] == make()("w1")["input_ids"]
-
-
-@pytest.mark.parametrize("case", JOINING)
-def test_separator_is_never_cut(case: str) -> None:
-    tokenizer = JOINING[case][0]()
-    separated(tokenizer)
-    whole = set(tokenizer("w1", "w2")["input_ids"]) - set(tokenizer("w1w2")["input_ids"])
-    long = (["w1 " * 20, "w1", "w1 " * 20], ["w2", "w2 " * 20, "w2 " * 20])
-    columns, found = encoded(*long, tokenizer, max_length=9)
-    assert found.cut == 3
-    assert all(len(row) == 9 and whole <= set(row) for row in columns["input_ids"])
-
-
-@pytest.mark.parametrize("make", [words_tokenizer, wordpiece, in_python])
-def test_tokenizer_with_a_separator_keeps_its_own(make: Callable[[], Any]) -> None:
-    tokenizer = make()
-    before = tokenizer("w1", "w2")["input_ids"]
-    assert separated(tokenizer) is None
-    assert tokenizer("w1", "w2")["input_ids"] == before

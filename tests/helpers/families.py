@@ -57,6 +57,19 @@ CONFIGS = {
     "mistral": tf.MistralConfig(**GROUPED),
     "gemma": tf.GemmaConfig(**GROUPED),
     "gemma2": tf.Gemma2Config(**GROUPED),
+    "gemma3_text": tf.Gemma3TextConfig(**GROUPED),
+    "bart": tf.BartConfig(
+        vocab_size=60,
+        d_model=16,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=24,
+        decoder_ffn_dim=24,
+        num_labels=1,
+        pad_token_id=0,
+    ),
 }
 
 BERT_BLOCK = {

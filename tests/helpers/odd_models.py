@@ -50,6 +50,35 @@ def words_tokenizer(
     return tokenizer
 
 
+def in_python() -> Any:
+    """A tokenizer that is no part of the `tokenizers` library."""
+
+    class Letters(tf.PythonBackend):
+        """A token a word, known only in part."""
+
+        def __init__(self, **kwargs: Any) -> None:
+            self._ids = {"[UNK]": 0, "[SEP]": 1, "w1": 2, "w2": 3, "w3": 4}
+            super().__init__(unk_token="[UNK]", sep_token="[SEP]", pad_token="[SEP]", **kwargs)
+
+        @property
+        def vocab_size(self) -> int:
+            return len(self._ids)
+
+        def get_vocab(self) -> dict[str, int]:
+            return dict(self._ids)
+
+        def _tokenize(self, text: str, **_: Any) -> list[str]:
+            return text.split()
+
+        def _convert_token_to_id(self, token: str) -> int:
+            return self._ids.get(token, 0)
+
+        def build_inputs_with_special_tokens(self, a: list[int], b: Any = None) -> list[int]:
+            return [*a, 1, *b] if b is not None else [*a, 1]
+
+    return Letters()
+
+
 def bert(folder: Path, *, seed: int = 0, **settings: Any) -> Path:
     """A random BERT that reads `WORDS`, with its tokenizer."""
     words_tokenizer(folder)

@@ -128,3 +128,32 @@ def test_roberta_counts_positions_from_its_own_padding(tmp_path: Path) -> None:
     model = Model(path=str(tmp_path))
     net, _ = load_base(model, load_tokenizer(model))
     assert net.config.pad_token_id == 1
+
+
+def test_tokenizer_whose_class_makes_nothing_of_its_words_is_refused(tmp_path: Path) -> None:
+    """transformers takes Qwen2's own class for this family, whose rules are for bytes."""
+    words_tokenizer(tmp_path, pair=None)
+    tf.Qwen2Config(vocab_size=VOCAB, **GROUPED).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="Qwen2Tokenizer makes no token of any word"):
+        load_tokenizer(Model(path=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        (CONFIGS["bert"], "the head reads the first token"),
+        (tf.ModernBertConfig(vocab_size=VOCAB, **SMALL), "the head reads the first token"),
+        (tf.GPT2Config(vocab_size=VOCAB, n_layer=1), "the model counts positions from the left"),
+        (CONFIGS["llama"], None),
+        (tf.XLNetConfig(vocab_size=VOCAB, d_model=32, n_head=2, n_layer=1), None),
+    ],
+)
+def test_padding_on_the_left_is_moved_where_a_score_would_depend_on_it(
+    config: Any, reason: str | None, tmp_path: Path
+) -> None:
+    pairing = paired(words_tokenizer(padding_side="left"), config, path="a/model")
+    pairing.tokenizer.save_pretrained(tmp_path)
+    expected = "left" if reason is None else "right"
+    assert AutoTokenizer.from_pretrained(tmp_path).padding_side == expected
+    said = [finding.sentence for finding in pairing.findings() if finding.kind == "padding"]
+    assert said == [f"padding is put on the right, and saved so: {reason}"] * (reason is not None)

@@ -21,6 +21,7 @@ from sweep.core.words import compact, duration, name_of, value_text
 from sweep.loop.confirm import Confirmation
 from sweep.loop.race import fewest_seeds
 from sweep.lora.model import targets_in
+from sweep.lora.stand_in import standing_in
 from sweep.study.plan import Plan, write_plan
 from sweep.watch.ranking_tables import add_columns
 from sweep.watch.terminal import busy
@@ -31,20 +32,28 @@ _SHOWN = 24
 def show_plan(settings: Settings, console: Console) -> None:
     """Check everything, time two packs for a few steps, print, and write `plan.json`.
 
+    Where the base's weights are not at hand, random ones stand in for them.
+
     Raises:
         UserMistake: whatever would stop the sweep.
     """
+    with standing_in(settings.model) as model:
+        _show_plan(settings if model is None else replace(settings, model=model), settings, console)
+
+
+def _show_plan(settings: Settings, asked: Settings, console: Console) -> None:
+    """`show_plan` of settings whose base can be loaded; `asked` are those of the user."""
     with busy(console, "Checking model, data and every config ..."):
         settings = with_settled_precision(settings)
         facts = preflight(settings).facts
         full = full_tuning_of(settings)
-    for fact in facts:
-        console.print(Text(fact), soft_wrap=True)
+    for fact in (*facts, *_weights_line(settings, asked)):
+        console.print(Text(fact.replace(settings.model.path, asked.model.path)), soft_wrap=True)
     with busy(console, "Training a few steps of a cheap and of an expensive pack ..."):
         load, workers = Workload.of(settings), workers_of(settings)
         runs = planned_runs(load, workers)
         behind = planned_full(full, workers) if full.is_on else None
-    plan = replace(plan_of(load, workers, runs), full=behind)
+    plan = _named_as(asked, settings, replace(plan_of(load, workers, runs), full=behind))
     write_plan(settings.folder, plan)
     console.print()
     console.print(_table(runs, keys=list(settings.space.keys)))
@@ -63,6 +72,22 @@ def show_plan(settings: Settings, console: Console) -> None:
         "next   the same command without mode=plan",
     ):
         console.print(Text(line), soft_wrap=True)
+
+
+def _weights_line(settings: Settings, asked: Settings) -> list[str]:
+    if settings.model == asked.model:
+        return []
+    return [f"       no weights of {asked.model.path} are here: random ones stand in for the plan"]
+
+
+def _named_as(asked: Settings, settings: Settings, plan: Plan) -> Plan:
+    """The plan with the ids that the configs will have in the sweep."""
+    asked = replace(asked, trainer=settings.trainer)
+    both = zip(settings.points(), asked.points(), strict=True)
+    ids = {planned.config_id: own.config_id for (_, planned), (_, own) in both}
+    return replace(
+        plan, configs=tuple(replace(one, config_id=ids[one.config_id]) for one in plan.configs)
+    )
 
 
 def _less(search: SearchSettings) -> str:

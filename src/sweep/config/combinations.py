@@ -15,7 +15,7 @@ from sweep.space.space import Choices, Range, Space
 _INDIFFERENT = ("grid", "random", "qmc")
 
 #: Keys under `data` that leave the dev pairs as they are.
-_SAME_DEV_SET = ("data.train", "data.max_train_rows", "data.max_length")
+_SAME_DEV_SET = ("data.train", "data.max_train_rows", "data.max_length", "data.template")
 
 
 def check_settings(settings: Settings, *, given: Sequence[str]) -> None:

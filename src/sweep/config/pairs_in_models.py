@@ -45,18 +45,24 @@ def look_at_pairs(
         ModelError: a model can't read the pairs.
     """
     wanted = list(dict.fromkeys((r.model, r.data, r.task.encoder) for r in recipes))
-    pairings = {model: load_pairing(model) for model, _, _ in wanted}
-    several = len(pairings) > 1
+    pairings = {
+        (model, data.template): load_pairing(model, data.template) for model, data, _ in wanted
+    }
+    several = len({model for model, _ in pairings}) > 1
     # Sentences that are read apart are not joined.
-    joined = {model: pairings[model] for model, _, encoder in wanted if encoder == "cross"}
+    joined = {
+        (model, data.template): pairings[model, data.template]
+        for model, data, encoder in wanted
+        if encoder == "cross"
+    }
     found = []
-    for model, pairing in joined.items():
+    for (model, _), pairing in joined.items():
         found += pairing.findings(of=_of(model, several))
     for model, data, encoder in wanted:
         of = _of(model, several)
-        found += _look(model, pairings[model], data, pairs[data], encoder, of=of)
+        found += _look(model, pairings[model, data.template], data, pairs[data], encoder, of=of)
     separators = {
-        model.path: pairing.separator for model, pairing in joined.items() if pairing.separator
+        model.path: pairing.separator for (model, _), pairing in joined.items() if pairing.separator
     }
     # Two configs that differ in the number of rows may well say the same.
     return list({finding.sentence: finding for finding in found}.values()), separators

@@ -9,6 +9,7 @@ from typing import Any
 
 from sweep.core.errors import ConfigError
 from sweep.core.recipe import Data, Recipe
+from sweep.core.template import is_template
 
 
 def _is_encoding(name: str) -> bool:
@@ -39,6 +40,11 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "model.path": (bool, "must name a Hub model or a folder"),
     "data.max_length": (lambda n: n >= 8, "must be at least 8 word pieces"),
     "data.label_range": (lambda r: r[0] < r[1], "must be [lowest, highest]"),
+    "data.template": (
+        lambda text: text is None or is_template(text),
+        "must have `{a}` and then `{b}`, each once, with text between them and no other name in "
+        "braces, as `{a}\\n{b}`, or be null",
+    ),
     "data.max_train_rows": (lambda n: n is None or n >= 1, "must be at least 1, or null for all"),
     "data.max_dev_rows": (lambda n: n is None or n >= 2, "must be at least 2, or null for all"),
     "data.seed": (lambda n: n >= 0, "must be at least 0"),
@@ -99,11 +105,23 @@ def check_ranges(recipe: Recipe) -> None:
         if not holds(value):
             raise ConfigError(f"`{key}` {rule}.", value=repr(value))
     _check_split_text(recipe.data)
+    _check_template(recipe)
     trainer = recipe.trainer
     if trainer.eval_strategy == "steps" and trainer.eval_steps is None:
         raise ConfigError(
             "`trainer.eval_strategy: steps` needs `trainer.eval_steps`.",
             way_out="for example `trainer.eval_steps=100`, or 0.25 for four evaluations",
+        )
+
+
+def _check_template(recipe: Recipe) -> None:
+    """Sentences that are read apart stand in no text together."""
+    if recipe.data.template is not None and recipe.task.encoder == "bi":
+        raise ConfigError(
+            "`data.template` needs `task.encoder=cross`, which reads both sentences together.",
+            value=f"data.template={recipe.data.template!r} with task.encoder=bi",
+            way_out="set `data.template=null`; what stands before each sentence of `bi` is the "
+            "prefix that the model's folder names",
         )
 
 

@@ -63,6 +63,9 @@ class Data:
     #: Word pieces a pair, both sentences and special tokens; longer pairs are cut. With
     #: `task.encoder: bi` it counts for each sentence.
     max_length: int = 128
+    #: Text around and between the sentences, as `{a}\n{b}`; None leaves it to the tokenizer. For
+    #: `task.encoder: cross`.
+    template: str | None = None
     #: Rows drawn at random (same rows for every run); None takes all.
     max_train_rows: int | None = None
     max_dev_rows: int | None = None
@@ -106,7 +109,7 @@ class Data:
 
 #: Keys under `data` that came after the first studies: at their default, they leave a config the
 #: id that it had before.
-_LATER = ("skip_lines", "decimal", "split_text", "where", "unscored")
+_LATER = ("template", "skip_lines", "decimal", "split_text", "where", "unscored")
 _DEFAULT_DATA = Data()
 
 

@@ -14,7 +14,7 @@ Split = Literal["train", "dev", "test", "holdout"]
 #: Kinds that the first sentence sums up.
 _SUMMED_UP = ("exact", "normalised", "swapped", "near")
 #: Kinds that are told whether or not they give cause for doubt.
-_ALWAYS_TOLD = ("cut", "label_range", "separator", "segments", "left_out")
+_ALWAYS_TOLD = ("cut", "label_range", "separator", "segments", "padding", "left_out")
 
 
 @dataclass(frozen=True)

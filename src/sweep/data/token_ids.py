@@ -1,21 +1,16 @@
-"""Two texts as token ids, in one sequence or apart, and what a model gets to see of them.
-
-The tokenizer of an encoder puts a token between the sentences; that of most decoders puts nothing
-there, so that the end of one sentence runs into the other. `separated` gives such a tokenizer a
-separator, as part of itself: it is then saved with it, and cut around as its other tokens are.
-"""
+"""Two texts as token ids, in one sequence or apart, and what a model gets to see of them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from tokenizers import processors
 from transformers import PreTrainedTokenizerBase
 
+from sweep.core.errors import DataError
 from sweep.data.unknown import Unknown, unknown_words
 
 #: Length that is named as fitting fits so many of the pairs.
@@ -89,6 +84,20 @@ def encoded(
     return _cut_to((list(text_a), list(text_b)), tokenizer, max_length)
 
 
+def _refuse_without_room(
+    tokenizer: PreTrainedTokenizerBase, max_length: int, *, pair: bool
+) -> None:
+    """What is put around sentences is never cut, and some tokens of each must be left."""
+    around = tokenizer.num_special_tokens_to_add(pair=pair)
+    if max_length < around + 2:
+        raise DataError(
+            "`data.max_length` must leave room for words beside the tokens around them.",
+            value=f"data.max_length={max_length}; the tokenizer puts {around} tokens around "
+            f"{'a pair' if pair else 'a sentence'}",
+            way_out=f"`data.max_length={around + 32}`, or a shorter `data.template`",
+        )
+
+
 def _cut_to(
     sides: tuple[list[str], ...], tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> tuple[dict[str, list[list[int]]], Seen]:
@@ -99,6 +108,7 @@ def _cut_to(
     lengths = np.array([len(ids) for ids in columns["input_ids"]], dtype=np.int64)
     long: list[int] = np.flatnonzero(lengths > max_length).tolist()
     if long:
+        _refuse_without_room(tokenizer, max_length, pair=len(sides) == 2)
         parts = ([texts[i] for i in long] for texts in sides)
         short = tokenizer(*parts, truncation=True, max_length=max_length, verbose=False)
         for name, column in columns.items():
@@ -107,95 +117,3 @@ def _cut_to(
     fitting = int(np.quantile(lengths, _MOST, method="inverted_cdf")) if len(lengths) else 0
     unknown = unknown_words(whole, sides, tokenizer)
     return columns, Seen(len(lengths), len(long), fitting, unknown)
-
-
-# -- a separator -----------------------------------------------------------------------------------
-
-
-def separated(tokenizer: PreTrainedTokenizerBase) -> str | None:
-    """Give a tokenizer that puts nothing between two sentences a separator, in place.
-
-    It is the first of these that the tokenizer has a token for: its own separator, a line break,
-    its end of text.
-
-    Returns:
-        The separator, None where the tokenizer has one of its own.
-    """
-    if not is_joined(tokenizer):
-        return None
-    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
-    found = next(_separators(tokenizer), None)
-    if backend is None or found is None:
-        return None
-    text, ids = found
-    backend.post_processor = _with_separator(tokenizer, ids)
-    for name in ("add_bos_token", "add_eos_token"):
-        # Where they are named, whoever loads the saved tokenizer would make its template anew.
-        tokenizer.init_kwargs.pop(name, None)
-    return text
-
-
-def _with_separator(tokenizer: Any, separator: list[int]) -> Any:
-    """What the tokenizer puts around its sentences as before, with a separator between two."""
-    words = _two_words(tokenizer)
-    parts: dict[str, dict[str, Any]] = {}
-
-    def named(ids: list[int]) -> str:
-        tokens = tokenizer.convert_ids_to_tokens(ids)
-        name = f"<{' '.join(map(str, ids))}>"
-        parts[name] = {"id": name, "ids": ids, "tokens": tokens}
-        return name
-
-    def template(encoding: Any, *inner: str) -> list[str]:
-        front, back = _around(encoding)
-        return [*([named(front)] if front else []), *inner, *([named(back)] if back else [])]
-
-    single = template(tokenizer(words[0]).encodings[0], "$A:0")
-    pair = template(tokenizer(*words).encodings[0], "$A:0", named(separator), "$B:1")
-    made = processors.TemplateProcessing(
-        single=single, pair=pair, special_tokens=list(parts.values())
-    )
-    before = tokenizer.backend_tokenizer.post_processor
-    # It puts nothing anywhere: it sees to the places of letters.
-    by_byte = isinstance(before, processors.ByteLevel)
-    return processors.Sequence([before, made]) if by_byte else made
-
-
-def _around(encoding: Any) -> tuple[list[int], list[int]]:
-    """The tokens before and behind the sentences."""
-    inside = [place for place, side in enumerate(encoding.sequence_ids) if side is not None]
-    return encoding.ids[: inside[0]], encoding.ids[inside[-1] + 1 :]
-
-
-def is_joined(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether nothing stands between the sentences of a pair."""
-    words = _two_words(tokenizer)
-    alone = [tokenizer(word, add_special_tokens=False)["input_ids"] for word in words]
-    joined, pair = [*alone[0], *alone[1]], tokenizer(*words)["input_ids"]
-    places = range(len(pair) - len(joined) + 1)
-    return any(pair[place : place + len(joined)] == joined for place in places)
-
-
-def is_bare(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether nothing stands before the sentences of a pair, nor behind them."""
-    words = _two_words(tokenizer)
-    first, last = (tokenizer(word, add_special_tokens=False)["input_ids"] for word in words)
-    pair = tokenizer(*words)["input_ids"]
-    return bool(pair[: len(first)] == first and pair[-len(last) :] == last)
-
-
-def _two_words(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
-    """Two words that leave a token each."""
-    special = set(tokenizer.all_special_tokens)
-    known = (word for word in ("a", "b", *tokenizer.get_vocab()) if word not in special)
-    leaving = (word for word in known if tokenizer(word, add_special_tokens=False)["input_ids"])
-    first = next(leaving, "a")
-    return first, next(leaving, first)
-
-
-def _separators(tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[str, list[int]]]:
-    """Texts that could separate, with their ids, the best first."""
-    for text in (tokenizer.sep_token, "\n", tokenizer.eos_token):
-        ids = tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
-        if ids and (tokenizer.unk_token_id not in ids or text == tokenizer.unk_token):
-            yield text, ids

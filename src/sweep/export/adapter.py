@@ -148,7 +148,7 @@ def _refuse_to_overwrite(export: Export) -> None:
 def _write_model(export: Export, files: ExportedFiles) -> None:
     recipe = export.run.recipe
     shutil.copytree(export.kept.adapter, files.adapter)
-    tokenizer = load_tokenizer(recipe.model)
+    tokenizer = load_tokenizer(recipe.model, recipe.data.template)
     tokenizer.save_pretrained(str(files.tokenizer))
     write_text(files.settings, experiment_file(recipe, name=f"{export.study}_best"))
     if export.merge:

@@ -93,7 +93,8 @@ def _digest(recipe: Recipe, kinds: Sequence[str], splits: Sequence[Split]) -> st
     """Of all that decides the scores."""
     pairs = {split: load_split(recipe.data, split).digest() for split in ("train", *splits)}
     model = dataclasses.asdict(recipe.model)
-    return fingerprint([model, pairs, list(kinds), recipe.data.max_length])
+    template = [recipe.data.template] if recipe.data.template else []
+    return fingerprint([model, pairs, list(kinds), recipe.data.max_length, *template])
 
 
 def _why_none(found: Untrained, recipe: Recipe) -> str | None:

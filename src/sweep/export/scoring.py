@@ -137,7 +137,7 @@ def _packs(trained: Sequence[Trained]) -> list[list[Trained]]:
 
 def _packed(trained: Sequence[Trained], pairs: Pairs) -> dict[str, Floats]:
     recipe = trained[0].run.recipe
-    tokenizer = load_tokenizer(recipe.model)
+    tokenizer = load_tokenizer(recipe.model, recipe.data.template)
     with tempfile.TemporaryDirectory(prefix="sweep-score-") as scratch:
         base = base_of(recipe, scratch=scratch)
     reading = reading_of(recipe.model, recipe.task.encoder)
@@ -158,7 +158,7 @@ def _alone(trained: Sequence[Trained], pairs: Pairs) -> dict[str, Floats]:
     """By plain PEFT, in float32: some adapters come with changes to the base below them."""
     (one,) = trained
     recipe = one.run.recipe
-    tokenizer = load_tokenizer(recipe.model)
+    tokenizer = load_tokenizer(recipe.model, recipe.data.template)
     model = load_adapted(one.folder, recipe, tokenizer)
     pooling = pooling_for(recipe.model, recipe.task.encoder)
     return {one.run.id: predicted(model, pairs, tokenizer, recipe.data, pooling=pooling)}

@@ -75,20 +75,23 @@ def load_config(model: Model) -> PretrainedConfig:
     return config
 
 
-def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
+def load_tokenizer(model: Model, template: str | None = None) -> PreTrainedTokenizerBase:
     """The tokenizer, fit for the model, as `load_pairing` says.
 
     Raises:
         ModelError: it can't be loaded, or can't pad.
     """
-    return load_pairing(model).tokenizer
+    return load_pairing(model, template).tokenizer
 
 
-def load_pairing(model: Model) -> Pairing:
+def load_pairing(model: Model, template: str | None = None) -> Pairing:
     """The tokenizer, and how it makes one sequence of two sentences.
 
+    Args:
+        template: `data.template`.
+
     Raises:
-        ModelError: it can't be loaded, or can't pad.
+        ModelError: it can't be loaded, can't pad, or has no token for the template.
     """
     # A model that is not there, or comes with code, is told of as such.
     config = load_config(model)
@@ -96,7 +99,7 @@ def load_pairing(model: Model) -> Pairing:
         tokenizer = AutoTokenizer.from_pretrained(
             locate(model.path), revision=model.revision or "main", **SAFE
         )
-    return paired(tokenizer, config, path=model.path)
+    return paired(tokenizer, config, path=model.path, template=template)
 
 
 def weights_digest(model: Model) -> str:

@@ -47,7 +47,7 @@ def score_baselines(
         kinds: `cosine`, `head`, or both.
     """
     torch.set_num_threads(threads)
-    tokenizer = load_tokenizer(recipe.model)
+    tokenizer = load_tokenizer(recipe.model, recipe.data.template)
     net, _ = load_base(recipe.model, tokenizer)
     pairs = {split: load_split(recipe.data, split) for split in splits}
     ways = {"cosine": _by_cosine, "head": _by_head}

@@ -34,7 +34,7 @@ class Splits:
 @functools.lru_cache(maxsize=4)
 def splits(model: Model, data: Data, encoder: Encoder = "cross") -> Splits:
     """Tokenizer and tokenised pairs, as the encoder reads them."""
-    tokenizer, reading = load_tokenizer(model), reading_of(model, encoder)
+    tokenizer, reading = load_tokenizer(model, data.template), reading_of(model, encoder)
     train, dev = (
         TokenisedPairs(cached_tokens(load_split(data, split), tokenizer, data, reading))
         for split in ("train", "dev")

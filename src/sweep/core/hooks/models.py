@@ -105,23 +105,23 @@ MODELS = (
     ),
     Hook(
         "transformers.PreTrainedTokenizerBase.init_kwargs",
-        "lora/pairing.py, data/token_ids.py",
+        "lora/pairing.py, data/joining.py",
         "what a tokenizer saves of how it is to be loaded",
     ),
     Hook(
         "transformers.PreTrainedTokenizerFast.backend_tokenizer",
-        "data/tokens.py, data/token_ids.py, data/unknown.py",
+        "data/tokens.py, data/joining.py, data/unknown.py",
         "all that decides the ids of a fast tokenizer, as text, for the key of the cache; what it "
         "puts around two sentences, and whether it reads bytes",
     ),
     Hook(
         "tokenizers.processors.TemplateProcessing",
-        "data/token_ids.py",
-        "puts a separator between two sentences, and is saved with the tokenizer",
+        "data/joining.py",
+        "puts a separator or a template around two sentences, and is saved with the tokenizer",
     ),
     Hook(
         "tokenizers.processors.ByteLevel",
-        "data/token_ids.py",
+        "data/joining.py",
         "what the tokenizers of GPT-2 and Qwen have instead, which adds no token",
     ),
     Hook(
