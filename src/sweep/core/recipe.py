@@ -34,6 +34,14 @@ class Model:
     sha256: str | None = None
     #: Name on the Hub of a model that is loaded from elsewhere; exported adapters point to it.
     hub_name: str | None = None
+    #: How the linear layers of the frozen base are kept: `nf4` in 4 bits (bitsandbytes, with double
+    #: quantization), `int8` in 8 (torchao, weights only). Adapters and head never are.
+    quantization: Literal["none", "nf4", "int8"] = "none"
+
+    @property
+    def in_float(self) -> Model:
+        """The same weights as they were saved."""
+        return dataclasses.replace(self, quantization="none")
 
 
 @dataclass(frozen=True)
@@ -201,6 +209,8 @@ class Recipe:
         if self.task.encoder == "cross":
             # The only one that there was, and its loss is one.
             del content["task"]
+        if self.model.quantization == "none":
+            del content["model"]["quantization"]
         for name in _LATER:
             if getattr(self.data, name) == getattr(_DEFAULT_DATA, name):
                 del content["data"][name]
@@ -229,12 +239,15 @@ class Recipe:
     def in_full(self, learning_rate: float) -> Recipe:
         """Full fine-tuning with the same model, pairs, steps and seed, at a rate of its own.
 
-        In float32: weights that are trained are too coarse in 16 bits to be moved by small steps.
+        In float32: weights that are trained are too coarse in 16 bits, or fewer, to be moved by
+        small steps.
         """
         trainer = dataclasses.replace(self.trainer, learning_rate=learning_rate, precision="fp32")
         # Targets that every model has: nobody reads them, but all that is asked for finds some.
         lora = Lora(target_modules="all-linear")
-        return dataclasses.replace(self, lora=lora, trainer=trainer, tuning="full")
+        return dataclasses.replace(
+            self, model=self.model.in_float, lora=lora, trainer=trainer, tuning="full"
+        )
 
     def value_of(self, key: str) -> Any:
         """The value under a dotted key, e.g. `lora.r`."""

@@ -18,7 +18,6 @@ from peft import (
     get_peft_model_state_dict,
     set_peft_model_state_dict,
 )
-from peft.tuners.lora.layer import Linear as LoraLinear
 from peft.tuners.lora.layer import LoraLayer
 from peft.utils.other import ModulesToSaveWrapper
 from safetensors.torch import load_file, save_file
@@ -37,6 +36,7 @@ from sweep.lora.heads import head_of
 from sweep.lora.loading import without_old_names
 from sweep.lora.model import load_base, lora_config, targets_in, targets_of
 from sweep.lora.packable import why_plain
+from sweep.lora.quantization import is_small
 from sweep.lora.stack import Stack
 from sweep.lora.targets import ResolvedTargets
 from sweep.lora.unpadded import UnpaddedEncoder, can_unpad
@@ -64,7 +64,7 @@ class Base:
         self.noise = Noise()
         self.tokenizer = tokenizer
         self.device = device
-        self.net, self._missing = load_base(model, tokenizer)
+        self.net, self._missing = load_base(model, tokenizer, device)
         use_keyed_dropout(self.net, self.noise)
         use_keyed_attention(self.net, self.noise)
         self.draws_by_itself = draws_by_itself(self.net, tokenizer)
@@ -73,7 +73,7 @@ class Base:
         head = targets_of(model, Lora(target_modules="all-linear")).head
         for name, parameter in self.net.named_parameters():
             # Buffers stay: rotary frequencies lose their meaning in 16 bits.
-            if not is_part_of(name, head):
+            if not is_part_of(name, head) and not is_small(parameter):
                 parameter.data = parameter.data.to(dtype)
 
     def copied(self) -> Base:
@@ -253,7 +253,7 @@ class PackedModel:
                 self._layers.append(BatchedHead(module, names, self.noise))
             elif isinstance(module, LoraLayer) and self.alone:
                 _use_keyed_lora_dropout(module, self.noise, path)
-            elif isinstance(module, LoraLinear) and module.lora_A:
+            elif isinstance(module, LoraLayer) and module.lora_A:
                 self._layers.append(BatchedLora(module, names, self.noise, path))
         stacked = {id(p) for stack in self._stacks() for p in stack.parameters}
         trained = [p for name in names for p in self.run_parameters(name).values()]
