@@ -25,23 +25,14 @@ from transformers import (
 from transformers import Trainer as HfTrainer
 
 from packs import adapter_of, predictions_of, tiny, train_together
+from quantizers import each_kind
 from sweep.core.errors import ModelError
-from sweep.core.optional import trouble_with
 from sweep.core.recipe import Recipe
 from sweep.data.pairs import load_split, tokenized
 from sweep.lora.model import load_base, load_tokenizer, targets_in
 from sweep.lora.packable import pack_key
 from sweep.lora.pack import Base
 from sweep.lora.quantization import PACKAGES, check_quantization, num_bytes
-
-
-def needs(kind: str) -> pytest.MarkDecorator:
-    trouble = trouble_with(PACKAGES[kind])
-    return pytest.mark.skipif(trouble is not None, reason=f"{PACKAGES[kind]} {trouble}")
-
-
-KINDS = [pytest.param(kind, marks=needs(kind)) for kind in PACKAGES]
-each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def quantized(recipe: Recipe, kind: Any) -> Recipe:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from sweep.config.in_common import common_line
 from sweep.config.pairs_in_models import look_at_pairs, try_steps
 from sweep.config.portfolio import start_words
+from sweep.config.quantized import base_in_words, refuse_unquantizable
 from sweep.config.schema import SearchSettings, Settings
 from sweep.core.arrays import Floats
 from sweep.core.errors import ConfigError
@@ -71,8 +72,9 @@ def preflight(settings: Settings) -> Preflight:
     recipes = [recipe for _, recipe in settings.points()]
     for names in dict.fromkeys((r.trainer.optim, r.trainer.lr_scheduler_type) for r in recipes):
         check_optimizer(*names)
+    refuse_unquantizable(recipes)
     guarded = guard(settings.data)
-    models = dict.fromkeys(recipe.model for recipe in recipes)
+    models = dict.fromkeys(recipe.model.in_float for recipe in recipes)
     weights = {model: weights_digest(model) for model in models}
     pairs = _all_pairs(recipes)
     seen, separators = look_at_pairs(recipes, pairs)
@@ -81,6 +83,7 @@ def preflight(settings: Settings) -> Preflight:
     counts = sorted({_check_config(recipe) for recipe in recipes})
     facts = (
         *(_model_in_words(*found) for found in weights.items()),
+        *base_in_words(recipes),
         *_new_in_words(recipes),
         *_pooled_in_words(recipes),
         f"data   {len(train):,} train and {len(dev):,} dev pairs: {train.origin}, {dev.origin}",
@@ -125,7 +128,7 @@ def _fingerprints(
     """
     found = {}
     for model, digest in weights.items():
-        name = "weights" if model == base.model else f"weights of {model.path}"
+        name = "weights" if model == base.model.in_float else f"weights of {model.path}"
         found[name] = digest
     for data, splits in pairs.items():
         cut = f", {data.max_train_rows} rows" if data.max_train_rows else ""

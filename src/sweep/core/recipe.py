@@ -43,6 +43,14 @@ class Model:
         """The same weights as they were saved."""
         return dataclasses.replace(self, quantization="none")
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All fields; what came after the first studies is left out at its default."""
+        fields = dataclasses.asdict(self)
+        if self.quantization == "none":
+            del fields["quantization"]
+        return fields
+
 
 @dataclass(frozen=True)
 class Data:
@@ -209,8 +217,7 @@ class Recipe:
         if self.task.encoder == "cross":
             # The only one that there was, and its loss is one.
             del content["task"]
-        if self.model.quantization == "none":
-            del content["model"]["quantization"]
+        content["model"] = self.model.identity
         for name in _LATER:
             if getattr(self.data, name) == getattr(_DEFAULT_DATA, name):
                 del content["data"][name]
@@ -248,6 +255,11 @@ class Recipe:
         return dataclasses.replace(
             self, model=self.model.in_float, lora=lora, trainer=trainer, tuning="full"
         )
+
+    @property
+    def in_float(self) -> Recipe:
+        """The same on a base that is not quantized."""
+        return dataclasses.replace(self, model=self.model.in_float)
 
     def value_of(self, key: str) -> Any:
         """The value under a dotted key, e.g. `lora.r`."""

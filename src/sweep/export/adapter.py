@@ -79,10 +79,24 @@ class CardFacts:
 
 @dataclass(frozen=True)
 class Verified:
-    """Dev Pearson as measured by the sweep and by the exported adapter."""
+    """Dev Pearson as measured by the sweep and by the exported adapter.
+
+    `merged` is that of the merged model where it is another one: what was trained on a quantized
+    base is merged into the float one.
+    """
 
     measured: float
     reloaded: float
+    merged: float | None = None
+
+    def in_words(self, quantization: str) -> str:
+        """What a merged model scores beside its adapter; empty where that is the same."""
+        if self.merged is None:
+            return ""
+        return (
+            f"Merged into the float base it scores {self.merged:.4f} on dev, on the "
+            f"{quantization} base that it was trained on {self.reloaded:.4f}."
+        )
 
 
 @dataclass(frozen=True)
@@ -122,8 +136,10 @@ def export_run(
         metrics = _metrics(export)
         _write_json(files.metrics, metrics)
         verified, found = verifier(folder), findings()
-        write_text(files.card, _card(export, found))
+        write_text(files.card, _card(export, found, verified))
         final = found.final_scores
+        if verified.merged is not None:
+            metrics["pearson_merged_into_float"] = verified.merged
         metrics["order_asymmetry"] = dataclasses.asdict(found.asymmetry)
         metrics["final_scores"] = final.to_json() if final else None
         _write_json(files.metrics, metrics)
@@ -152,7 +168,8 @@ def _write_model(export: Export, files: ExportedFiles) -> None:
     tokenizer.save_pretrained(str(files.tokenizer))
     write_text(files.settings, experiment_file(recipe, name=f"{export.study}_best"))
     if export.merge:
-        merged: Any = load_adapted(files.folder, recipe, tokenizer).merge_and_unload()
+        # Into a quantized base it would be rounded once more.
+        merged: Any = load_adapted(files.folder, recipe.in_float, tokenizer).merge_and_unload()
         if recipe.task.encoder == "cross":
             write_merged(merged, tokenizer, files.merged, recipe.data)
         else:
@@ -162,14 +179,20 @@ def _write_model(export: Export, files: ExportedFiles) -> None:
             write_sentence_folder(folder, tokenizer, recipe)
 
 
-def _card(export: Export, found: CardFacts) -> str:
+def _card(export: Export, found: CardFacts, verified: Verified) -> str:
     final = found.final_scores
+    apart = verified.in_words(export.run.recipe.model.quantization)
     return model_card(
         export.run,
         export.outcome,
         study=export.study,
         versions=export.versions,
-        notes=[*found.baselines, found.asymmetry.in_words(), *(final.lines if final else [])],
+        notes=[
+            *found.baselines,
+            *([apart] if apart else []),
+            found.asymmetry.in_words(),
+            *(final.lines if final else []),
+        ],
         effects=found.effects,
         guard=found.guard,
         is_tested=final is not None,
@@ -207,23 +230,34 @@ def verify(folder: Path, *, base: str | None = None) -> Verified:
     dev = load_split(recipe.data, "dev")
     assert dev.labels is not None
     pooling = exported_pooling(folder, recipe)
-    models: list[tuple[torch.nn.Module, SentencePooling | None]] = [
-        (load_adapted(folder, recipe, tokenizer), pooling)
-    ]
-    merged = ExportedFiles(folder).merged
-    if merged.is_dir():
-        encoder = recipe.task.encoder
-        models.append((load_merged(merged, encoder), pooling and pooling_in(merged)))
-    tolerance = score_tolerance(recipe, measured, rows=len(dev))
-    for model, pooled in models:
+
+    def score(model: torch.nn.Module, pooled: SentencePooling | None) -> float:
         predictions = predicted(model, dev, tokenizer, recipe.data, pooling=pooled)
-        reloaded, _ = scores(predictions, dev.labels)
-        if not abs(reloaded - measured) <= tolerance:
-            raise VerificationError(
-                f"The exported adapter scores {reloaded:.6f} on dev, the sweep measured "
-                f"{measured:.6f}: they must agree within {tolerance:g}. Folder: {folder}"
-            )
-    return Verified(measured, reloaded)
+        return scores(predictions, dev.labels)[0]
+
+    def adapted(on: Recipe) -> float:
+        return score(load_adapted(folder, on, tokenizer), pooling)
+
+    tolerance = score_tolerance(recipe, measured, rows=len(dev))
+    reloaded = _agreed(adapted(recipe), measured, tolerance, folder)
+    merged = ExportedFiles(folder).merged
+    if not merged.is_dir():
+        return Verified(measured, reloaded)
+    found = score(load_merged(merged, recipe.task.encoder), pooling and pooling_in(merged))
+    if recipe.in_float == recipe:
+        return Verified(measured, _agreed(found, measured, tolerance, folder))
+    return Verified(
+        measured, reloaded, _agreed(found, adapted(recipe.in_float), TOLERANCE, folder)
+    )
+
+
+def _agreed(found: float, expected: float, tolerance: float, folder: Path) -> float:
+    if not abs(found - expected) <= tolerance:
+        raise VerificationError(
+            f"The exported adapter scores {found:.6f} on dev, the sweep measured "
+            f"{expected:.6f}: they must agree within {tolerance:g}. Folder: {folder}"
+        )
+    return found
 
 
 def verify_on(folder: Path, threads: int) -> Verified:

@@ -92,8 +92,7 @@ def _with(found: Baselines, full: BaselineScore | LeftOut) -> Baselines:
 def _digest(recipe: Recipe, kinds: Sequence[str], splits: Sequence[Split]) -> str:
     """Of all that decides the scores."""
     pairs = {split: load_split(recipe.data, split).digest() for split in ("train", *splits)}
-    model = dataclasses.asdict(recipe.model)
-    return fingerprint([model, pairs, list(kinds), recipe.data.max_length])
+    return fingerprint([recipe.model.identity, pairs, list(kinds), recipe.data.max_length])
 
 
 def _why_none(found: Untrained, recipe: Recipe) -> str | None:

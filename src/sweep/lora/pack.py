@@ -36,7 +36,7 @@ from sweep.lora.heads import head_of
 from sweep.lora.loading import without_old_names
 from sweep.lora.model import load_base, lora_config, targets_in, targets_of
 from sweep.lora.packable import why_plain
-from sweep.lora.quantization import is_small
+from sweep.lora.quantization import is_small, num_bytes
 from sweep.lora.stack import Stack
 from sweep.lora.targets import ResolvedTargets
 from sweep.lora.unpadded import UnpaddedEncoder, can_unpad
@@ -75,6 +75,8 @@ class Base:
             # Buffers stay: rotary frequencies lose their meaning in 16 bits.
             if not is_part_of(name, head) and not is_small(parameter):
                 parameter.data = parameter.data.to(dtype)
+        #: That the frozen part takes on its device.
+        self.memory_mb = round(num_bytes(self.net.base_model) / 1e6, 1)
 
     def copied(self) -> Base:
         """A base of its own, for a training that changes more than adapters and heads."""

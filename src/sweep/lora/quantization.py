@@ -9,7 +9,7 @@ bitsandbytes' lays the weights out anew on some CPUs, for inference alone.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -156,6 +156,33 @@ def is_small(parameter: Tensor) -> bool:
     """Whether a freshly loaded parameter, float32 otherwise, is kept in fewer bits."""
     # torchao's have a class of their own, and say float32.
     return parameter.dtype is not torch.float32 or type(parameter.data) is not Tensor
+
+
+#: Bytes a number of a quantized layer: 4 bits and an 8-bit scale for 64 of them, whose own scales
+#: are a number for 256; or 8 bits.
+_WIDTHS = {"nf4": 0.5 + 1 / 64 + 4 / (64 * 256), "int8": 1.0}
+
+
+def expected_bytes(
+    outline: PreTrainedModel, kind: str, linear: Collection[str], width: int
+) -> int:
+    """That a base without memory would take, its head left out.
+
+    Args:
+        linear: Names of the weights that are quantized.
+        width: Bytes of any other number.
+    """
+    words: Any = outline.get_input_embeddings()
+    prefix = f"{outline.base_model_prefix}."
+    found = 0.0
+    for name, parameter in outline.named_parameters():
+        if not name.startswith(prefix):
+            continue
+        bytes_each = _WIDTHS.get(kind, width) if name in linear else width
+        if kind != "none" and parameter is words.weight:
+            bytes_each = 2
+        found += parameter.numel() * bytes_each
+    return round(found)
 
 
 def num_bytes(net: nn.Module) -> int:
