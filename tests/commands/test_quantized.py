@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from command_line import run, table
-from quantizers import each_kind, needs
+from quantizers import needs
 from studies import read_json
 from sweep.lora.quantization import PACKAGES
 
@@ -61,21 +61,20 @@ def test_missing_package_ends_a_sweep_before_anything_is_spent(
     assert not list(home.glob("results/*/runs/*"))
 
 
-@each_kind
+@needs("int8")
 @pytest.mark.trains
 def test_predict_says_on_which_base(
-    kind: str,
     home: Path,
     arguments: list[str],
     pair_files: dict[str, Path],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    options = ["search.space={}", f"model.quantization={kind}"]
+    options = ["search.space={}", "model.quantization=int8"]
     given = [a for a in arguments if not a.startswith("search.space")]
     assert run("+experiment=lora_grid", *given, *options, capfd=capfd)[0] == 0
     best = home / "results" / "작은_실험" / "best"
     code, _, err = run("predict", str(best), str(pair_files["dev"]), capfd=capfd)
     assert code == 0
-    assert f"scored on the {kind} base" in err
-    assert f"Pearson {read_json(best / 'metrics.json')['pearson']:.3f}" in err
+    assert "scored on the int8 base" in err
+    assert f"Pearson {read_json(best / 'metrics.json')['pearson']:.4f}" in err
     assert pd.read_csv(best.parent / "table.csv")["base_memory_mb"].notna().any()
