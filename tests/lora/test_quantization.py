@@ -30,8 +30,8 @@ from sweep.core.errors import ModelError
 from sweep.core.recipe import Recipe
 from sweep.data.pairs import load_split, tokenized
 from sweep.lora.model import load_base, load_tokenizer, targets_in
-from sweep.lora.packable import pack_key
 from sweep.lora.pack import Base
+from sweep.lora.packable import pack_key
 from sweep.lora.quantization import PACKAGES, check_quantization, num_bytes
 
 

@@ -184,7 +184,7 @@ def _print_data(text: str) -> None:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from sweep.export.adapter import verify
+    from sweep.export.verification import verify
 
     if args.retrain:
         return _retrain(args)

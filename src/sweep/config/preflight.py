@@ -46,16 +46,16 @@ def with_settled_precision(settings: Settings) -> Settings:
     """`trainer.precision: auto` decided once, for all runs on all workers.
 
     Raises:
-        ConfigError: bf16 is asked for, and a config trains weights of the base, which are too
+        ConfigError: 16 bits are asked for, and a config trains weights of the base, which are too
             coarse in 16 bits to be moved by small steps.
     """
     trainer, recipes = settings.trainer, [recipe for _, recipe in settings.points()]
     precision = resolve_precision(trainer.precision, use_cpu=trainer.use_cpu)
     biased = next((r for r in recipes if r.lora.bias != "none"), None)
-    if precision == "bf16" and biased is not None:
-        if trainer.precision == "bf16":
+    if precision != "fp32" and biased is not None:
+        if trainer.precision != "auto":
             raise ConfigError(
-                "`trainer.precision=bf16` needs `lora.bias=none`.",
+                f"`trainer.precision={precision}` needs `lora.bias=none`.",
                 value=f"lora.bias={biased.lora.bias}, which trains biases of the base",
                 way_out="set `trainer.precision=fp32`",
             )
@@ -203,7 +203,7 @@ def _some(count: int, noun: str) -> str:
 
 
 def _in_words(precision: str) -> str:
-    return {"bf16": "in bf16, adapters and head in float32", "fp32": "in float32"}[precision]
+    return "in float32" if precision == "fp32" else f"in {precision}, adapters and head in float32"
 
 
 def _alone_in_words(recipes: Sequence[Recipe]) -> str:

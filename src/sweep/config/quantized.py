@@ -51,11 +51,9 @@ def _check(recipe: Recipe) -> None:
 
 def base_in_words(recipes: Sequence[Recipe]) -> list[str]:
     """A line for each quantized base: what it takes beside its float self."""
-    kinds = dict.fromkeys((r.model, r.trainer.precision) for r in recipes)
-    first = {kind: r for r in reversed(recipes) for kind in [(r.model, r.trainer.precision)]}
+    one_each = {recipe.model: recipe for recipe in recipes if recipe.model.quantization != "none"}
     return [
-        f"base   {model.path} in {model.quantization}: {base_bytes(first[model, precision]) / 1e6:,.1f}"
-        f" MB; the head is not quantized"
-        for model, precision in kinds
-        if model.quantization != "none"
+        f"base   {model.path} in {model.quantization}: {base_bytes(recipe) / 1e6:,.1f} MB instead "
+        f"of {base_bytes(recipe.in_float) / 1e6:,.1f} MB; the head is as it is"
+        for model, recipe in one_each.items()
     ]

@@ -16,40 +16,8 @@ from typing import Any, Literal, cast
 
 from sweep.core.conditions import Conditions
 from sweep.core.fingerprint import fingerprint
+from sweep.core.model import Model as Model
 from sweep.core.task import Task
-
-
-@dataclass(frozen=True)
-class Model:
-    """The frozen base model.
-
-    `path` is a Hub name (`klue/roberta-small`), a local folder, or `package:NAME/FOLDER`
-    for weights that an installed Python package carries.
-    """
-
-    path: str = ""
-    #: Branch, tag or commit on the Hub.
-    revision: str | None = None
-    #: Expected SHA-256 of `model.safetensors`; checked before anything trains.
-    sha256: str | None = None
-    #: Name on the Hub of a model that is loaded from elsewhere; exported adapters point to it.
-    hub_name: str | None = None
-    #: How the linear layers of the frozen base are kept: `nf4` in 4 bits (bitsandbytes, with double
-    #: quantization), `int8` in 8 (torchao, weights only). Adapters and head never are.
-    quantization: Literal["none", "nf4", "int8"] = "none"
-
-    @property
-    def in_float(self) -> Model:
-        """The same weights as they were saved."""
-        return dataclasses.replace(self, quantization="none")
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """All fields; what came after the first studies is left out at its default."""
-        fields = dataclasses.asdict(self)
-        if self.quantization == "none":
-            del fields["quantization"]
-        return fields
 
 
 @dataclass(frozen=True)
@@ -178,8 +146,9 @@ class Trainer:
     #: `group_by_length` draws batches of like lengths: less padding, another order.
     train_sampling_strategy: Literal["random", "sequential", "group_by_length"] = "random"
     #: What the frozen base is kept and computed in; adapters and head are always float32.
-    #: `auto`: bf16 where the device multiplies it in silicon, decided once for the whole sweep.
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    #: `auto`: bf16 where the device multiplies it in silicon, fp16 on other GPUs, decided once for
+    #: the whole sweep.
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     activation_checkpointing: bool = False
     dataloader_num_workers: int = 0
     use_cpu: bool = False

@@ -4,42 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
-from sweep.core.errors import ExportError, VerificationError
-from sweep.core.files import lost_or_damaged, replacing_folder, write_text
+from sweep.core.errors import ExportError
+from sweep.core.files import replacing_folder, write_text
 from sweep.core.recipe import Recipe
-from sweep.data.pairs import load_split
 from sweep.export.exported import (
-    AGAIN,
     BASE_WEIGHTS,
-    exported_pooling,
     load_adapted,
-    load_exported_tokenizer,
-    on_base,
-    predicted,
-    read_recipe,
 )
-from sweep.export.merged import load_merged, write_merged
+from sweep.export.merged import write_merged
 from sweep.export.model_card import model_card
 from sweep.export.sentence_folder import write_sentence_folder
+from sweep.export.verification import Verified
 from sweep.loop.trial import Outcome, Run
 from sweep.lora.model import load_tokenizer, weights_digest
-from sweep.lora.sentence_vectors import SentencePooling, pooling_in
 from sweep.study.files import ExportedFiles, RunFiles
 from sweep.study.final_scores import FinalScores
-from sweep.train.scores import scores
-
-#: Largest difference between the dev Pearson of a sweep in float32 and of the exported adapter.
-TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -75,28 +62,6 @@ class CardFacts:
     effects: tuple[str, ...] = ()
     guard: tuple[str, ...] = ()
     baselines: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Verified:
-    """Dev Pearson as measured by the sweep and by the exported adapter.
-
-    `merged` is that of the merged model where it is another one: what was trained on a quantized
-    base is merged into the float one.
-    """
-
-    measured: float
-    reloaded: float
-    merged: float | None = None
-
-    def in_words(self, quantization: str) -> str:
-        """What a merged model scores beside its adapter; empty where that is the same."""
-        if self.merged is None:
-            return ""
-        return (
-            f"Merged into the float base it scores {self.merged:.4f} on dev, on the "
-            f"{quantization} base that it was trained on {self.reloaded:.4f}."
-        )
 
 
 @dataclass(frozen=True)
@@ -213,80 +178,6 @@ def experiment_file(recipe: Recipe, *, name: str) -> str:
     body = yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
     intro = f"# Trains config {recipe.config_id} again: python -m sweep +experiment=THIS_FILE"
     return f"# @package _global_\n{intro}\n{body}"
-
-
-def verify(folder: Path, *, base: str | None = None) -> Verified:
-    """Score dev with the exported adapter (and the merged model) on a freshly loaded base.
-
-    Args:
-        base: Where the base model lies, if not where it was at the training.
-
-    Raises:
-        ExportError: the folder is not an exported one.
-        VerificationError: the score differs by more than rounding explains.
-    """
-    recipe, measured = on_base(read_recipe(folder), folder, base), measured_pearson(folder)
-    tokenizer = load_exported_tokenizer(folder)
-    dev = load_split(recipe.data, "dev")
-    assert dev.labels is not None
-    pooling = exported_pooling(folder, recipe)
-
-    def score(model: torch.nn.Module, pooled: SentencePooling | None) -> float:
-        predictions = predicted(model, dev, tokenizer, recipe.data, pooling=pooled)
-        return scores(predictions, dev.labels)[0]
-
-    def adapted(on: Recipe) -> float:
-        return score(load_adapted(folder, on, tokenizer), pooling)
-
-    tolerance = score_tolerance(recipe, measured, rows=len(dev))
-    reloaded = _agreed(adapted(recipe), measured, tolerance, folder)
-    merged = ExportedFiles(folder).merged
-    if not merged.is_dir():
-        return Verified(measured, reloaded)
-    found = score(load_merged(merged, recipe.task.encoder), pooling and pooling_in(merged))
-    if recipe.in_float == recipe:
-        return Verified(measured, _agreed(found, measured, tolerance, folder))
-    return Verified(
-        measured, reloaded, _agreed(found, adapted(recipe.in_float), TOLERANCE, folder)
-    )
-
-
-def _agreed(found: float, expected: float, tolerance: float, folder: Path) -> float:
-    if not abs(found - expected) <= tolerance:
-        raise VerificationError(
-            f"The exported adapter scores {found:.6f} on dev, the sweep measured "
-            f"{expected:.6f}: they must agree within {tolerance:g}. Folder: {folder}"
-        )
-    return found
-
-
-def verify_on(folder: Path, threads: int) -> Verified:
-    """`verify` on so many threads."""
-    torch.set_num_threads(threads)
-    return verify(folder)
-
-
-def score_tolerance(recipe: Recipe, pearson: float, *, rows: int) -> float:
-    """After bf16 the score's sampling error: it is reloaded in float32, as its users will.
-
-    Rounding moves the score of a good model by 1e-4, that of one that has learned nothing by more.
-    """
-    if recipe.trainer.precision == "fp32":
-        return TOLERANCE
-    return max(TOLERANCE, (1 - pearson**2) / math.sqrt(rows - 1))
-
-
-def measured_pearson(folder: Path) -> float:
-    """Dev Pearson, as the sweep has measured it."""
-    path = ExportedFiles(folder).metrics
-    try:
-        return float(json.loads(path.read_text(encoding="utf-8"))["pearson"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ExportError(
-            f"`{path.name}` says what the sweep has measured.",
-            value=lost_or_damaged(path),
-            way_out=AGAIN,
-        ) from None
 
 
 def _metrics(export: Export) -> dict[str, Any]:

@@ -83,7 +83,9 @@ def prepare(net: PreTrainedModel, kind: str) -> None:
             module.forward = QuantizedProduct(module)  # type: ignore[method-assign]
     words: Any = net.get_input_embeddings()
     # Whatever it will be cast to, this one is in the type of the rest.
-    usual = next(p for p in net.base_model.parameters() if not is_small(p) and p is not words.weight)
+    usual = next(
+        p for p in net.base_model.parameters() if not is_small(p) and p is not words.weight
+    )
     words.weight.data = words.weight.data.to(torch.bfloat16)
     words.register_forward_hook(functools.partial(_cast_like, usual))
     # PEFT asks what adapters are put on: of a bi-encoder that is the model without head.
@@ -163,9 +165,7 @@ def is_small(parameter: Tensor) -> bool:
 _WIDTHS = {"nf4": 0.5 + 1 / 64 + 4 / (64 * 256), "int8": 1.0}
 
 
-def expected_bytes(
-    outline: PreTrainedModel, kind: str, linear: Collection[str], width: int
-) -> int:
+def expected_bytes(outline: PreTrainedModel, kind: str, linear: Collection[str], width: int) -> int:
     """That a base without memory would take, its head left out.
 
     Args:

@@ -163,7 +163,11 @@ class PackTrainer(HfTrainer):
         for run_id, args in self._run_args.items():
             parameters = self._pack.run_parameters(run_id)
             self._members.optimizers[run_id] = RunOptimizer.of(
-                args, parameters, decayed=decayed, steps=num_training_steps
+                args,
+                parameters,
+                decayed=decayed,
+                steps=num_training_steps,
+                in_fp16=self._pack.runs[0].recipe.trainer.precision == "fp16",
             )
         schedule: Any = PackSchedule(self._members.optimizers)
         self.lr_scheduler = schedule
@@ -185,7 +189,7 @@ class PackTrainer(HfTrainer):
         by_run = losses(self._pack.forward(inputs), inputs["labels"], self._task)
         self._members.losses += by_run.detach()
         self._tokens += inputs["num_tokens"]
-        return by_run.sum()
+        return self._members.scaled(by_run)
 
     def floating_point_ops(self, inputs: Any) -> int:
         """Not counted: the Trainer would go through all parameters at every step."""
