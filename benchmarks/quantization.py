@@ -104,7 +104,7 @@ def score(asked: argparse.Namespace, further: list[str]) -> None:
         *("task.encoder=bi", "tracking=disabled", "confirm=none", "baselines=none"),
         *("trainer.precision=fp32", "lora.r=8", "lora.target_modules=all-linear"),
         *("trainer.learning_rate=1e-3", "trainer.max_steps=100", "trainer.eval_strategy=steps"),
-        *("trainer.eval_steps=100", "search=grid", "search.race=null", "name=quantization"),
+        *("trainer.eval_steps=100", "search=grid", "search.race=false", "name=quantization"),
         f"search.seeds={list(range(asked.seeds))}",
         f"search.space={{model.quantization:[{','.join(_KINDS)}]}}",
         *further,
