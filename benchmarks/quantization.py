@@ -1,14 +1,15 @@
 """What a quantized base saves, and what it costs: memory, time of a step, Pearson.
 
-    python benchmarks/quantization.py cost [--repeats 3] [--steps 10]
+    python benchmarks/quantization.py cost [--repeats 5] [--rows 16]
     python benchmarks/quantization.py score --train sts-train.csv --dev sts-dev.csv \
         data.text_a=5 data.text_b=6 data.label=4
 
 `cost`: a random model of klue/roberta-small's shape (6 layers x 768) in float32, nf4 and int8: the
-bytes of its base, and CPU seconds of a run's step in a pack of four (q/v, rank 8, batch 16 of the
-generated pairs, one thread). The kinds take turns. `score`: MiniLM as bi-encoder, rank 8 on all
-linear layers, learning rate 1e-3, 100 steps of 16 pairs, a study that searches the quantization.
-Further words are settings of the sweep.
+bytes of its base, and CPU seconds of a run's step in a pack of four (q/v, rank 8, forward and
+backward over 16 of the generated pairs, one thread). The kinds take turns, step by step.
+
+`score`: MiniLM as bi-encoder, rank 8 on all linear layers, learning rate 1e-3, 100 steps of 16
+pairs, a study that searches the quantization. Further words are settings of the sweep.
 """
 
 from __future__ import annotations
@@ -21,73 +22,56 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from common import summary, write
-from pack_scaling import _WARM_UP, models, recipe_of, runs_of
-from transformers import TrainerCallback
+from pack_scaling import models, recipe_of, runs_of
 
-from sweep.core.recipe import Recipe
+from sweep.lora.batches import Batch, Collator
 from sweep.lora.model import load_tokenizer
 from sweep.lora.pack import Base, PackedModel
 from sweep.study.study import Study
-from sweep.train.keeper import Keeper
+from sweep.train.losses import losses
 from sweep.train.splits import splits
-from sweep.train.trainer import PackTrainer
 
 _KINDS = ("none", "nf4", "int8")
 _PACK = 4
 
 
-class CpuClock(TrainerCallback):
-    """CPU seconds of each training step of this process: others may use the machine, too."""
-
-    def __init__(self) -> None:
-        self._last = 0.0
-        self.seconds: list[float] = []
-
-    def on_train_begin(self, *_: Any, **__: Any) -> None:
-        self._last = time.process_time()
-
-    def on_step_end(self, *_: Any, **__: Any) -> None:
-        now = time.process_time()
-        self.seconds.append(now - self._last)
-        self._last = now
-
-
-def step_seconds(recipe: Recipe, base: Base, scratch: Path) -> float:
-    """CPU seconds of one run's step in a pack of four."""
-    clock, runs = CpuClock(), runs_of(recipe, _PACK)
-    with PackedModel(base, runs) as pack:
-        keepers = {run.id: Keeper(run, scratch / run.id) for run in runs}
-        shared = splits(recipe.model, recipe.data)
-        trainer = PackTrainer(pack, keepers, shared, lambda event: None, scratch=str(scratch))
-        trainer.add_callback(clock)
-        trainer.train()
-    return statistics.median(clock.seconds[_WARM_UP:]) / _PACK
-
-
 def cost(asked: argparse.Namespace) -> None:
     torch.set_num_threads(1)
-    with models() as known, tempfile.TemporaryDirectory() as folder:
-        plain = recipe_of(known["roberta_small_shape"], "qv", asked.steps)
+    with models() as known:
+        plain = recipe_of(known["roberta_small_shape"], "qv", 1)
         recipes = {k: replace(plain, model=replace(plain.model, quantization=k)) for k in _KINDS}
         tokenizer, cpu = load_tokenizer(plain.model), torch.device("cpu")
         bases = {
             kind: Base(recipe.model, tokenizer, device=cpu, dtype=torch.float32)
             for kind, recipe in recipes.items()
         }
+        rows = splits(plain.model, plain.data).train
+        batch = Collator(tokenizer)([rows[place] for place in range(asked.rows)])
         raw: dict[str, list[float]] = {kind: [] for kind in _KINDS}
-        for _ in range(asked.repeats):
-            for kind, recipe in recipes.items():
-                raw[kind].append(step_seconds(recipe, bases[kind], Path(folder)))
+        with ExitStack() as stack:
+            packs = {
+                kind: stack.enter_context(PackedModel(bases[kind], runs_of(recipe, _PACK)))
+                for kind, recipe in recipes.items()
+            }
+            for turn in range(1 + asked.repeats):
+                for kind, pack in packs.items():
+                    seconds = step_seconds(pack, batch)
+                    # The first one prepares the products' shapes.
+                    raw[kind] += [seconds] * (turn > 0)
+                    print(kind, turn, round(seconds, 3), file=sys.stderr, flush=True)
     memory = {kind: base.memory_mb for kind, base in bases.items()}
     middle = {kind: statistics.median(seconds) for kind, seconds in raw.items()}
     content = {
         "unit": "CPU seconds of one run's step in a pack of four; MB of the frozen base",
+        "rows": asked.rows,
+        "tokens": int(batch["num_tokens"]),
         "raw": raw,
         "summary": {kind: summary(seconds) for kind, seconds in raw.items()},
         "step_ratio": {kind: round(middle[kind] / middle["none"], 4) for kind in _KINDS},
@@ -96,6 +80,17 @@ def cost(asked: argparse.Namespace) -> None:
     }
     print(write("quantization_cost", content))
     print(content["step_ratio"], content["base_ratio"])
+
+
+def step_seconds(pack: PackedModel, batch: Batch) -> float:
+    """CPU seconds of one run's forward and backward pass: others may use the machine, too."""
+    pack.model.train()
+    pack.noise.at_step(0)
+    start = time.process_time()
+    loss = losses(pack.forward(batch), batch["labels"], pack.runs[0].recipe.task).sum()
+    loss.backward()
+    pack.zero_gradients()
+    return (time.process_time() - start) / _PACK
 
 
 def score(asked: argparse.Namespace, further: list[str]) -> None:
@@ -142,8 +137,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parts = parser.add_subparsers(dest="part", required=True)
     costs = parts.add_parser("cost")
-    costs.add_argument("--repeats", type=int, default=3)
-    costs.add_argument("--steps", type=int, default=10)
+    costs.add_argument("--repeats", type=int, default=5)
+    costs.add_argument("--rows", type=int, default=16)
     scores = parts.add_parser("score")
     scores.add_argument("--train", type=Path, required=True)
     scores.add_argument("--dev", type=Path, required=True)
