@@ -66,12 +66,12 @@ def verify(folder: Path, *, base: str | None = None) -> Verified:
     recipe, measured = on_base(read_recipe(folder), folder, base), measured_pearson(folder)
     tokenizer = load_exported_tokenizer(folder)
     dev = load_split(recipe.data, "dev")
-    assert dev.labels is not None
+    assert (labels := dev.labels) is not None
     pooling = exported_pooling(folder, recipe)
 
     def score(model: torch.nn.Module, pooled: SentencePooling | None) -> float:
         predictions = predicted(model, dev, tokenizer, recipe.data, pooling=pooled)
-        return scores(predictions, dev.labels)[0]
+        return scores(predictions, labels)[0]
 
     def adapted(on: Recipe) -> float:
         return score(load_adapted(folder, on, tokenizer), pooling)

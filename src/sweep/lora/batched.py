@@ -39,7 +39,8 @@ class BatchedLora:
         places = [place for place, name in enumerate(runs) if name in layer.lora_A]
         self._base = base
         self._weight = frozen_weight(base)
-        self._layer = layer
+        # An `nn.Module` as well, which its class alone does not say.
+        self._layer: Any = layer
         self._num_runs = len(runs)
         self._adapted = None
         if len(adapted) < len(runs):
@@ -54,7 +55,7 @@ class BatchedLora:
         self._train_scaling = self._scaling * dropout.view(-1, 1, 1).to(base.weight.device)
         self._noise = noise
         self._place = f"{place}.lora_dropout"
-        layer.forward = self  # type: ignore[method-assign]
+        self._layer.forward = self
 
     @property
     def stacks(self) -> tuple[Stack, ...]:

@@ -80,7 +80,7 @@ def prepare(net: PreTrainedModel, kind: str) -> None:
     """
     for module in net.modules():
         if isinstance(module, nn.Linear) and is_small(module.weight):
-            module.forward = QuantizedProduct(module)  # type: ignore[method-assign]
+            module.forward = QuantizedProduct(module)  # type: ignore[method-assign,assignment]
     words: Any = net.get_input_embeddings()
     # Whatever it will be cast to, this one is in the type of the rest.
     usual = next(
@@ -89,7 +89,8 @@ def prepare(net: PreTrainedModel, kind: str) -> None:
     words.weight.data = words.weight.data.to(torch.bfloat16)
     words.register_forward_hook(functools.partial(_cast_like, usual))
     # PEFT asks what adapters are put on: of a bi-encoder that is the model without head.
-    net.base_model.is_loaded_in_4bit = kind == "nf4"
+    adapted: Any = net.base_model
+    adapted.is_loaded_in_4bit = kind == "nf4"
 
 
 def _cast_like(usual: Tensor, module: nn.Module, given: Any, vectors: Tensor) -> Tensor:
@@ -120,7 +121,7 @@ class QuantizedProduct:
 def _dequantize_4bit() -> Callable[..., Tensor]:
     from bitsandbytes.functional import dequantize_4bit
 
-    return dequantize_4bit  # type: ignore[no-any-return]
+    return dequantize_4bit
 
 
 class _Product(torch.autograd.Function):
