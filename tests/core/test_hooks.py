@@ -36,6 +36,7 @@ DOCUMENTED = {
     *("optuna", "optuna.trial", "optuna.distributions", "sqlalchemy", "hydra", "hydra.errors"),
     *("hydra.core.config_store", "omegaconf", "omegaconf.errors", "wandb", "kaleido"),
     *("plotly.graph_objects", "plotly.offline", "rich.console", "rich.live", "rich.progress"),
+    *("torch.amp", "bitsandbytes.functional", "torchao.quantization"),
     "_typeshed",  # Types alone, for type checkers.
     *("sklearn.linear_model", "sklearn.pipeline", "sklearn.preprocessing"),
     *("rich.status", "rich.table", "rich.text"),

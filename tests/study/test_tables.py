@@ -16,7 +16,8 @@ from sweep.loop.trial import Evaluated, Evaluation, Finished, Outcome, RunState,
 FIRST_COLUMNS = (
     "trial,config_id,seed,state,reason,pearson,pearson_last,best_step,spearman,"
     "lora.r,lora.target_modules,scaling,precision,adapted_modules,lora_params,head_params,train_seconds,"
-    "steps,tokens_per_second,peak_memory_mb,pack_size,worker,wandb_url,kind,trained_params"
+    "steps,tokens_per_second,peak_memory_mb,pack_size,worker,wandb_url,kind,trained_params,"
+    "base_memory_mb"
 )
 
 

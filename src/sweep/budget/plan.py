@@ -15,6 +15,7 @@ from sweep.core.recipe import Recipe
 from sweep.lora.model import targets_in
 from sweep.space.space import Params
 from sweep.study.plan import Plan, PlannedConfig
+from sweep.train.cost import base_bytes
 
 #: Adapter and head of the best evaluation in float32, and twice that for Adam in the rung.
 _BYTES_A_PARAMETER = 4 * (1 + 3)
@@ -38,10 +39,19 @@ class PlannedRun:
         return targets.lora_params(self.recipe.lora.r), targets.head_params
 
     @property
+    def base_memory_mb(self) -> float:
+        """Of the frozen base, as it is kept on the device."""
+        return base_bytes(self.recipe) / 1e6
+
+    @property
     def as_config(self) -> PlannedConfig:
         """As the plan's file keeps it."""
         return PlannedConfig(
-            self.recipe.config_id, self.seconds, self.peak_memory_mb, *self.num_parameters
+            self.recipe.config_id,
+            self.seconds,
+            self.peak_memory_mb,
+            *self.num_parameters,
+            base_memory_mb=round(self.base_memory_mb, 1),
         )
 
 

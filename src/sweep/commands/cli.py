@@ -135,6 +135,8 @@ def _export(args: argparse.Namespace) -> int:
             args.study, run_id=args.run, to=args.to, merge=args.merge
         )
     _say(f"exported to {folder}: dev Pearson {verified.reloaded:.6f}, verified")
+    if verified.merged is not None:
+        _say(f"merged into the float base: dev Pearson {verified.merged:.6f}, another model")
     _say(f"next: {command('predict', folder, 'pairs.csv')}")
     return EXIT_DONE
 
@@ -182,18 +184,22 @@ def _print_data(text: str) -> None:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from sweep.export.adapter import verify
+    from sweep.export.verification import verify
 
     if args.retrain:
         return _retrain(args)
     verified = verify(args.folder, base=args.model)
     if args.json:
-        print(json.dumps({"measured": verified.measured, "reloaded": verified.reloaded}))
+        both = {"measured": verified.measured, "reloaded": verified.reloaded}
+        apart = {} if verified.merged is None else {"merged": verified.merged}
+        print(json.dumps(both | apart))
     else:
         _say(
             f"verified: dev Pearson {verified.reloaded:.6f} reloaded in float32, "
             f"{verified.measured:.6f} in the sweep"
         )
+        if verified.merged is not None:
+            _say(f"merged into the float base: dev Pearson {verified.merged:.6f}, another model")
     return EXIT_DONE
 
 

@@ -13,10 +13,11 @@ from sweep.core.commands import command, meant
 from sweep.core.errors import ExportError, VerificationError
 from sweep.execute.cores import physical_cores
 from sweep.execute.fresh import in_fresh_process
-from sweep.export.adapter import CardFacts, Export, Verified, export_run, verify_on
+from sweep.export.adapter import CardFacts, Export, export_run
 from sweep.export.rank_table import rank_line, update_rank_use
 from sweep.export.scoring import Predictions, Trained, order_asymmetry, order_scoring, scored
 from sweep.export.test_scores import FinalScoring
+from sweep.export.verification import Verified, verify_on
 from sweep.loop.trial import Run, RunState
 from sweep.study.baselines import read_baselines
 from sweep.study.effects_files import read_effects

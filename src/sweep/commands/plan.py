@@ -111,12 +111,13 @@ def _confirmation_line(plan: Plan, confirmation: Confirmation) -> list[str]:
 def _table(runs: Sequence[PlannedRun], *, keys: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     add_columns(table, *map(name_of, keys), folded=True)
-    add_columns(table, "modules", "LoRA", "head", "memory", "a run")
+    add_columns(table, "modules", "LoRA", "head", "base", "memory", "a run")
     for run in runs[:_SHOWN]:
         lora, head = run.num_parameters
         values = [Text(value_text(run.recipe.value_of(key))) for key in keys]
         layers = len(targets_in(run.recipe).layers)
         memory = "" if run.peak_memory_mb is None else f"{run.peak_memory_mb:,.0f} MB"
         counts = str(layers), compact(lora), compact(head)
-        table.add_row(*values, *counts, memory, duration(run.seconds))
+        base = f"{run.base_memory_mb:,.0f} MB"
+        table.add_row(*values, *counts, base, memory, duration(run.seconds))
     return table

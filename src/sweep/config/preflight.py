@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from sweep.config.in_common import common_line
 from sweep.config.pairs_in_models import look_at_pairs, try_steps
 from sweep.config.portfolio import start_words
+from sweep.config.quantized import base_in_words, refuse_unquantizable
 from sweep.config.schema import SearchSettings, Settings
 from sweep.core.arrays import Floats
 from sweep.core.errors import ConfigError
@@ -45,16 +46,16 @@ def with_settled_precision(settings: Settings) -> Settings:
     """`trainer.precision: auto` decided once, for all runs on all workers.
 
     Raises:
-        ConfigError: bf16 is asked for, and a config trains weights of the base, which are too
+        ConfigError: 16 bits are asked for, and a config trains weights of the base, which are too
             coarse in 16 bits to be moved by small steps.
     """
     trainer, recipes = settings.trainer, [recipe for _, recipe in settings.points()]
     precision = resolve_precision(trainer.precision, use_cpu=trainer.use_cpu)
     biased = next((r for r in recipes if r.lora.bias != "none"), None)
-    if precision == "bf16" and biased is not None:
-        if trainer.precision == "bf16":
+    if precision != "fp32" and biased is not None:
+        if trainer.precision != "auto":
             raise ConfigError(
-                "`trainer.precision=bf16` needs `lora.bias=none`.",
+                f"`trainer.precision={precision}` needs `lora.bias=none`.",
                 value=f"lora.bias={biased.lora.bias}, which trains biases of the base",
                 way_out="set `trainer.precision=fp32`",
             )
@@ -71,8 +72,9 @@ def preflight(settings: Settings) -> Preflight:
     recipes = [recipe for _, recipe in settings.points()]
     for names in dict.fromkeys((r.trainer.optim, r.trainer.lr_scheduler_type) for r in recipes):
         check_optimizer(*names)
+    refuse_unquantizable(recipes)
     guarded = guard(settings.data)
-    models = dict.fromkeys(recipe.model for recipe in recipes)
+    models = dict.fromkeys(recipe.model.in_float for recipe in recipes)
     weights = {model: weights_digest(model) for model in models}
     pairs = _all_pairs(recipes)
     seen, separators = look_at_pairs(recipes, pairs)
@@ -81,6 +83,7 @@ def preflight(settings: Settings) -> Preflight:
     counts = sorted({_check_config(recipe) for recipe in recipes})
     facts = (
         *(_model_in_words(*found) for found in weights.items()),
+        *base_in_words(recipes),
         *_new_in_words(recipes),
         *_pooled_in_words(recipes),
         f"data   {len(train):,} train and {len(dev):,} dev pairs: {train.origin}, {dev.origin}",
@@ -125,7 +128,7 @@ def _fingerprints(
     """
     found = {}
     for model, digest in weights.items():
-        name = "weights" if model == base.model else f"weights of {model.path}"
+        name = "weights" if model == base.model.in_float else f"weights of {model.path}"
         found[name] = digest
     for data, splits in pairs.items():
         cut = f", {data.max_train_rows} rows" if data.max_train_rows else ""
@@ -200,7 +203,7 @@ def _some(count: int, noun: str) -> str:
 
 
 def _in_words(precision: str) -> str:
-    return {"bf16": "in bf16, adapters and head in float32", "fp32": "in float32"}[precision]
+    return "in float32" if precision == "fp32" else f"in {precision}, adapters and head in float32"
 
 
 def _alone_in_words(recipes: Sequence[Recipe]) -> str:

@@ -16,25 +16,9 @@ from typing import Any, Literal, cast
 
 from sweep.core.conditions import Conditions
 from sweep.core.fingerprint import fingerprint
+from sweep.core.model import Model as Model
 from sweep.core.task import Task
 from sweep.core.words import variant_name
-
-
-@dataclass(frozen=True)
-class Model:
-    """The frozen base model.
-
-    `path` is a Hub name (`klue/roberta-small`), a local folder, or `package:NAME/FOLDER`
-    for weights that an installed Python package carries.
-    """
-
-    path: str = ""
-    #: Branch, tag or commit on the Hub.
-    revision: str | None = None
-    #: Expected SHA-256 of `model.safetensors`; checked before anything trains.
-    sha256: str | None = None
-    #: Name on the Hub of a model that is loaded from elsewhere; exported adapters point to it.
-    hub_name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -174,8 +158,9 @@ class Trainer:
     #: `group_by_length` draws batches of like lengths: less padding, another order.
     train_sampling_strategy: Literal["random", "sequential", "group_by_length"] = "random"
     #: What the frozen base is kept and computed in; adapters and head are always float32.
-    #: `auto`: bf16 where the device multiplies it in silicon, decided once for the whole sweep.
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    #: `auto`: bf16 where the device multiplies it in silicon, fp16 on other GPUs, decided once for
+    #: the whole sweep.
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     activation_checkpointing: bool = False
     dataloader_num_workers: int = 0
     use_cpu: bool = False
@@ -213,6 +198,7 @@ class Recipe:
         if self.task.encoder == "cross":
             # The only one that there was, and its loss is one.
             del content["task"]
+        content["model"] = self.model.identity
         for name in _LATER:
             if getattr(self.data, name) == getattr(_DEFAULT_DATA, name):
                 del content["data"][name]
@@ -243,12 +229,20 @@ class Recipe:
     def in_full(self, learning_rate: float) -> Recipe:
         """Full fine-tuning with the same model, pairs, steps and seed, at a rate of its own.
 
-        In float32: weights that are trained are too coarse in 16 bits to be moved by small steps.
+        In float32: weights that are trained are too coarse in 16 bits, or fewer, to be moved by
+        small steps.
         """
         trainer = dataclasses.replace(self.trainer, learning_rate=learning_rate, precision="fp32")
         # Targets that every model has: nobody reads them, but all that is asked for finds some.
         lora = Lora(target_modules="all-linear")
-        return dataclasses.replace(self, lora=lora, trainer=trainer, tuning="full")
+        return dataclasses.replace(
+            self, model=self.model.in_float, lora=lora, trainer=trainer, tuning="full"
+        )
+
+    @property
+    def in_float(self) -> Recipe:
+        """The same on a base that is not quantized."""
+        return dataclasses.replace(self, model=self.model.in_float)
 
     def value_of(self, key: str) -> Any:
         """The value under a dotted key, e.g. `lora.r`."""

@@ -4,42 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
-from sweep.core.errors import ExportError, VerificationError
-from sweep.core.files import lost_or_damaged, replacing_folder, write_text
+from sweep.core.errors import ExportError
+from sweep.core.files import replacing_folder, write_text
 from sweep.core.recipe import Recipe
-from sweep.data.pairs import load_split
 from sweep.export.exported import (
-    AGAIN,
     BASE_WEIGHTS,
-    exported_pooling,
     load_adapted,
-    load_exported_tokenizer,
-    on_base,
-    predicted,
-    read_recipe,
 )
-from sweep.export.merged import load_merged, write_merged
+from sweep.export.merged import write_merged
 from sweep.export.model_card import model_card
 from sweep.export.sentence_folder import write_sentence_folder
+from sweep.export.verification import Verified
 from sweep.loop.trial import Outcome, Run
 from sweep.lora.model import load_tokenizer, weights_digest
-from sweep.lora.sentence_vectors import SentencePooling, pooling_in
 from sweep.study.files import ExportedFiles, RunFiles
 from sweep.study.final_scores import FinalScores
-from sweep.train.scores import scores
-
-#: Largest difference between the dev Pearson of a sweep in float32 and of the exported adapter.
-TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -75,14 +62,6 @@ class CardFacts:
     effects: tuple[str, ...] = ()
     guard: tuple[str, ...] = ()
     baselines: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Verified:
-    """Dev Pearson as measured by the sweep and by the exported adapter."""
-
-    measured: float
-    reloaded: float
 
 
 @dataclass(frozen=True)
@@ -122,8 +101,10 @@ def export_run(
         metrics = _metrics(export)
         _write_json(files.metrics, metrics)
         verified, found = verifier(folder), findings()
-        write_text(files.card, _card(export, found))
+        write_text(files.card, _card(export, found, verified))
         final = found.final_scores
+        if verified.merged is not None:
+            metrics["pearson_merged_into_float"] = verified.merged
         metrics["order_asymmetry"] = dataclasses.asdict(found.asymmetry)
         metrics["final_scores"] = final.to_json() if final else None
         _write_json(files.metrics, metrics)
@@ -152,7 +133,8 @@ def _write_model(export: Export, files: ExportedFiles) -> None:
     tokenizer.save_pretrained(str(files.tokenizer))
     write_text(files.settings, experiment_file(recipe, name=f"{export.study}_best"))
     if export.merge:
-        merged: Any = load_adapted(files.folder, recipe, tokenizer).merge_and_unload()
+        # Into a quantized base it would be rounded once more.
+        merged: Any = load_adapted(files.folder, recipe.in_float, tokenizer).merge_and_unload()
         if recipe.task.encoder == "cross":
             write_merged(merged, tokenizer, files.merged, recipe.data)
         else:
@@ -162,14 +144,20 @@ def _write_model(export: Export, files: ExportedFiles) -> None:
             write_sentence_folder(folder, tokenizer, recipe)
 
 
-def _card(export: Export, found: CardFacts) -> str:
+def _card(export: Export, found: CardFacts, verified: Verified) -> str:
     final = found.final_scores
+    apart = verified.in_words(export.run.recipe.model.quantization)
     return model_card(
         export.run,
         export.outcome,
         study=export.study,
         versions=export.versions,
-        notes=[*found.baselines, found.asymmetry.in_words(), *(final.lines if final else [])],
+        notes=[
+            *found.baselines,
+            *([apart] if apart else []),
+            found.asymmetry.in_words(),
+            *(final.lines if final else []),
+        ],
         effects=found.effects,
         guard=found.guard,
         is_tested=final is not None,
@@ -190,69 +178,6 @@ def experiment_file(recipe: Recipe, *, name: str) -> str:
     body = yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
     intro = f"# Trains config {recipe.config_id} again: python -m sweep +experiment=THIS_FILE"
     return f"# @package _global_\n{intro}\n{body}"
-
-
-def verify(folder: Path, *, base: str | None = None) -> Verified:
-    """Score dev with the exported adapter (and the merged model) on a freshly loaded base.
-
-    Args:
-        base: Where the base model lies, if not where it was at the training.
-
-    Raises:
-        ExportError: the folder is not an exported one.
-        VerificationError: the score differs by more than rounding explains.
-    """
-    recipe, measured = on_base(read_recipe(folder), folder, base), measured_pearson(folder)
-    tokenizer = load_exported_tokenizer(folder)
-    dev = load_split(recipe.data, "dev")
-    assert dev.labels is not None
-    pooling = exported_pooling(folder, recipe)
-    models: list[tuple[torch.nn.Module, SentencePooling | None]] = [
-        (load_adapted(folder, recipe, tokenizer), pooling)
-    ]
-    merged = ExportedFiles(folder).merged
-    if merged.is_dir():
-        encoder = recipe.task.encoder
-        models.append((load_merged(merged, encoder), pooling and pooling_in(merged)))
-    tolerance = score_tolerance(recipe, measured, rows=len(dev))
-    for model, pooled in models:
-        predictions = predicted(model, dev, tokenizer, recipe.data, pooling=pooled)
-        reloaded, _ = scores(predictions, dev.labels)
-        if not abs(reloaded - measured) <= tolerance:
-            raise VerificationError(
-                f"The exported adapter scores {reloaded:.6f} on dev, the sweep measured "
-                f"{measured:.6f}: they must agree within {tolerance:g}. Folder: {folder}"
-            )
-    return Verified(measured, reloaded)
-
-
-def verify_on(folder: Path, threads: int) -> Verified:
-    """`verify` on so many threads."""
-    torch.set_num_threads(threads)
-    return verify(folder)
-
-
-def score_tolerance(recipe: Recipe, pearson: float, *, rows: int) -> float:
-    """After bf16 the score's sampling error: it is reloaded in float32, as its users will.
-
-    Rounding moves the score of a good model by 1e-4, that of one that has learned nothing by more.
-    """
-    if recipe.trainer.precision == "fp32":
-        return TOLERANCE
-    return max(TOLERANCE, (1 - pearson**2) / math.sqrt(rows - 1))
-
-
-def measured_pearson(folder: Path) -> float:
-    """Dev Pearson, as the sweep has measured it."""
-    path = ExportedFiles(folder).metrics
-    try:
-        return float(json.loads(path.read_text(encoding="utf-8"))["pearson"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ExportError(
-            f"`{path.name}` says what the sweep has measured.",
-            value=lost_or_damaged(path),
-            way_out=AGAIN,
-        ) from None
 
 
 def _metrics(export: Export) -> dict[str, Any]:

@@ -92,9 +92,9 @@ def _with(found: Baselines, full: BaselineScore | LeftOut) -> Baselines:
 def _digest(recipe: Recipe, kinds: Sequence[str], splits: Sequence[Split]) -> str:
     """Of all that decides the scores."""
     pairs = {split: load_split(recipe.data, split).digest() for split in ("train", *splits)}
-    model = dataclasses.asdict(recipe.model)
     template = [recipe.data.template] if recipe.data.template else []
-    return fingerprint([model, pairs, list(kinds), recipe.data.max_length, *template])
+    length = recipe.data.max_length
+    return fingerprint([recipe.model.identity, pairs, list(kinds), length, *template])
 
 
 def _why_none(found: Untrained, recipe: Recipe) -> str | None:

@@ -73,11 +73,16 @@ def predict(
     rows = tokenized(pairs, tokenizer, data, reading_for(pooling))
     twice = one_text_twice(pairs, "given")
     said = said_of(seen_in(rows), "given", max_length=data.max_length)
-    for sentence in (*([twice] if twice else []), *said):
+    for sentence in (*_on_quantized(recipe), *([twice] if twice else []), *said):
         tell(sentence)
     if pooling is not None:
         return pairs, _by_cosine(model, pairs, tokenizer, data, pooling)
     return pairs, _scored(model, rows, tokenizer, data)
+
+
+def _on_quantized(recipe: Recipe) -> list[str]:
+    kind = recipe.model.quantization
+    return [] if kind == "none" else [f"scored on the {kind} base that the adapter was trained on"]
 
 
 def exported_pooling(folder: Path, recipe: Recipe) -> SentencePooling | None:

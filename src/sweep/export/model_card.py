@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sweep.core.recipe import Recipe
+from sweep.core.recipe import Lora, Recipe
 from sweep.loop.trial import Outcome, Run
 from sweep.lora.heads import pooling_for
+from sweep.lora.model import targets_of
 from sweep.study.files import ExportedFiles
 
 _CARD = """\
@@ -49,10 +50,10 @@ _CROSS = """\
 import torch
 from peft import PeftModel
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
+{imports}
 tokenizer = AutoTokenizer.from_pretrained("tokenizer")
 base = AutoModelForSequenceClassification.from_pretrained(
-    "{base}", num_labels=1, problem_type="regression", pad_token_id=tokenizer.pad_token_id
+    "{base}", num_labels=1, problem_type="regression", pad_token_id=tokenizer.pad_token_id{small}
 )
 model = PeftModel.from_pretrained(base, "adapter").eval()
 
@@ -74,9 +75,9 @@ print(score([("A man is eating.", "Someone eats."), ("A man is eating.", "It rai
 _BI = """\
 ```python
 from sentence_transformers import SentenceTransformer
-
+{imports}
 # The adapter on its base. Each sentence is read alone, cut, prefixed and pooled as in training.
-model = SentenceTransformer("adapter")
+model = SentenceTransformer("adapter"{model_kwargs})
 
 
 def score(pairs):
@@ -123,7 +124,7 @@ def model_card(
         notes="".join(f"\n- {' '.join(note.split())}" for note in notes),
         lists=_listed("What each setting did, in this study", effects)
         + _listed("The pairs that it was trained on", guard),
-        settings=_settings(recipe),
+        settings=_settings(recipe, outcome),
         experiment=ExportedFiles(Path()).settings,
         versions=", ".join(f"{name} {version}" for name, version in versions.items()),
     )
@@ -143,7 +144,34 @@ def _by_encoder(recipe: Recipe) -> dict[str, str]:
     return {
         "library": "peft" if pooling is None else "sentence-transformers",
         "by": "" if pooling is None else f", by the cosine of their vectors ({pooling.words})",
-        "use": use.format(**_placed(recipe), max_length=recipe.data.max_length),
+        "use": use.format(
+            **_placed(recipe), max_length=recipe.data.max_length, **_quantized(recipe)
+        ),
+    }
+
+
+def _quantized(recipe: Recipe) -> dict[str, str]:
+    """Lines that load a quantized base as it was trained on."""
+    kind = recipe.model.quantization
+    if kind == "none":
+        return dict.fromkeys(("imports", "small", "model_kwargs"), "")
+    head = list(targets_of(recipe.model, Lora(target_modules="all-linear")).head)
+    made, imports = {
+        "nf4": (
+            'BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", '
+            f"bnb_4bit_use_double_quant=True, llm_int8_skip_modules={head})",
+            "from transformers import BitsAndBytesConfig\n",
+        ),
+        "int8": (
+            f"TorchAoConfig(Int8WeightOnlyConfig(), modules_to_not_convert={head})",
+            "from torchao.quantization import Int8WeightOnlyConfig\n"
+            "from transformers import TorchAoConfig\n",
+        ),
+    }[kind]
+    return {
+        "imports": f"{imports}\nsmall = {made}\n",
+        "small": ",\n    quantization_config=small",
+        "model_kwargs": ', model_kwargs={"quantization_config": small}',
     }
 
 
@@ -175,7 +203,7 @@ def _data(recipe: Recipe) -> str:
     return "own files"
 
 
-def _settings(recipe: Recipe) -> str:
+def _settings(recipe: Recipe, outcome: Outcome) -> str:
     lora, trainer, task = recipe.lora, recipe.trainer, recipe.task
     budget = (
         f"{trainer.max_steps} steps"
@@ -191,6 +219,11 @@ def _settings(recipe: Recipe) -> str:
         "batch size": trainer.per_device_train_batch_size,
         "budget": budget,
     }
+    if outcome.base_memory_mb is not None:
+        kept = recipe.model.quantization.replace("none", trainer.precision)
+        peak = outcome.peak_memory_mb
+        of = "" if peak is None else f" of at most {peak:,.0f} MB that its worker took"
+        rows["base"] = f"{kept}, {outcome.base_memory_mb:,.1f} MB{of}"
     if task.encoder == "bi":
         rows["loss"] = f"{task.loss} of the cosine"
     return "\n".join(f"| {name} | {value} |" for name, value in rows.items())

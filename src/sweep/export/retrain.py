@@ -12,8 +12,8 @@ import torch
 
 from sweep.core.errors import VerificationError
 from sweep.data.pairs import load_split
-from sweep.export.adapter import measured_pearson, score_tolerance
 from sweep.export.exported import on_base, read_recipe
+from sweep.export.verification import measured_pearson, score_tolerance
 from sweep.loop.ports import Handle
 from sweep.loop.trial import Event, Finished, Outcome, Run, Started
 from sweep.study.files import ExportedFiles

@@ -98,6 +98,8 @@ class Outcome:
     steps: int | None = None
     tokens_per_second: float | None = None
     peak_memory_mb: float | None = None
+    #: Of the frozen base, as it is kept on the device.
+    base_memory_mb: float | None = None
     pack_size: int = 1
     worker: str | None = None
     #: Where the pruner wanted to end a run that was trained on, to find out what pruning costs.

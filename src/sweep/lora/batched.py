@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from peft.tuners.lora.layer import Linear as LoraLinear
+from peft.tuners.lora.layer import LoraLayer
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from sweep.lora.draws import KeyedDropout, Noise, drop
+from sweep.lora.quantization import FrozenWeight, frozen_weight, is_frozen_linear
 from sweep.lora.stack import Stack, weight_of
 
 
@@ -31,13 +32,15 @@ class AdaptedLayer:
         noise: Where dropout masks come from; `place` is the layer's own.
     """
 
-    def __init__(self, layer: LoraLinear, runs: Sequence[str], noise: Noise, place: str) -> None:
+    def __init__(self, layer: LoraLayer, runs: Sequence[str], noise: Noise, place: str) -> None:
         base = layer.get_base_layer()
         assert isinstance(base, nn.Linear)
         adapted = [name for name in runs if name in layer.lora_A]
         places = [place for place, name in enumerate(runs) if name in layer.lora_A]
         self._base = base
-        self._layer = layer
+        self._weight = frozen_weight(base)
+        # An `nn.Module` as well, which its class alone does not say.
+        self._layer: Any = layer
         self._num_runs = len(runs)
         self._adapted = None
         if len(adapted) < len(runs):
@@ -52,7 +55,7 @@ class AdaptedLayer:
         self._enlarged = dropout.view(-1, 1, 1).to(base.weight.device)
         self._noise = noise
         self._place = f"{place}.lora_dropout"
-        layer.forward = self  # type: ignore[method-assign]
+        self._layer.forward = self
 
     @property
     def stacks(self) -> tuple[Stack, ...]:
@@ -77,7 +80,7 @@ class AdaptedLayer:
 class BatchedLora(AdaptedLayer):
     """The forward of one LoRA layer for all runs of a pack; runs that leave it out pass through."""
 
-    def __init__(self, layer: LoraLinear, runs: Sequence[str], noise: Noise, place: str) -> None:
+    def __init__(self, layer: LoraLayer, runs: Sequence[str], noise: Noise, place: str) -> None:
         super().__init__(layer, runs, noise, place)
         # Dropout's own scale goes where LoRA's goes: both are one factor a run.
         self._train_scaling = self._scaling * self._enlarged
@@ -87,7 +90,7 @@ class BatchedLora(AdaptedLayer):
         kept = self._kept(x)
         out: Tensor = _LoraProduct.apply(  # type: ignore[no-untyped-call]
             by_run,
-            self._base.weight,
+            self._weight,
             self._base.bias,
             self._a.tensor,
             self._b.tensor,
@@ -101,7 +104,7 @@ class BatchedLora(AdaptedLayer):
 class _LoraProduct(torch.autograd.Function):
     """`x Wᵀ + b + s drop(x) Aᵀ Bᵀ`, `[K * M, out]`, without temporaries of that size.
 
-    Shapes: x `[K, M, in]`, weight `[out, in]`, bias `[out]` or None, a `[S, R, in]` and b
+    Shapes: x `[K, M, in]`, weight gives `[out, in]`, bias `[out]` or None, a `[S, R, in]` and b
     `[S, R, out]` in float32, scaling `[S, 1, 1]`, kept `[S or 1, M, in]` or None; `adapted` lists
     the S of K runs that have an adapter here `[S]`, None means all.
     """
@@ -110,7 +113,7 @@ class _LoraProduct(torch.autograd.Function):
     def forward(
         ctx: Any,
         x: Tensor,
-        weight: Tensor,
+        weight: FrozenWeight,
         bias: Tensor | None,
         a: Tensor,
         b: Tensor,
@@ -120,9 +123,9 @@ class _LoraProduct(torch.autograd.Function):
     ) -> Tensor:
         # In two dimensions: three would make it a view, which may not be changed in place later.
         if _is_one_for_all(x):
-            whole = nn.functional.linear(x[0], weight, bias).repeat(len(x), 1)
+            whole = nn.functional.linear(x[0], weight(x.dtype), bias).repeat(len(x), 1)
         else:
-            whole = nn.functional.linear(x.flatten(0, 1), weight, bias)
+            whole = nn.functional.linear(x.flatten(0, 1), weight(x.dtype), bias)
         out = whole.view(*x.shape[:-1], -1)
         inner = x if adapted is None else x.index_select(0, adapted)
         if kept is not None:
@@ -135,13 +138,14 @@ class _LoraProduct(torch.autograd.Function):
         else:
             out.index_add_(0, adapted, torch.bmm(low, b))
         ctx.num_runs = len(x)
-        ctx.save_for_backward(weight, a, b, scaling, kept, inner, low, adapted)
+        ctx.weight = weight
+        ctx.save_for_backward(a, b, scaling, kept, inner, low, adapted)
         return whole
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        weight, a, b, scaling, kept, inner, low, adapted = ctx.saved_tensors
+        a, b, scaling, kept, inner, low, adapted = ctx.saved_tensors
         grad = grad.reshape(ctx.num_runs, -1, grad.shape[-1])
         here = grad if adapted is None else grad.index_select(0, adapted)
         grad_low = torch.bmm(here, b.mT)
@@ -149,7 +153,7 @@ class _LoraProduct(torch.autograd.Function):
         grad_b = torch.bmm(low.mT, here).float()
         if not ctx.needs_input_grad[0]:
             return None, None, None, grad_a, grad_b, None, None, None
-        grad_x = grad @ weight
+        grad_x = grad @ ctx.weight(grad.dtype)
         if kept is None and adapted is None:
             torch.baddbmm(grad_x, grad_low, a, out=grad_x)
         else:
@@ -165,7 +169,7 @@ class _LoraProduct(torch.autograd.Function):
 
 def linear_by_run(layer: nn.Module, x: Tensor) -> Tensor:
     """A layer's output `[K, M, out]` for the K runs' inputs; alike ones are computed once."""
-    if type(layer) is nn.Linear and "forward" not in vars(layer) and _is_one_for_all(x):
+    if is_frozen_linear(layer) and _is_one_for_all(x):
         return layer(x[:1]).expand(len(x), -1, -1)  # type: ignore[no-any-return]
     return layer(x)  # type: ignore[no-any-return]
 

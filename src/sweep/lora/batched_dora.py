@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from peft.tuners.lora.layer import Linear as LoraLinear
+from peft.tuners.lora.layer import LoraLayer
 from torch import Tensor, nn
 
 from sweep.lora.batched import AdaptedLayer
@@ -22,7 +22,7 @@ class BatchedDora(AdaptedLayer):
     second product with the base.
     """
 
-    def __init__(self, layer: LoraLinear, runs: Sequence[str], noise: Noise, place: str) -> None:
+    def __init__(self, layer: LoraLayer, runs: Sequence[str], noise: Noise, place: str) -> None:
         super().__init__(layer, runs, noise, place)
         lengths = [_length_of(layer, name) for name in runs if name in layer.lora_A]
         self._lengths = Stack(lengths)
@@ -63,7 +63,7 @@ class BatchedDora(AdaptedLayer):
         return squares.sqrt()
 
 
-def _length_of(layer: LoraLinear, name: str) -> nn.Parameter:
-    length = layer.lora_magnitude_vector[name].weight
+def _length_of(layer: LoraLayer, name: str) -> nn.Parameter:
+    length: object = layer.lora_magnitude_vector[name].weight
     assert isinstance(length, nn.Parameter)
     return length

@@ -30,12 +30,14 @@ from sweep.lora.anatomy import outline
 from sweep.lora.fit import reads_the_last_token
 from sweep.lora.loading import SAFE, loading, refuse_kernels
 from sweep.lora.pairing import Pairing, paired
+from sweep.lora.quantization import prepare, quantizing
 from sweep.lora.targets import ResolvedTargets, resolve_targets
 
 # A bar per loaded model would fill the workers' logs and break the live view.
 hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 _PACKAGE = "package:"
+_CPU = torch.device("cpu")
 
 
 def locate(path: str) -> str:
@@ -212,19 +214,31 @@ def lora_config(recipe: Recipe) -> LoraConfig:
 
 
 def load_base(
-    model: Model, tokenizer: PreTrainedTokenizerBase
+    model: Model, tokenizer: PreTrainedTokenizerBase, device: torch.device = _CPU
 ) -> tuple[PreTrainedModel, frozenset[str]]:
-    """The pretrained base with a new head for one number, in float32.
+    """The pretrained base with a new head for one number, in float32, or quantized.
+
+    Args:
+        device: Where a quantized base is put; another one is on the CPU.
 
     Returns:
         The model, and the names of the weights that are not pretrained.
+
+    Raises:
+        ModelError: it can't be loaded, or not be quantized.
     """
     config = load_config(model)
     # A decoder's head reads the last token that is no padding, which only the tokenizer knows. An
     # encoder may count its positions from its own.
     if config.pad_token_id is None or reads_the_last_token(outline(config)):
         config.pad_token_id = tokenizer.pad_token_id
-    return _loaded(model, config)
+    if model.quantization == "none":
+        return _loaded(model, config)
+    head = targets_of(model, Lora(target_modules="all-linear")).head
+    options = quantizing(model.quantization, head, device)
+    net, missing = _loaded(model, config, **options)
+    prepare(net, model.quantization)
+    return net, missing
 
 
 def _loaded(

@@ -18,7 +18,6 @@ from peft import (
     get_peft_model_state_dict,
     set_peft_model_state_dict,
 )
-from peft.tuners.lora.layer import Linear as LoraLinear
 from peft.tuners.lora.layer import LoraLayer
 from peft.utils.other import ModulesToSaveWrapper
 from safetensors.torch import load_file, save_file
@@ -38,6 +37,7 @@ from sweep.lora.heads import head_of
 from sweep.lora.loading import without_old_names
 from sweep.lora.model import load_base, lora_config, targets_in, targets_of
 from sweep.lora.packable import why_plain
+from sweep.lora.quantization import is_small, num_bytes
 from sweep.lora.stack import Stack
 from sweep.lora.targets import ResolvedTargets
 from sweep.lora.unpadded import UnpaddedEncoder, can_unpad
@@ -65,7 +65,7 @@ class Base:
         self.noise = Noise()
         self.tokenizer = tokenizer
         self.device = device
-        self.net, self._missing = load_base(model, tokenizer)
+        self.net, self._missing = load_base(model, tokenizer, device)
         use_keyed_dropout(self.net, self.noise)
         use_keyed_attention(self.net, self.noise)
         self.draws_by_itself = draws_by_itself(self.net, tokenizer)
@@ -74,8 +74,10 @@ class Base:
         head = targets_of(model, Lora(target_modules="all-linear")).head
         for name, parameter in self.net.named_parameters():
             # Buffers stay: rotary frequencies lose their meaning in 16 bits.
-            if not is_part_of(name, head):
+            if not is_part_of(name, head) and not is_small(parameter):
                 parameter.data = parameter.data.to(dtype)
+        #: That the frozen part takes on its device.
+        self.memory_mb = round(num_bytes(self.net.base_model) / 1e6, 1)
 
     def copied(self) -> Base:
         """A base of its own, for a training that changes more than adapters and heads."""
@@ -254,7 +256,7 @@ class PackedModel:
                 self._layers.append(BatchedHead(module, names, self.noise))
             elif isinstance(module, LoraLayer) and self.alone:
                 _use_keyed_lora_dropout(module, self.noise, path)
-            elif isinstance(module, LoraLinear) and module.lora_A:
+            elif isinstance(module, LoraLayer) and module.lora_A:
                 batched = BatchedDora if self.runs[0].recipe.lora.use_dora else BatchedLora
                 self._layers.append(batched(module, names, self.noise, path))
         stacked = {id(p) for stack in self._stacks() for p in stack.parameters}

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 
 from sweep.core.fingerprint import fingerprint
-from sweep.core.recipe import Model, Recipe
+from sweep.core.recipe import Lora, Model, Recipe
 from sweep.lora.anatomy import outline
 from sweep.lora.by_row import is_by_row
 from sweep.lora.model import load_config, targets_in
@@ -39,13 +39,20 @@ def why_plain(recipe: Recipe) -> str | None:
     lora = recipe.lora
     if lora.bias != "none":
         return f"lora.bias={lora.bias}"
-    if lora.init_lora_weights not in _ADAPTER_ONLY:
+    if rewrites_base(lora):
         return f"lora.init_lora_weights={lora.init_lora_weights}"
     if getattr(load_config(recipe.model), "quantization_config", None) is not None:
         return "a quantized base"
+    if lora.use_dora and recipe.model.quantization != "none":
+        return "DoRA on a quantized base"
     if targets_in(recipe).fan_in_fan_out:
         return "Conv1D layers"
     return None
+
+
+def rewrites_base(lora: Lora) -> bool:
+    """Whether the initialisation changes the weights below the adapter."""
+    return lora.init_lora_weights not in _ADAPTER_ONLY
 
 
 @functools.lru_cache(maxsize=16)

@@ -34,6 +34,8 @@ class PlannedConfig:
     head_params: int
     measured_seconds: float | None = None
     measured_peak_memory_mb: float | None = None
+    #: Of the frozen base alone.
+    base_memory_mb: float | None = None
 
     @property
     def seconds_error(self) -> float | None:

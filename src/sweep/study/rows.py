@@ -79,6 +79,7 @@ class RunRow:
     wandb_url: str | None = None
     kind: str = LORA
     trained_params: int | None = None
+    base_memory_mb: float | None = None
 
     @property
     def run_id(self) -> str:
@@ -178,7 +179,7 @@ def table_of_runs(
     Args:
         beside: Rows of baselines, which come last.
     """
-    costs = (*_COSTS, "wandb_url", *_KIND)
+    costs = (*_COSTS, "wandb_url", *_KIND, "base_memory_mb")
     columns = [*_RUN_HEAD, *_SCORES, *keys, "scaling", "precision", *costs]
     table = pd.DataFrame([*map(flat, rows), *beside], columns=columns)
     return table.astype(dict.fromkeys(_INTEGERS, "Int64"))
@@ -250,7 +251,12 @@ def row_of(record: Record, keys: Sequence[str]) -> RunRow:
     )
     if outcome is not None:
         left = {name: getattr(outcome, name) for name in MEASURED}
-        return dataclasses.replace(row, **left, trained_params=outcome.trained)
+        return dataclasses.replace(
+            row,
+            **left,
+            trained_params=outcome.trained,
+            base_memory_mb=outcome.base_memory_mb,
+        )
     if not record.evaluations:
         return row
     last = record.evaluations[-1]

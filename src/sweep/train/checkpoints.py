@@ -10,7 +10,7 @@ import dataclasses
 import logging
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -52,13 +52,13 @@ class Checkpoint:
     schedule: dict[str, Any]
     random_states: dict[str, Tensor]
     glimpses: tuple[Glimpse, ...] = ()
+    #: Of the loss in fp16.
+    scaler: dict[str, Any] = field(default_factory=dict)
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Replace the checkpoint of a run's folder in one move."""
-    content = {
-        field.name: getattr(checkpoint, field.name) for field in dataclasses.fields(checkpoint)
-    }
+    content = {one.name: getattr(checkpoint, one.name) for one in dataclasses.fields(checkpoint)}
     for name in ("evaluations", "glimpses"):
         content[name] = [dataclasses.asdict(one) for one in content[name]]
     with replacing_file(RunFiles(folder).checkpoint) as path:

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-from sweep.core.recipe import Lora, Recipe
-from sweep.lora.model import targets_in, targets_of
+import functools
+
+from sweep.core.recipe import Lora, Model, Recipe
+from sweep.lora.anatomy import outline
+from sweep.lora.model import load_config, targets_in, targets_of
+from sweep.lora.quantization import expected_bytes
 
 
 def relative_memory(recipe: Recipe) -> float:
     """Bytes that one training needs more than another, up to a constant that all of them share.
 
     Of each token of a batch, an adapted layer keeps its input where dropout made another of it,
-    and A's output; of each parameter there are weight, gradient and Adam's two moments.
+    and A's output; of each parameter there are weight, gradient and Adam's two moments. Bases
+    differ where quantization is searched.
     """
     trainer, lora = recipe.trainer, recipe.lora
     targets = targets_in(recipe)
     kept = sum(layer.in_features for layer in targets.layers) if lora.lora_dropout > 0 else 0
     kept += sum(min(lora.r, layer.in_features) for layer in targets.layers)
     tokens = trainer.per_device_train_batch_size * _longest_pair(recipe)
-    return 4 * (kept * tokens + 4 * targets.lora_params(lora.r))
+    return 4 * (kept * tokens + 4 * targets.lora_params(lora.r)) + base_bytes(recipe)
+
+
+def base_bytes(recipe: Recipe) -> int:
+    """That the frozen base takes on its device, head left out; its precision is settled."""
+    return _base_bytes(recipe.model, recipe.trainer.precision)
+
+
+@functools.lru_cache(maxsize=64)
+def _base_bytes(model: Model, precision: str) -> int:
+    net = outline(load_config(model))
+    layers = targets_of(model, Lora(target_modules="all-linear")).layers
+    linear = {f"{layer.name}.weight" for layer in layers}
+    width = 4 if precision == "fp32" else 2
+    return expected_bytes(net, model.quantization, linear, width)
 
 
 def most_activations(recipe: Recipe) -> float:

@@ -77,7 +77,14 @@ class Keeper:
         return self.glimpses[-1]
 
     def outcome(
-        self, pack: AnyPack, *, steps: int, tokens: int, pack_size: int, peak_mb: float | None
+        self,
+        pack: AnyPack,
+        *,
+        steps: int,
+        tokens: int,
+        pack_size: int,
+        peak_mb: float | None,
+        base_mb: float,
     ) -> Outcome:
         """What a run that has come to its end leaves.
 
@@ -93,6 +100,7 @@ class Keeper:
             spearman=self.best.spearman,
             tokens_per_second=round(tokens / self.seconds, 1),
             peak_memory_mb=peak_mb,
+            base_memory_mb=base_mb,
             pack_size=pack_size,
         )
 

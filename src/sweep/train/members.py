@@ -108,6 +108,13 @@ class Members:
                 self._drop(run, reason, step=step)
         self._forget_losses()
 
+    def scaled(self, losses: Tensor) -> Tensor:
+        """The sum of losses `[K]` that is differentiated, in fp16 each with its own scale."""
+        if self._pack.runs[0].recipe.trainer.precision != "fp16":
+            return losses.sum()
+        members = [self.optimizers[run.id] for run in self._pack.runs]
+        return torch.stack([m.scaled(x) for m, x in zip(members, losses, strict=True)]).sum()
+
     @property
     def are_to_leave_here(self) -> bool:
         """Whether the sweep ends too soon for the next evaluation."""
@@ -152,9 +159,8 @@ class Members:
                 glimpses=tuple(keeper.glimpses),
                 # Copies: a view would bring its whole stack along.
                 weights={name: p.detach().cpu().clone() for name, p in parameters.items()},
-                optimizer=own.optimizer.state_dict(),
-                schedule=own.schedule.state_dict(),
                 random_states=random_states(self.losses.device),
+                **own.state(),
             )
             write_checkpoint(keeper.folder, checkpoint)
 
@@ -171,8 +177,7 @@ class Members:
         for run_id, member in self.optimizers.items():
             checkpoint = self._keepers[run_id].checkpoint
             if checkpoint is not None:
-                member.optimizer.load_state_dict(checkpoint.optimizer)
-                member.schedule.load_state_dict(checkpoint.schedule)
+                member.load(checkpoint)
 
     def _drop(self, run: Run, reason: str, state: RunState = RunState.FAILED, *, step: int) -> None:
         """A run ends early; what it held is freed, the others go on."""

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import Trainer, TrainingArguments, get_scheduler
 
 from sweep.lora.whole import AnyPack
+from sweep.train.checkpoints import Checkpoint
 
 
 @dataclass
@@ -23,6 +25,10 @@ class RunOptimizer:
     optimizer: Optimizer
     schedule: LRScheduler
     max_grad_norm: float
+    #: Of the loss of a run in fp16, whose gradients would vanish on their way through the base.
+    scaler: GradScaler | None = None
+    #: Whether the last step was left out: in fp16, a gradient had overflown.
+    skipped: bool = False
 
     @classmethod
     def of(
@@ -33,6 +39,7 @@ class RunOptimizer:
         decayed: Collection[str],
         lr_ratio: float,
         steps: int,
+        in_fp16: bool = False,
     ) -> RunOptimizer:
         """As the Trainer would build them for a model with these parameters alone.
 
@@ -53,12 +60,42 @@ class RunOptimizer:
             num_training_steps=steps,
             scheduler_specific_kwargs=cast(dict[str, Any], args.lr_scheduler_kwargs),
         )
-        return cls(list(parameters.values()), optimizer, schedule, args.max_grad_norm)
+        scaler = GradScaler(args.device.type) if in_fp16 else None
+        return cls(list(parameters.values()), optimizer, schedule, args.max_grad_norm, scaler)
+
+    def scaled(self, loss: Tensor) -> Tensor:
+        """What is differentiated."""
+        return loss if self.scaler is None else self.scaler.scale(loss)
 
     def step(self) -> None:
+        if self.scaler is None:
+            self._clip()
+            self.optimizer.step()
+            return
+        before = self.scaler.get_scale()
+        self.scaler.unscale_(self.optimizer)
+        self._clip()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.skipped = self.scaler.get_scale() < before
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        """All that a run goes on from, by the fields of its checkpoint."""
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": {} if self.scaler is None else self.scaler.state_dict(),
+        }
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        self.optimizer.load_state_dict(checkpoint.optimizer)
+        self.schedule.load_state_dict(checkpoint.schedule)
+        if self.scaler is not None and checkpoint.scaler:
+            self.scaler.load_state_dict(checkpoint.scaler)
+
+    def _clip(self) -> None:
         if self.max_grad_norm > 0:
             nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
-        self.optimizer.step()
 
 
 def _groups(
@@ -102,14 +139,15 @@ class PackOptimizer:
 
 
 class PackSchedule:
-    """Stands where the Trainer has its schedule; moves that of every run on."""
+    """Stands where the Trainer has its schedule; moves that of every run on that took its step."""
 
     def __init__(self, members: dict[str, RunOptimizer]) -> None:
         self._members = members
 
     def step(self) -> None:
         for member in self._members.values():
-            member.schedule.step()
+            if not member.skipped:
+                member.schedule.step()
 
     def get_last_lr(self) -> list[float]:
         """Learning rates of the first run; the Trainer logs the first of them."""

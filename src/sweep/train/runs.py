@@ -116,6 +116,7 @@ def _train_together(runs: Sequence[Keeper], lent: Base, handle: Handle, *, scrat
                 tokens=trainer.tokens,
                 pack_size=len(runs),
                 peak_mb=memory.peak_mb,
+                base_mb=lent.memory_mb,
             )
             handle(Finished(run.id, outcome))
             RunFiles(keepers[run.id].folder).remove_checkpoint()

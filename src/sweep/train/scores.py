@@ -16,7 +16,7 @@ from sweep.core.arrays import Floats
 #: How far apart equal predictions come out, as a share of their size. In float32, after the sums of
 #: a dozen layers: 32 times its last digit. The head is in float32 also where the base is in bf16,
 #: and takes the mean over hundreds of rounded numbers: a fraction of the last digit.
-_ROUNDING = {"fp32": 2.0**-18, "bf16": 2.0**-11}
+_ROUNDING = {"fp32": 2.0**-18, "bf16": 2.0**-11, "fp16": 2.0**-14}
 #: Predictions of which so many are the same are constant: the others decide the correlation alone.
 _NEARLY_ALL = 0.9
 
@@ -25,7 +25,7 @@ def scores(predictions: Floats, labels: Floats, *, precision: str = "fp32") -> t
     """Pearson and Spearman; NaN where one side has no variance. Shapes `[N]` and `[N]`.
 
     Args:
-        precision: `fp32` or `bf16`, that the predictions were computed in.
+        precision: `fp32`, `bf16` or `fp16`, that the predictions were computed in.
     """
     if predictions.shape != labels.shape:
         raise ValueError(f"shapes differ: {predictions.shape} and {labels.shape}")

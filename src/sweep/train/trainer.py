@@ -167,6 +167,7 @@ class PackTrainer(HfTrainer):
                 decayed=decayed,
                 lr_ratio=run.recipe.lora.lr_ratio,
                 steps=num_training_steps,
+                in_fp16=run.recipe.trainer.precision == "fp16",
             )
         schedule: Any = PackSchedule(self._members.optimizers)
         self.lr_scheduler = schedule
@@ -188,7 +189,7 @@ class PackTrainer(HfTrainer):
         by_run = losses(self._pack.forward(inputs), inputs["labels"], self._task)
         self._members.losses += by_run.detach()
         self._tokens += inputs["num_tokens"]
-        return by_run.sum()
+        return self._members.scaled(by_run)
 
     def floating_point_ops(self, inputs: Any) -> int:
         """Not counted: the Trainer would go through all parameters at every step."""

@@ -33,7 +33,7 @@ TORCH = (
     ),
     Hook(
         "torch.nn.Module.forward",
-        "lora/batched.py, lora/batched_head.py, lora/unpadded.py",
+        "lora/batched.py, lora/batched_head.py, lora/quantization.py, lora/unpadded.py",
         "a layer's `forward` is replaced by an attribute of the object, which a call looks up",
         proof=("torch.nn.Module._call_impl", "self.forward"),
     ),
@@ -173,6 +173,12 @@ PEFT = (
         "lora/batched.py, lora/pack.py",
         "its `forward` is replaced by that of all runs of a pack",
         has=("forward",),
+    ),
+    Hook(
+        "peft.tuners.lora.LoraModel",
+        "lora/quantization.py",
+        "takes bitsandbytes' layers for such where the model that it adapts says so",
+        proof=("peft.tuners.lora.model", '"is_loaded_in_4bit"'),
     ),
     Hook(
         "peft.utils.other.ModulesToSaveWrapper",

@@ -1,0 +1,125 @@
+"""An exported folder, loaded again: whether it scores what the sweep has measured."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from sweep.core.errors import ExportError, VerificationError
+from sweep.core.files import lost_or_damaged
+from sweep.core.recipe import Recipe
+from sweep.data.pairs import load_split
+from sweep.export.exported import (
+    AGAIN,
+    exported_pooling,
+    load_adapted,
+    load_exported_tokenizer,
+    on_base,
+    predicted,
+    read_recipe,
+)
+from sweep.export.merged import load_merged
+from sweep.lora.sentence_vectors import SentencePooling, pooling_in
+from sweep.study.files import ExportedFiles
+from sweep.train.scores import scores
+
+#: Largest difference between the dev Pearson of a sweep in float32 and of the exported adapter.
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Dev Pearson as measured by the sweep and by the exported adapter.
+
+    `merged` is that of the merged model where it is another one: what was trained on a quantized
+    base is merged into the float one.
+    """
+
+    measured: float
+    reloaded: float
+    merged: float | None = None
+
+    def in_words(self, quantization: str) -> str:
+        """What a merged model scores beside its adapter; empty where that is the same."""
+        if self.merged is None:
+            return ""
+        return (
+            f"Merged into the float base it scores {self.merged:.4f} on dev, on the "
+            f"{quantization} base that it was trained on {self.reloaded:.4f}."
+        )
+
+
+def verify(folder: Path, *, base: str | None = None) -> Verified:
+    """Score dev with the exported adapter (and the merged model) on a freshly loaded base.
+
+    Args:
+        base: Where the base model lies, if not where it was at the training.
+
+    Raises:
+        ExportError: the folder is not an exported one.
+        VerificationError: the score differs by more than rounding explains.
+    """
+    recipe, measured = on_base(read_recipe(folder), folder, base), measured_pearson(folder)
+    tokenizer = load_exported_tokenizer(folder)
+    dev = load_split(recipe.data, "dev")
+    assert (labels := dev.labels) is not None
+    pooling = exported_pooling(folder, recipe)
+
+    def score(model: torch.nn.Module, pooled: SentencePooling | None) -> float:
+        predictions = predicted(model, dev, tokenizer, recipe.data, pooling=pooled)
+        return scores(predictions, labels)[0]
+
+    def adapted(on: Recipe) -> float:
+        return score(load_adapted(folder, on, tokenizer), pooling)
+
+    tolerance = score_tolerance(recipe, measured, rows=len(dev))
+    reloaded = _agreed(adapted(recipe), measured, tolerance, folder)
+    merged = ExportedFiles(folder).merged
+    if not merged.is_dir():
+        return Verified(measured, reloaded)
+    found = score(load_merged(merged, recipe.task.encoder), pooling and pooling_in(merged))
+    if recipe.in_float == recipe:
+        return Verified(measured, _agreed(found, measured, tolerance, folder))
+    return Verified(measured, reloaded, _agreed(found, adapted(recipe.in_float), TOLERANCE, folder))
+
+
+def _agreed(found: float, expected: float, tolerance: float, folder: Path) -> float:
+    if not abs(found - expected) <= tolerance:
+        raise VerificationError(
+            f"The exported adapter scores {found:.6f} on dev, the sweep measured "
+            f"{expected:.6f}: they must agree within {tolerance:g}. Folder: {folder}"
+        )
+    return found
+
+
+def verify_on(folder: Path, threads: int) -> Verified:
+    """`verify` on so many threads."""
+    torch.set_num_threads(threads)
+    return verify(folder)
+
+
+def score_tolerance(recipe: Recipe, pearson: float, *, rows: int) -> float:
+    """After 16 bits the score's sampling error: it is reloaded in float32, as its users will.
+
+    Rounding moves the score of a good model by 1e-4, that of one that has learned nothing by more.
+    """
+    if recipe.trainer.precision == "fp32":
+        return TOLERANCE
+    return max(TOLERANCE, (1 - pearson**2) / math.sqrt(rows - 1))
+
+
+def measured_pearson(folder: Path) -> float:
+    """Dev Pearson, as the sweep has measured it."""
+    path = ExportedFiles(folder).metrics
+    try:
+        return float(json.loads(path.read_text(encoding="utf-8"))["pearson"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ExportError(
+            f"`{path.name}` says what the sweep has measured.",
+            value=lost_or_damaged(path),
+            way_out=AGAIN,
+        ) from None
