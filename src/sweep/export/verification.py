@@ -66,7 +66,8 @@ def verify(folder: Path, *, base: str | None = None) -> Verified:
     recipe, measured = on_base(read_recipe(folder), folder, base), measured_pearson(folder)
     tokenizer = load_exported_tokenizer(folder)
     dev = load_split(recipe.data, "dev")
-    assert (labels := dev.labels) is not None
+    labels = dev.labels
+    assert labels is not None
     pooling = exported_pooling(folder, recipe)
 
     def score(model: torch.nn.Module, pooled: SentencePooling | None) -> float:
