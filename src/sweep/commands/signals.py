@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +23,8 @@ _BY_HAND = {getattr(signal, name) for name in ("SIGINT", "SIGBREAK") if hasattr(
 #: Of the time that is granted, the part that is used; of that, what saving in the middle of an
 #: interval and closing may take, and the most of either in seconds.
 _USED, _PART, _SAVE_SECONDS, _CLOSE_SECONDS = 0.95, 0.3, 10.0, 5.0
+#: After which a signal comes again that was lost.
+_AGAIN_SECONDS = 0.05
 _SOON = "each run under way goes on to its next evaluation, is saved there and goes on later"
 
 
@@ -45,11 +49,38 @@ def interruptible() -> Iterator[None]:
     if hasattr(signal, "SIGALRM"):
         before[signal.SIGALRM] = signal.getsignal(signal.SIGALRM)
     try:
-        yield
+        with _never_lost():
+            yield
     finally:
         _ring_in(0)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _never_lost() -> Iterator[None]:
+    """Let a signal come again whose exception Python has dropped.
+
+    A handler runs wherever the program is. In a destructor or in a callback of C code, Python
+    prints what is raised and goes on, and the sweep would as well.
+    """
+    told = sys.unraisablehook
+
+    def hear_again(dropped: sys.UnraisableHookArgs) -> None:
+        if not isinstance(dropped.exc_value, Interrupted):
+            told(dropped)
+            return
+        number = dropped.exc_value.exit_code - 128
+        # Not at once: this still is the place where exceptions are dropped.
+        later = threading.Timer(_AGAIN_SECONDS, _thread.interrupt_main, [number])
+        later.daemon = True
+        later.start()
+
+    sys.unraisablehook = hear_again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = told
 
 
 class Halt:
