@@ -121,7 +121,9 @@ class QuantizedProduct:
 def _dequantize_4bit() -> Callable[..., Tensor]:
     from bitsandbytes.functional import dequantize_4bit
 
-    return dequantize_4bit
+    # Untyped where it is installed, unknown where it is not.
+    dequantize: Callable[..., Tensor] = dequantize_4bit
+    return dequantize
 
 
 class _Product(torch.autograd.Function):
