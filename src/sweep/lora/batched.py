@@ -55,7 +55,7 @@ class AdaptedLayer:
         self._enlarged = dropout.view(-1, 1, 1).to(base.weight.device)
         self._noise = noise
         self._place = f"{place}.lora_dropout"
-        self._layer.forward = self
+        self._layer.forward = self  # type: ignore[attr-defined]
 
     @property
     def stacks(self) -> tuple[Stack, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 from transformers import AutoModel
@@ -42,7 +43,8 @@ def standing_in(model: Model) -> Iterator[Model | None]:
             return
         folder = Path(scratch).resolve() / "model"
         shutil.copytree(source, folder)
-        AutoModel.from_config(config, trust_remote_code=False).save_pretrained(folder)
+        build: Any = AutoModel.from_config  # not typed there
+        build(config, trust_remote_code=False).save_pretrained(folder)
         # Its name may say how its sentences are read.
         name = model.hub_name or model.path
         yield replace(model, path=str(folder), revision=None, sha256=None, hub_name=name)
