@@ -6,6 +6,9 @@ bootstrapped; a bootstrap of one to five seeds would come out too narrow, so the
 from a normal distribution whose variance is moderated by that of the other configs and itself
 drawn, which gives the tails of Student's t. Where runs of different configs share a seed, what the
 seed does to all of them alike is taken out of comparisons.
+
+Sources: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 16; for the
+variance of two crossed samples Gallas, Academic Radiology 13 (2006), 353-362.
 """
 
 from __future__ import annotations
@@ -75,9 +78,6 @@ def compare(
             need different ones; the resamples of the items stay the same.
         looks: How often such a comparison was made while the study grew, this one included.
         metric: Of the study.
-
-    Sources: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 16; for
-    the variance of two crossed samples Gallas, Academic Radiology 13 (2006), 353-362.
     """
     scores, by_items = _resampled(samples, labels, metric, seed=seed)
     layout = RunsByConfig.of([sample.seeds for sample in samples])
