@@ -51,7 +51,7 @@ def curves(study: Study) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {"cross": [], "bi": []}
     for record in study.records:
         recipe = record.run.recipe
-        pearson = {str(e.step): round(e.pearson, 4) for e in record.evaluations}
+        pearson = {str(e.step): round(e.score, 4) for e in record.evaluations}
         found[recipe.task.encoder].append({"seed": recipe.seed, "pearson": pearson})
     return found
 

@@ -81,8 +81,8 @@ def train_nothing(pack: Pack, runs_dir: Path, handle: Handle) -> None:
         np.save(runs_dir / run.id / "predictions.npy", LABELS + rng.normal(size=_ROWS))
         outcome = Outcome(
             RunState.COMPLETE,
-            pearson=score,
-            pearson_last=score,
+            score=score,
+            score_last=score,
             evaluations=(rung,),
             lora_params=run.recipe.lora.r,
             train_seconds=0.0,

@@ -61,7 +61,7 @@ def seeds(count: int, alpha: float) -> None:
         *("trainer.learning_rate=1e-3", "trainer.max_steps=200", "trainer.eval_steps=100"),
         f"search.seeds={list(range(count))}",
     )
-    scores = {row.seed: row.pearson for row in study.runs if row.pearson is not None}
+    scores = {row.seed: row.score for row in study.runs if row.score is not None}
     known = np.array([scores[seed] for seed in sorted(scores)])
     content = {
         "config": f"q/v, r 16, alpha {alpha:g}, learning rate 1e-3, dropout 0.1, 200 steps",
@@ -99,7 +99,7 @@ def drift(steps: int, num_seeds: int) -> None:
     content = {
         "config": f"q/v, dropout 0.1, {steps} steps, pairs of 32 pieces, {num_seeds} seeds",
         "note": "a run whose predictions are constant has no Pearson and counts as 0",
-        "raw": [{**row.values, "seed": row.seed, "pearson": row.pearson} for row in rows],
+        "raw": [{**row.values, "seed": row.seed, "pearson": row.score} for row in rows],
         "own_rates": dataclasses.asdict(found),
         "sentences": own_rates_words(found),
         "largest_over_smallest_best_rate": _spans(found),
@@ -114,14 +114,14 @@ def _best_tried(rows: list[RunRow]) -> dict[str, float]:
     best: dict[str, tuple[float, float]] = {}
     for row in rows:
         name = f"r {row.values['lora.r']} alpha {row.values['lora.lora_alpha']}"
-        found = (row.pearson or 0.0, row.values["trainer.learning_rate"])
+        found = (row.score or 0.0, row.values["trainer.learning_rate"])
         best[name] = max(best.get(name, found), found)
     return {name: rate for name, (_, rate) in best.items()}
 
 
 def _scored(row: RunRow) -> Scored:
     adapter = Adapter(row.values["lora.r"], float(row.values["lora.lora_alpha"]))
-    return Scored(adapter, row.values["trainer.learning_rate"], row.pearson or 0.0, {})
+    return Scored(adapter, row.values["trainer.learning_rate"], row.score or 0.0, {})
 
 
 def _spans(found: OwnRates) -> dict[str, float]:

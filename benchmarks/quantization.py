@@ -125,7 +125,7 @@ def _by_kind(study: Study) -> dict[str, list[dict[str, Any]]]:
         assert outcome is not None
         run = {
             "seed": recipe.seed,
-            "pearson": outcome.pearson,
+            "pearson": outcome.score,
             "base_mb": outcome.base_memory_mb,
             "peak_mb": outcome.peak_memory_mb,
         }

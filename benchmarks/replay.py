@@ -107,9 +107,9 @@ class Replayed:
             if step < steps[-1] and run.until == len(done):
                 handle(Paused(run.id, cut))
                 return
-        best = max(done, key=lambda evaluation: evaluation.pearson)
+        best = max(done, key=lambda evaluation: evaluation.score)
         outcome = replace(
-            cut, state=RunState.COMPLETE, pearson=best.pearson, best_step=best.step, lora_params=1
+            cut, state=RunState.COMPLETE, score=best.score, best_step=best.step, lora_params=1
         )
         handle(Finished(run.id, outcome))
 
@@ -169,8 +169,8 @@ def _choice(results: Results) -> Params:
     scores: dict[str, dict[int, float]] = {}
     params: dict[str, Params] = {}
     for run, outcome in results.finished():
-        if outcome.pearson is not None:
-            scores.setdefault(run.recipe.config_id, {})[run.recipe.seed] = outcome.pearson
+        if outcome.score is not None:
+            scores.setdefault(run.recipe.config_id, {})[run.recipe.seed] = outcome.score
             params[run.recipe.config_id] = run.params
     fresh = {c: [s for seed, s in by.items() if seed > 0] for c, by in scores.items()}
     confirmed = {c: by for c, by in fresh.items() if by}

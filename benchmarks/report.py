@@ -132,10 +132,10 @@ def outcome_of(run: Run, score: float, *, pruned: bool) -> Outcome:
         return Outcome(RunState.PRUNED, reason="pruned", evaluations=rungs, steps=steps[-1])
     return Outcome(
         RunState.COMPLETE,
-        pearson=score,
-        pearson_last=score,
+        score=score,
+        score_last=score,
         best_step=steps[-1],
-        spearman=score,
+        beside=score,
         evaluations=rungs,
         lora_params=params,
         train_seconds=seconds,

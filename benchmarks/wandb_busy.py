@@ -42,8 +42,8 @@ def spin() -> None:
 def ended(number: int) -> tuple[Run, Finished]:
     run = Run(number, {"rank": f"r{number}"}, Recipe(lora=Lora(r=number + 1)))
     curve = tuple(Evaluation(s, s / 10, s / 200 + number / 1e4, s / 300, 0.5) for s in _STEPS)
-    best = curve[-1].pearson
-    outcome = Outcome(RunState.COMPLETE, pearson=best, evaluations=curve, train_seconds=number / 7)
+    best = curve[-1].score
+    outcome = Outcome(RunState.COMPLETE, score=best, evaluations=curve, train_seconds=number / 7)
     return run, Finished(run.id, outcome)
 
 

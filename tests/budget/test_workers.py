@@ -98,7 +98,7 @@ def test_training_that_leaves_gpus_to_others_asks_nothing_of_them(
 ) -> None:
     spared = replace(recipe, trainer=replace(recipe.trainer, use_cpu=True))
     outcome = train(spared, tmp_path)
-    assert outcome.pearson is not None
+    assert outcome.score is not None
     assert outcome.peak_memory_mb is None or outcome.peak_memory_mb > 50
     pace = measure_pace([spared])
     assert pace.peak_memory_mb is None or pace.peak_memory_mb > 50

@@ -42,7 +42,7 @@ def make(
         np.save(folder / "runs" / run.id / "predictions.npy", predictions)
         results.add(run)
         pearson = float(np.corrcoef(predictions, labels)[0, 1])
-        done = Outcome(RunState.COMPLETE, pearson=pearson, lora_params=rank * 100, train_seconds=3)
+        done = Outcome(RunState.COMPLETE, score=pearson, lora_params=rank * 100, train_seconds=3)
         results.handle(Finished(run.id, done))
     results.close()
     return folder

@@ -56,18 +56,18 @@ def test_full_fine_tuning_stands_beside_lora_and_is_trained_once(
     runs = [folder / "full_tuning" / "runs" / f"{full.config_id}-s{seed}" for seed in (0, 1)]
     assert full.seeds == (0, 1)
     dev = [pearsonr(np.load(r / "predictions.npy"), study.dev_labels).statistic for r in runs]
-    assert full.pearson.value == pytest.approx(np.mean(dev), abs=1e-6)
+    assert full.score.value == pytest.approx(np.mean(dev), abs=1e-6)
     assert full.runs == pytest.approx(dev, abs=1e-6)
-    assert full.pearson.ci_low < full.pearson.value < full.pearson.ci_high
+    assert full.score.ci_low < full.score.value < full.score.ci_high
     assert full.lead is not None
-    assert full.lead.value == pytest.approx(found.mean - full.pearson.value, abs=1e-6)
+    assert full.lead.value == pytest.approx(found.mean - full.score.value, abs=1e-6)
     assert full.test is not None
     assert full.memory_mb is None or full.memory_mb > 10
     # Weights as large as the base are not kept, and LoRA's adapter is what is handed over.
     assert not list(folder.rglob("full_tuning/runs/*/model"))
     assert json.loads((folder / "best" / "metrics.json").read_text())["lora_params"] > 0
-    assert f"full fine-tuning {full.pearson.value:.4f}" in out
-    assert f"full fine-tuning {full.pearson.value:.4f}" in (folder / "best/README.md").read_text()
+    assert f"full fine-tuning {full.score.value:.4f}" in out
+    assert f"full fine-tuning {full.score.value:.4f}" in (folder / "best/README.md").read_text()
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("run.json")}
     assert len(before) == 4 + 3
     code, out, _ = run(*arguments, capfd=capfd)
@@ -125,7 +125,7 @@ def test_killed_start_trains_what_is_missing_and_nothing_else(
     assert (lost / "run.json").is_file()
     after = Study.open(folder).baselines
     assert after is not None
-    assert after.told[0].pearson == full.pearson
+    assert after.told[0].score == full.score
     assert after.told[0].test == full.test
 
 

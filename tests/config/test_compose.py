@@ -13,6 +13,9 @@ from sweep.config.compose import assets, load_settings
 EXPERIMENTS = sorted(p.stem for p in (assets() / "sweeps" / "experiment").glob("*.yaml"))
 
 
+CLASSIFIED = {("data", name) for name in ("klue_nli", "nli_demo", "nsmc", "topic_demo")}
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes_under_its_own_name(name: str) -> None:
     composed = settings(f"+experiment={name}")
@@ -25,7 +28,18 @@ def test_every_experiment_composes_under_its_own_name(name: str) -> None:
     [(p.parent.name, p.stem) for p in sorted((assets() / "conf").glob("*/*.yaml"))],
 )
 def test_every_option_of_every_group_composes(group: str, option: str) -> None:
-    assert settings(f"{group}={option}").name == "sweep"
+    # Rows of classes or of single sentences are nothing to be scored for likeness.
+    others = ["task=classification"] if (group, option) in CLASSIFIED else []
+    assert settings(f"{group}={option}", *others).name == "sweep"
+
+
+def test_search_seeks_the_metric_of_the_task() -> None:
+    assert settings().search.objectives == ("pearson:max",)
+    assert settings("task.metric=spearman").search.objectives == ("spearman:max",)
+    classified = settings("task=classification", "data=nli_demo", "task.metric=macro_f1")
+    assert [(o.name, o.direction) for o in classified.objectives] == [("macro_f1", "max")]
+    both = "search.objectives=[accuracy:max,lora_params:min]"
+    assert len(settings("task=classification", "data=nli_demo", both).objectives) == 2
 
 
 def test_lora_grid_is_the_eight_configs() -> None:

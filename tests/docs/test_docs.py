@@ -16,7 +16,9 @@ from sweep.config.compose import compose_config, load_settings
 
 def commands() -> list[str]:
     text = "\n".join(b for page in PAGES for b in blocks(page, "bash")).replace("\\\n", " ")
-    return [line for line in text.splitlines() if line.startswith("python -m sweep")]
+    alone = [line for line in text.splitlines() if line.startswith("python -m sweep")]
+    whole = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    return [*alone, *re.findall(r"\| `(python -m sweep [^`]+)` \|", whole)]
 
 
 @pytest.mark.parametrize("command", commands())

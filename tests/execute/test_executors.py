@@ -41,7 +41,7 @@ def test_every_run_starts_reports_and_finishes_once(opened: Executor) -> None:
     for run in runs:
         kinds = [type(e) for e in events if e.run_id == run.id]
         assert kinds == [Started, Progress, Finished]
-    assert outcomes(events)[runs[1].id].pearson == 0.16
+    assert outcomes(events)[runs[1].id].score == 0.16
 
 
 def test_failures_stay_apart_and_stop_nothing(opened: Executor) -> None:
@@ -95,8 +95,8 @@ def test_run_whose_worker_died_is_put_back_once(train: TrainFn, tmp_path: Path) 
         executor.submit((run,))
     found = outcomes(drain(executor))
     executor.close()
-    assert found[unlucky.id].pearson == 0.02
-    assert found[fine.id].pearson == 0.08
+    assert found[unlucky.id].score == 0.02
+    assert found[fine.id].score == 0.08
     assert found[deadly.id].state is RunState.FAILED
     assert "died twice (killed by SIGKILL" in str(found[deadly.id].reason)
 
@@ -118,10 +118,10 @@ def test_bug_in_a_pack_fails_its_own_run_only(opened: Executor) -> None:
     fine, broken, diverged, behind = run_of(8), run_of(2), run_of(1), run_of(16)
     opened.submit((fine, broken, diverged, behind))
     found = outcomes(drain(opened))
-    assert found[fine.id].pearson == 0.08
+    assert found[fine.id].score == 0.08
     assert found[broken.id].reason == "KeyError: 'eval_pearson'"
     assert found[diverged.id].reason == "diverged"
-    assert found[behind.id].pearson == 0.16
+    assert found[behind.id].score == 0.16
 
 
 def test_last_run_of_a_failed_pack_gets_a_chance_of_its_own(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_last_run_of_a_failed_pack_gets_a_chance_of_its_own(tmp_path: Path) -> N
     runs = tuple(map(run_of, (8, 16, 32)))
     executor.submit(runs)
     found = outcomes(drain(executor))
-    assert [found[run.id].pearson for run in runs] == [0.08, 0.16, 0.32]
+    assert [found[run.id].score for run in runs] == [0.08, 0.16, 0.32]
 
 
 def test_pack_that_does_not_fit_is_halved_and_the_next_ones_are_cut(
@@ -146,7 +146,7 @@ def test_pack_that_does_not_fit_is_halved_and_the_next_ones_are_cut(
     executor.submit(first)
     executor.submit(second)
     found = outcomes(drain(executor))
-    assert {found[run.id].pearson for run in first + second} == {
+    assert {found[run.id].score for run in first + second} == {
         run.recipe.lora.r / 100 for run in first + second
     }
     sizes = [int(line.split()[1]) for line in capfd.readouterr().out.splitlines()]
@@ -160,7 +160,7 @@ def test_death_in_a_pack_costs_the_others_nothing(tmp_path: Path) -> None:
     executor.submit(runs)
     found = outcomes(drain(executor))
     executor.close()
-    assert {run.recipe.lora.r: found[run.id].pearson for run in runs} == {
+    assert {run.recipe.lora.r: found[run.id].score for run in runs} == {
         8: 0.08,
         4: 0.04,
         1: None,

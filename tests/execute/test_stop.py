@@ -51,5 +51,5 @@ def test_stop_that_comes_while_a_pack_breaks_holds_for_its_retry(
         executor.work(handle)
     found = outcomes(events)
     assert found[stopped.id].reason == "pruned at step 1"
-    assert found[other.id].pearson == 0.16
+    assert found[other.id].score == 0.16
     executor.close()

@@ -24,8 +24,8 @@ def test_study_knows_what_its_base_scores_without_lora(trained_study: Path) -> N
     assert [score.kind for score in found.scores] == ["cosine", "head", "full"]
     for score in found.scores[:2]:
         expected = pearsonr(np.array(score.values), study.dev_labels).statistic
-        assert score.pearson.value == pytest.approx(expected, abs=1e-9)
-        assert score.pearson.ci_low < score.pearson.value < score.pearson.ci_high
+        assert score.score.value == pytest.approx(expected, abs=1e-9)
+        assert score.score.ci_low < score.score.value < score.score.ci_high
         assert score.lead is not None
         assert score.lead.value == pytest.approx(found.mean - expected, abs=1e-9)
     card = (trained_study / "best" / "README.md").read_text(encoding="utf-8")

@@ -83,7 +83,7 @@ def test_adapters_whose_base_can_not_be_packed_are_scored_one_by_one(
     lora = replace(recipe.lora, target_modules="all-linear")
     recipes = [replace(recipe, model=model, lora=replace(lora, r=r)) for r in (2, 4)]
     outcomes = [train(one, tmp_path / "runs") for one in recipes]
-    assert all(outcome.pearson is not None for outcome in outcomes)
+    assert all(outcome.score is not None for outcome in outcomes)
     adapters = [Trained.of(Run(0, {}, one), tmp_path) for one in recipes]
     found = predictions_of([Scoring("dev", load_split(recipe.data, "dev"), tuple(adapters))], 1)
     for one in adapters:
@@ -99,8 +99,8 @@ def test_order_of_the_sentences_is_compared_with_what_the_sweep_kept(
     tokenizer = load_tokenizer(recipe.model)
     model = load_adapted(one.folder, recipe, tokenizer)
     forth, back = (predicted(model, p, tokenizer, recipe.data) for p in (dev, dev.swapped()))
-    found = order_asymmetry(one, predictions_of([order_scoring(one)], 1))
+    found = order_asymmetry(one, predictions_of(order_scoring(one), 1))
     assert found.mean_difference == pytest.approx(np.abs(forth - back).mean(), abs=1e-5)
     assert dev.labels is not None
     change = scores(back, dev.labels)[0] - scores(forth, dev.labels)[0]
-    assert found.pearson_change == pytest.approx(change, abs=1e-3)
+    assert found.score_change == pytest.approx(change, abs=1e-3)

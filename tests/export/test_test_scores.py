@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from sweep.commands.cli import run_command
+from sweep.core.metric import PEARSON
 from sweep.core.recipe import Data, Lora, Recipe
 from sweep.data import pairs as pairs_data
 from sweep.data.pairs import Pairs
@@ -169,8 +170,8 @@ def test_base_settings_are_not_compared_with_themselves(
     monkeypatch.setattr(test_scores, "load_split", lambda data, split: TEST)
     runs = [run_of(8, seed) for seed in range(3)]
     found = scores_of(final(tmp_path, runs[0], runs), runs)
-    assert "mean of 3 seeds" in found.lines[0]
-    assert "base settings" not in found.lines[0]
+    assert "mean of 3 seeds" in found.lines(PEARSON)[0]
+    assert "base settings" not in found.lines(PEARSON)[0]
     assert found.splits[0].difference is None
 
 

@@ -179,9 +179,9 @@ def trained(recipes: Sequence[Recipe], folder: Path) -> None:
         outcomes = [train(recipe, runs_dir) for recipe in recipes]
     run, outcome = Run(0, {}, recipes[EXPORTED]), outcomes[EXPORTED]
     best, kept = folder / "best", RunFiles(runs_dir / run.id)
-    assert outcome.pearson is not None
+    assert outcome.score is not None
     # Reloading is what the tests are about.
-    measured = Verified(outcome.pearson, outcome.pearson)
+    measured = Verified(outcome.score, outcome.score)
     export_run(
         Export(run, outcome, study="families", kept=kept, to=best, merge=True, versions={}),
         verifier=lambda _: measured,

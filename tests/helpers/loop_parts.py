@@ -126,7 +126,7 @@ class InstantExecutor:
                 continue
             else:
                 state = RunState.FAILED if value is None else RunState.COMPLETE
-                outcome = Outcome(state, pearson=value, evaluations=rungs)
+                outcome = Outcome(state, score=value, evaluations=rungs)
             handle(Finished(run.id, outcome))
 
     def stop(self, run_id: str, reason: str) -> None:

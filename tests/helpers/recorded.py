@@ -28,10 +28,10 @@ def run_of(trial: int, r: int, seed: int = 0) -> Run:
 def outcome(pearson: float, **changes: object) -> Outcome:
     rung = Evaluation(10, 1.0, pearson, pearson, 0.1)
     values = {
-        "pearson": pearson,
-        "pearson_last": pearson - 0.01,
+        "score": pearson,
+        "score_last": pearson - 0.01,
         "best_step": 10,
-        "spearman": pearson,
+        "beside": pearson,
         "evaluations": (rung,),
         "lora_params": 1000,
         "train_seconds": 2.0,

@@ -16,7 +16,7 @@ from sweep.study.notes import asked_to_stop
 
 
 def scored(run: Run) -> Finished:
-    return Finished(run.id, Outcome(RunState.COMPLETE, pearson=run.recipe.lora.r / 100))
+    return Finished(run.id, Outcome(RunState.COMPLETE, score=run.recipe.lora.r / 100))
 
 
 def die_after(sent: int) -> None:

@@ -48,10 +48,10 @@ def finished(run: Run, pearson: float = 0.8, *, curve: dict[int, float] | None =
     outcome = Outcome(
         RunState.COMPLETE,
         evaluations=tuple(evaluation(*rung) for rung in (curve or {}).items()),
-        pearson=pearson,
-        pearson_last=pearson - 0.05,
+        score=pearson,
+        score_last=pearson - 0.05,
         best_step=10,
-        spearman=pearson - 0.1,
+        beside=pearson - 0.1,
     )
     return Finished(run.id, outcome)
 

@@ -13,7 +13,7 @@ BOTH = parse_objectives(["pearson:max", "lora_params:min"])
 
 def outcome(pearson: float | None, params: int | None = 10) -> Outcome:
     state = RunState.FAILED if pearson is None else RunState.COMPLETE
-    return Outcome(state, pearson=pearson, lora_params=params)
+    return Outcome(state, score=pearson, lora_params=params)
 
 
 def test_value_is_the_mean_over_scored_runs_of_each_objective() -> None:

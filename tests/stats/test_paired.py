@@ -8,7 +8,7 @@ import pytest
 from sweep.stats.paired import (
     SeedLuck,
     difference_of_studies,
-    mean_pearson,
+    mean_score,
     paired_difference,
 )
 from sweep.stats.statistics import Sample
@@ -19,12 +19,12 @@ def test_interval_holds_the_score_and_pairs_are_narrower_than_either() -> None:
     labels = rng.normal(size=400)
     shared = rng.normal(size=400)
     one, other = labels + shared, labels + shared + 0.1 * rng.normal(size=400)
-    score = mean_pearson([one], labels)
+    score = mean_score([one], labels)
     assert score.value == pytest.approx(np.corrcoef(one, labels)[0, 1])
     assert score.ci_low < score.value < score.ci_high
     gap = paired_difference(Sample((0,), one[None]), Sample((0,), other[None]), labels)
     assert gap.ci_high - gap.ci_low < (score.ci_high - score.ci_low) / 3
-    assert gap.value == pytest.approx(score.value - mean_pearson([other], labels).value)
+    assert gap.value == pytest.approx(score.value - mean_score([other], labels).value)
 
 
 def test_run_against_itself_is_exactly_no_difference() -> None:

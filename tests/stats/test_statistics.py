@@ -12,7 +12,8 @@ from scipy.stats import pearsonr
 
 from sweep.core.arrays import Floats
 from sweep.stats.comparison import Comparison
-from sweep.stats.statistics import Sample, compare, resampled_pearson, resampling_weights
+from sweep.stats.metrics import resampled_pearson
+from sweep.stats.statistics import Sample, compare, resampling_weights
 
 LABELS = np.random.default_rng(0).uniform(0, 5, size=300)
 

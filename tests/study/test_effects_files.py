@@ -63,7 +63,7 @@ def board(
         wide = params.get(TARGETS) == "all-linear"
         score = float(np.corrcoef(predictions, LABELS)[0, 1])
         lora_params = params.get(R, 8) * (4000 if wide else 1000)
-        runs.append((run, Outcome(RunState.COMPLETE, pearson=score, lora_params=lora_params)))
+        runs.append((run, Outcome(RunState.COMPLETE, score=score, lora_params=lora_params)))
     return Ranking.of(runs, folder, keys=tuple(configs[0]), search_seeds=None)
 
 

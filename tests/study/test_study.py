@@ -53,7 +53,7 @@ def test_study_gives_what_its_driver_has_written(tmp_path: Path) -> None:
     assert [row.state.value for row in study.runs] == ["complete", "complete", "failed", "running"]
     assert study.num_in_state[RunState.RUNNING] == 1
     assert study.runs[2].reason == "NaN"
-    assert study.runs[2].pearson is None
+    assert study.runs[2].score is None
     assert study.runs[0].values == {"lora.r": 8, "lora.target_modules": "query+value"}
     assert study.runs[0].words == "r=8 on query+value"
     assert study.verdict is not None

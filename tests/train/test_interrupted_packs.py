@@ -48,7 +48,7 @@ def test_run_that_is_stopped_leaves_its_pack_and_the_others_unchanged(
     stopped = next(e.outcome for e in events if isinstance(e, Finished))
     assert stopped.state is RunState.PRUNED
     assert stopped.reason == "pruned at step 5"
-    assert stopped.pearson is None
+    assert stopped.score is None
     assert [e.step for e in stopped.evaluations] == [5]
     assert stopped.steps == 5
     assert not (tmp_path / "a" / runs[1].id / "rung.pt").exists()
@@ -97,7 +97,7 @@ def test_interrupted_pack_goes_on_from_its_rung_to_the_unbroken_result(
     assert min(steps) > 4, "it started over"
     for one, expected, found in zip(recipes, whole, resumed, strict=True):
         assert [e.step for e in found.evaluations] == [e.step for e in expected.evaluations]
-        assert found.pearson == pytest.approx(expected.pearson, abs=1e-6)
+        assert found.score == pytest.approx(expected.score, abs=1e-6)
         assert found.steps == expected.steps
         assert found.best_step == expected.best_step
         for name, weights in adapter_of(one, tmp_path / "whole").items():
@@ -133,7 +133,7 @@ def test_paused_runs_go_on_in_other_packs_to_the_unbroken_result(
         *((pack[place].id, 4) for place in (0, 1, 2, 0)),
         *((pack[place].id, 12) for place in (2, 0)),
     ]
-    assert all(e.outcome.pearson is None for e in events if isinstance(e, Paused))
+    assert all(e.outcome.score is None for e in events if isinstance(e, Paused))
     go_on(None, 0, 1, 2)
     outcomes = {e.run_id: e.outcome for e in events if isinstance(e, Finished)}
     for run, expected in zip(pack, whole, strict=True):
@@ -142,7 +142,7 @@ def test_paused_runs_go_on_in_other_packs_to_the_unbroken_result(
         assert found.steps == expected.steps
         assert [e.step for e in found.evaluations] == [4, 8, 12, 16, 20]
         # Scored in another pack: predictions that hardly differ make rounding show in the score.
-        assert found.pearson == pytest.approx(expected.pearson, abs=1e-5)
+        assert found.score == pytest.approx(expected.score, abs=1e-5)
         for name, weights in adapter_of(run.recipe, tmp_path / "whole").items():
             assert torch.allclose(
                 adapter_of(run.recipe, tmp_path / "paused")[name], weights, atol=1e-6
@@ -179,7 +179,7 @@ def test_pack_that_is_saved_between_rungs_goes_on_to_the_unbroken_result(
     for run, expected, found in zip(pack, whole, resumed, strict=True):
         pairs = zip(expected.evaluations, found.evaluations, strict=True)
         assert all((a.step, a.epoch) == (b.step, b.epoch) for a, b in pairs)
-        assert found.pearson == pytest.approx(expected.pearson, abs=1e-6)
+        assert found.score == pytest.approx(expected.score, abs=1e-6)
         for name, weights in adapter_of(run.recipe, tmp_path / "whole").items():
             assert torch.allclose(adapter_of(run.recipe, broken)[name], weights, atol=1e-6)
 
@@ -187,7 +187,7 @@ def test_pack_that_is_saved_between_rungs_goes_on_to_the_unbroken_result(
 def test_rung_that_can_not_be_gone_on_from_starts_over(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = train(recipe, tmp_path / "whole").pearson
+    expected = train(recipe, tmp_path / "whole").score
     run = Run(0, {}, recipe)
     rung = tmp_path / "runs" / run.id / "rung.pt"
     rung.parent.mkdir(parents=True)
@@ -196,7 +196,7 @@ def test_rung_that_can_not_be_gone_on_from_starts_over(
     whole = rung.read_bytes()
     for content in (b"", whole[: len(whole) // 2]):
         rung.write_bytes(content)
-        assert train(recipe, tmp_path / "runs").pearson == pytest.approx(expected, abs=1e-9)
+        assert train(recipe, tmp_path / "runs").score == pytest.approx(expected, abs=1e-9)
     rung.write_bytes(whole)
     monkeypatch.setattr("sweep.train.checkpoints.version", lambda name: "0.0")
     assert read_checkpoint(rung.parent) is None

@@ -142,7 +142,7 @@ def test_run_that_predicts_one_number_fails_with_words_for_it(
     trainer = replace(still.trainer, precision=precision)  # type: ignore[arg-type]
     outcome = train(replace(still, trainer=trainer, lora=lora), tmp_path / "runs")
     assert outcome.state is RunState.FAILED
-    assert outcome.pearson is None
+    assert outcome.score is None
     assert outcome.reason is not None
     assert "constant up to rounding" in outcome.reason
     assert "finite" not in outcome.reason

@@ -35,8 +35,8 @@ def test_run_reports_scores_costs_and_keeps_adapter_and_predictions(
     outcome = train(recipe, tmp_path, events)
     assert outcome.state is RunState.COMPLETE
     assert [e.step for e in outcome.evaluations] == [3, 6]
-    assert outcome.pearson == max(e.pearson for e in outcome.evaluations)
-    assert outcome.pearson_last == outcome.evaluations[-1].pearson
+    assert outcome.score == max(e.score for e in outcome.evaluations)
+    assert outcome.score_last == outcome.evaluations[-1].score
     assert outcome.lora_params == 2 * 2 * 4 * (32 + 32)
     assert outcome.adapted_modules == 4
     assert outcome.head_params == 33
@@ -47,7 +47,7 @@ def test_run_reports_scores_costs_and_keeps_adapter_and_predictions(
     assert steps[-1] == (6, 6)
     labels = load_split(recipe.data, "dev").labels
     predictions = predictions_of(recipe, tmp_path)
-    assert pearsonr(predictions, labels).statistic == pytest.approx(outcome.pearson, abs=1e-9)
+    assert pearsonr(predictions, labels).statistic == pytest.approx(outcome.score, abs=1e-9)
 
 
 def test_kept_adapter_is_that_of_the_best_evaluation(recipe: Recipe, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_kept_adapter_is_that_of_the_best_evaluation(recipe: Recipe, tmp_path: P
     batch = tokenizer(list(dev.text_a), list(dev.text_b), padding=True, return_tensors="pt")
     with torch.no_grad():
         predictions = model(**batch).logits.reshape(-1).numpy()
-    assert pearsonr(predictions, dev.labels).statistic == pytest.approx(outcome.pearson, abs=1e-5)
+    assert pearsonr(predictions, dev.labels).statistic == pytest.approx(outcome.score, abs=1e-5)
 
 
 def test_result_does_not_depend_on_what_ran_before(recipe: Recipe, tmp_path: Path) -> None:
@@ -78,15 +78,14 @@ def test_result_does_not_depend_on_what_ran_before(recipe: Recipe, tmp_path: Pat
     torch.rand(13)
     np.random.rand(5)
     after = train(recipe, tmp_path / "c")
-    assert after.pearson == pytest.approx(alone.pearson, abs=1e-6)
+    assert after.score == pytest.approx(alone.score, abs=1e-6)
     first, second = (predictions_of(recipe, tmp_path / n) for n in ("a", "c"))
     assert np.allclose(first, second, atol=1e-6)
 
 
 def test_other_seed_is_another_result(recipe: Recipe, tmp_path: Path) -> None:
     assert (
-        train(recipe, tmp_path / "a").pearson
-        != train(replace(recipe, seed=1), tmp_path / "b").pearson
+        train(recipe, tmp_path / "a").score != train(replace(recipe, seed=1), tmp_path / "b").score
     )
 
 
@@ -135,7 +134,7 @@ def test_dropout_changes_what_is_learned(recipe: Recipe, tmp_path: Path) -> None
         train(replace(recipe, lora=replace(recipe.lora, lora_dropout=rate)), tmp_path / str(rate))
         for rate in rates
     ]
-    assert outcomes[0].pearson_last != outcomes[1].pearson_last
+    assert outcomes[0].score_last != outcomes[1].score_last
 
 
 def test_epochs_are_evaluated_each(recipe: Recipe, tmp_path: Path) -> None:
@@ -156,12 +155,12 @@ def test_last_step_is_always_evaluated(recipe: Recipe, tmp_path: Path) -> None:
 def test_pack_that_breaks_half_way_leaves_nothing_to_the_next(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = train(recipe, tmp_path / "before").pearson
+    expected = train(recipe, tmp_path / "before").score
     with monkeypatch.context() as patched:
         patched.setattr(PeftModel, "add_adapter", raise_out_of_memory)
         with pytest.raises(MemoryError):
             train_together(companions(recipe)[:3], tmp_path / "broken")
-    assert train(recipe, tmp_path / "after").pearson == expected
+    assert train(recipe, tmp_path / "after").score == expected
 
 
 def raise_out_of_memory(*_: Any, **__: Any) -> None:

@@ -103,7 +103,7 @@ def test_live_view_fits_80_columns_and_shows_curve_leader_and_time(
         watcher.run_event(run, Glimpsed(run.id, Glimpse(12, 0.53)))
         clock.now += 10
         watcher.run_event(run, Progress(run.id, 120, 200))
-    watcher.run_event(long, Finished(long.id, Outcome(RunState.COMPLETE, pearson=0.81)))
+    watcher.run_event(long, Finished(long.id, Outcome(RunState.COMPLETE, score=0.81)))
     view = watcher._view()
     watcher.closed()
     with screen.capture() as shown:

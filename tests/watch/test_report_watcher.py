@@ -60,7 +60,7 @@ def watch(clock: Clock, seconds: int, event: Event, **options: float) -> ReportW
     return watcher
 
 
-FINISHED = Finished("x-s0", Outcome(RunState.COMPLETE, pearson=0.8))
+FINISHED = Finished("x-s0", Outcome(RunState.COMPLETE, score=0.8))
 
 
 def test_watcher_rebuilds_at_most_every_so_often() -> None:

@@ -190,7 +190,7 @@ watcher.opened(Totals("스터디", 1))
 _KILLED = """
 for rank in range(1, 7):
     run = Run(rank, {}, Recipe(lora=Lora(r=rank)))
-    outcome = Outcome(RunState.COMPLETE, pearson=0.7, evaluations=curve, train_seconds=rank / 7)
+    outcome = Outcome(RunState.COMPLETE, score=0.7, evaluations=curve, train_seconds=rank / 7)
     watcher.run_event(run, Finished(run.id, outcome))
 while len(list(folder.glob("wandb/offline-*/*.wandb"))) <= int(sys.argv[2]):
     time.sleep(0.001)
@@ -230,7 +230,7 @@ def test_what_a_killed_program_owed_is_written_once_at_the_next_start(
             run = Run(rank, {}, Recipe(lora=Lora(r=rank)))
             seconds = rank / 7
             outcome = Outcome(
-                RunState.COMPLETE, pearson=0.7, evaluations=curve, train_seconds=seconds
+                RunState.COMPLETE, score=0.7, evaluations=curve, train_seconds=seconds
             )
             watcher.run_reused(run, outcome)
         watcher.closed()

@@ -197,7 +197,8 @@ def study_log(results: Results) -> StudyLog:
     write_findings(results.search_ranking(), results.folder, keys=results.keys)
     study = Study.open(results.folder)
     figures, baselines = figures_in_light(results.folder), baseline_values(study.baselines)
-    return StudyLog(results.table(), study_tables(study), figures, baselines)
+    name = study.metric.name
+    return StudyLog(results.table(), study_tables(study), figures, baselines, name)
 
 
 def new_results(settings: Settings, checks: Preflight) -> Results:
@@ -212,4 +213,5 @@ def new_results(settings: Settings, checks: Preflight) -> Results:
         objectives=settings.objectives,
         search_seeds=settings.search.seeds,
         baseline=settings.baseline_id,
+        metric=settings.task.measure,
     )

@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from errno import EACCES, EDQUOT, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS
+from typing import TYPE_CHECKING
 
 import yaml
 from rich.console import Console
@@ -21,6 +22,9 @@ from sweep.core.errors import ConfigError, Interrupted, SweepError, UserMistake
 from sweep.core.streams import print_data
 from sweep.execute.children import warm_up
 from sweep.watch.terminal import busy
+
+if TYPE_CHECKING:
+    from sweep.export.verification import Verified
 
 EXIT_DONE = 0
 EXIT_UNEXPECTED = 1
@@ -134,18 +138,20 @@ def _export(args: argparse.Namespace) -> int:
         folder, verified = export_from_study(
             args.study, run_id=args.run, to=args.to, merge=args.merge
         )
-    _say(f"exported to {folder}: dev Pearson {verified.reloaded:.6f}, verified")
+    _say(f"exported to {folder}: dev {verified.metric} {verified.reloaded:.6f}, verified")
     if verified.merged is not None:
-        _say(f"merged into the float base: dev Pearson {verified.merged:.6f}, another model")
+        _say(_merged_in_words(verified))
     _say(f"next: {command('predict', folder, 'pairs.csv')}")
     return EXIT_DONE
 
 
-def _predict(args: argparse.Namespace) -> int:
-    import pandas as pd
+def _merged_in_words(verified: Verified) -> str:
+    return f"merged into the float base: dev {verified.metric} {verified.merged:.6f}, another model"
 
+
+def _predict(args: argparse.Namespace) -> int:
+    from sweep.export.answers import scores_in_words, table_of_answers
     from sweep.export.exported import predict
-    from sweep.train.scores import scores, why_no_score
 
     if args.out is not None:
         # A place that can't be written to is refused now, not after the scoring.
@@ -153,10 +159,7 @@ def _predict(args: argparse.Namespace) -> int:
     pairs, predictions = predict(
         args.folder, args.pairs, reading_given(args), tell=_say_aside, base=args.model
     )
-    table = pd.DataFrame({"text_a": pairs.text_a, "text_b": pairs.text_b})
-    if pairs.labels is not None:
-        table["label"] = pairs.labels
-    table["prediction"] = predictions.round(4)
+    table = table_of_answers(args.folder, pairs, predictions.round(4))
     if args.out is None:
         _print_data(table.to_csv(index=False))
     else:
@@ -164,11 +167,9 @@ def _predict(args: argparse.Namespace) -> int:
 
         write_text(args.out, table.to_csv(index=False))
         err_console.print(Text(f"{len(table):,} pairs scored: {args.out}"))
-    if pairs.labels is not None:
-        pearson, spearman = scores(predictions, pairs.labels)
-        reason = why_no_score(predictions, pairs.labels)
-        said = f"no correlation: {reason}" if reason else f"Pearson {pearson:.4f}, Spearman "
-        err_console.print(Text(said if reason else f"{said}{spearman:.4f}"), soft_wrap=True)
+    said = scores_in_words(args.folder, pairs, predictions)
+    if said is not None:
+        _say_aside(said)
     return EXIT_DONE
 
 
@@ -195,11 +196,11 @@ def _verify(args: argparse.Namespace) -> int:
         print(json.dumps(both | apart))
     else:
         _say(
-            f"verified: dev Pearson {verified.reloaded:.6f} reloaded in float32, "
+            f"verified: dev {verified.metric} {verified.reloaded:.6f} reloaded in float32, "
             f"{verified.measured:.6f} in the sweep"
         )
         if verified.merged is not None:
-            _say(f"merged into the float base: dev Pearson {verified.merged:.6f}, another model")
+            _say(_merged_in_words(verified))
     return EXIT_DONE
 
 
@@ -212,8 +213,8 @@ def _retrain(args: argparse.Namespace) -> int:
     found.check()
     if not args.json:
         _say(
-            f"verified: dev Pearson {found.retrained:.6f} trained again, {found.measured:.6f} in "
-            f"the sweep; they agree within {found.tolerance:g}"
+            f"verified: dev {found.metric} {found.retrained:.6f} trained again, "
+            f"{found.measured:.6f} in the sweep; they agree within {found.tolerance:g}"
         )
     return EXIT_DONE
 

@@ -155,6 +155,8 @@ def encoder_lines(settings: Settings, command: str) -> list[str]:
         command: The command line of the sweep.
     """
     recipes = [recipe for _, recipe in settings.configs()]
+    if settings.task.kind != "similarity":
+        return []
     own = next((r.model for r in recipes if is_sentence_encoder(r.model)), None)
     if own is None or any(recipe.task.encoder == "bi" for recipe in recipes):
         return []

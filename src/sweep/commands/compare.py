@@ -58,11 +58,18 @@ def _side(folder: Path) -> _Side:
             study.ranking.sample(config),
             study.ranking.several_seeds,
             study.dev_labels,
+            study.metric,
         ),
     )
 
 
 def _refuse_other_pairs(one: _Side, other: _Side) -> None:
+    if one.chosen.metric != other.chosen.metric:
+        raise StudyError(
+            "Only scores of one metric can be compared.",
+            value=f"{one.chosen.metric.name} and {other.chosen.metric.name}",
+            way_out="run both with the same `task.metric`",
+        )
     labels = one.chosen.labels, other.chosen.labels
     # A hash of texts and labels; a study that is too old does not know it.
     known = [side.study.settings.fingerprints.get("dev") for side in (one, other)]
@@ -79,7 +86,8 @@ def _refuse_other_pairs(one: _Side, other: _Side) -> None:
 
 def _table(sides: tuple[_Side, ...]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("study", "model", "config", "seeds", "Pearson", "95 % interval", "LoRA", "s"):
+    metric = sides[0].chosen.metric.word
+    for name in ("study", "model", "config", "seeds", metric, "95 % interval", "LoRA", "s"):
         is_text = name in ("study", "model", "config")
         table.add_column(name, justify="left" if is_text else "right", overflow="fold")
     for side in sides:

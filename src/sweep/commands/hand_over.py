@@ -19,7 +19,6 @@ from sweep.export.scoring import Predictions, Trained, order_asymmetry, order_sc
 from sweep.export.test_scores import FinalScoring
 from sweep.export.verification import Verified, verify_on
 from sweep.loop.trial import Run, RunState
-from sweep.study.baselines import read_baselines
 from sweep.study.effects_files import read_effects
 from sweep.study.final_scores import FinalScores, read_final_scores
 from sweep.study.folder import versions
@@ -69,8 +68,9 @@ def hand_over(
         "",
         f"table    {files.table} ({len(complete)} complete runs)",
         f"report   {files.report}",
-        f"best     {files.best}: dev Pearson {verified.reloaded:.4f}, reloaded and verified",
-        *(scores.lines if scores else []),
+        f"best     {files.best}: dev {verified.metric} {verified.reloaded:.4f}, "
+        "reloaded and verified",
+        *(scores.lines(results.metric) if scores else []),
         f"next     {command('predict', files.best, 'pairs.csv')}",
     ]
 
@@ -80,7 +80,7 @@ def _verified_beside_scoring(
 ) -> tuple[Verified, FinalScores | None]:
     """The export is verified in one process while others score: both take a while."""
     trained = Trained.of(best.run, results.folder)
-    wanted = [order_scoring(trained), *final.wanted]
+    wanted = [*order_scoring(trained), *final.wanted]
     processes = min(num_scorers, sum(len(scoring.adapters) for scoring in wanted))
     # The verification is one more: thread pools that share their cores wait for one another.
     threads = max(1, len(physical_cores()) // (processes + 1))
@@ -123,8 +123,8 @@ class _EarlierFindings:
 
     def for_card(self) -> CardFacts:
         trained = Trained.of(self.run, self.results.folder)
-        predictions = scored([order_scoring(trained)], processes=1, threads=self.threads)
-        final = read_final_scores(self.results.files)
+        predictions = scored(order_scoring(trained), processes=1, threads=self.threads)
+        final = read_final_scores(self.results.files, self.results.metric)
         known = final if final and final.run_id == self.run.id else None
         told = _told(self.results, self.run)
         return CardFacts(order_asymmetry(trained, predictions), known, *told)
@@ -133,7 +133,7 @@ class _EarlierFindings:
 def _told(results: Results, run: Run) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Sentences on what the settings did, on the pairs, and on what the base scores without this
     adapter."""
-    guard, baselines = Study.open(results.folder).guard, read_baselines(results.files)
+    guard, baselines = Study.open(results.folder).guard, results.baselines()
     is_beside = baselines is not None and baselines.config_id == run.recipe.config_id
     return (
         read_effects(results.files).sentences,

@@ -48,15 +48,13 @@ class Adapter:
             ExportError: the folder is not an exported one, or its base is not to be had.
             DataError: the pairs can't be read or lack a column.
         """
+        from sweep.export.answers import table_of_answers
         from sweep.export.exported import predict
 
         with tempfile.TemporaryDirectory() as scratch, _without_chatter():
             file = _file_of(pairs, Path(scratch), "pairs")
             scored, predictions = predict(self.folder, file, reading, tell=lambda line: None)
-        table = pd.DataFrame({"text_a": scored.text_a, "text_b": scored.text_b})
-        if scored.labels is not None:
-            table["label"] = scored.labels
-        return table.assign(prediction=predictions)
+        return table_of_answers(self.folder, scored, predictions)
 
 
 @dataclass(frozen=True)

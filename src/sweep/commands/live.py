@@ -49,7 +49,9 @@ def show_status(folder: Path, console: Console) -> None:
     _say(console, *map(_under_way, [*_going(study), *_going_in_full(study)]))
     if study.leaderboard:
         console.print()
-        console.print(ranked_groups(study.leaderboard[:_SHOWN], keys=study.keys))
+        console.print(
+            ranked_groups(study.leaderboard[:_SHOWN], keys=study.keys, metric=study.metric)
+        )
 
 
 def _going(study: Study) -> list[RunRow]:
@@ -61,7 +63,7 @@ def _going_in_full(study: Study) -> list[RunRow]:
 
 
 def _under_way(row: RunRow) -> str:
-    dev = "" if row.pearson_last is None else f"  dev {row.pearson_last:.4f}"
+    dev = "" if row.score_last is None else f"  dev {row.score_last:.4f}"
     step = "" if row.steps is None else f" at step {row.steps}"
     trial = "" if row.trial is None else f"trial {row.trial:03d} "
     return f"going  {trial}{row.run_id}{dev}{step}"

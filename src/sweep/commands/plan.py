@@ -15,7 +15,7 @@ from sweep.budget.workload import Workload
 from sweep.commands.build import workers_of
 from sweep.config.confirming import confirmation_of
 from sweep.config.full_tuning import full_tuning_of
-from sweep.config.preflight import preflight, with_settled_precision
+from sweep.config.preflight import preflight, settled
 from sweep.config.schema import SearchSettings, Settings
 from sweep.core.words import compact, duration, name_of, value_text
 from sweep.loop.confirm import Confirmation
@@ -44,7 +44,7 @@ def show_plan(settings: Settings, console: Console) -> None:
 def _show_plan(settings: Settings, asked: Settings, console: Console) -> None:
     """`show_plan` of settings whose base can be loaded; `asked` are those of the user."""
     with busy(console, "Checking model, data and every config ..."):
-        settings = with_settled_precision(settings)
+        settings = settled(settings)
         facts = preflight(settings).facts
         full = full_tuning_of(settings)
     for fact in (*facts, *_weights_line(settings, asked)):

@@ -39,11 +39,11 @@ from sweep.commands.hand_over import hand_over
 from sweep.commands.signals import Halt
 from sweep.config.compose import default_settings
 from sweep.config.full_tuning import FullTuning, full_tuning_of
-from sweep.config.preflight import Preflight, preflight, with_settled_precision
+from sweep.config.preflight import Preflight, preflight, settled
 from sweep.config.schema import Settings
 from sweep.core.errors import Interrupted
 from sweep.execute.cores import physical_cores
-from sweep.export.baselines import update_baselines
+from sweep.export.baselines import frozen_kinds, update_baselines
 from sweep.loop.objectives import Objective
 from sweep.loop.orchestrator import Sweep
 from sweep.loop.trial import RunState
@@ -85,7 +85,7 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
     mode, line = resolve_mode(settings.tracking.mode)
     shell = None if mode == "disabled" else _target(settings).said
     with busy(console, "Checking model, data and every config ..."):
-        settings = with_settled_precision(settings)
+        settings = settled(settings)
         checks = preflight(settings)
         full = full_tuning_of(settings)
     limit = _measured_limit(settings, console)
@@ -209,14 +209,14 @@ def _sum_up(
     failed = [r for r in results.records() if r.state is RunState.FAILED]
     board = results.configs()
     if board:
-        _show_ranking(board, console, keys=results.keys, objectives=settings.objectives)
+        _show_ranking(board, console, results, objectives=settings.objectives)
     _say(console, *failure_lines(failed))
     if not board:
         _say(console, "No run finished.", f"logs: {results.files.logs}")
         return EXIT_NONE_FINISHED
     baselines = _baselines(settings, results, console, full=full)
     if baselines is not None:
-        console.print(baseline_table(baselines))
+        console.print(baseline_table(baselines, results.metric))
     _say(console, *_verdict(results, board, baselines), wrap=True)
     results.looked_at()
     _say(console, *encoder_lines(settings, command), *highest_mean_lines(results))
@@ -229,24 +229,25 @@ def _sum_up(
 def _show_ranking(
     board: Sequence[ConfigRow],
     console: Console,
+    results: Results,
     *,
-    keys: Sequence[str],
     objectives: Sequence[Objective],
 ) -> None:
+    keys, metric = results.keys, results.metric
     console.print()
-    console.print(ranked_groups(board, keys=keys))
+    console.print(ranked_groups(board, keys=keys, metric=metric))
     front = [row for row in board if row.pareto]
     if front:
         _say(console, "", "Pareto front: nothing else is as good in every objective")
         names = [objective.name for objective in objectives]
-        console.print(pareto_table(front, objectives=names, keys=keys))
+        console.print(pareto_table(front, objectives=names, keys=keys, metric=metric))
 
 
 def _baselines(
     settings: Settings, results: Results, console: Console, *, full: FullTuning
 ) -> Baselines | None:
     asked = settings.baselines
-    kinds = [kind for kind in ("cosine", "head") if getattr(asked, kind)]
+    kinds = frozen_kinds(settings.task, cosine=asked.cosine, head=asked.head)
     plan = full_plan(settings, results) if full.is_on else None
     with busy(console, "Scoring the base without LoRA ..."):
         return update_baselines(results, kinds, full=plan, threads=len(physical_cores()))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sweep.config.effectless import refuse_without_effect
 from sweep.config.schema import ConfirmSettings, ExecutorSettings, SearchSettings, Settings
+from sweep.config.tasks import check_task
 from sweep.core.errors import ConfigError
 from sweep.core.optional import trouble_with
 from sweep.space.space import Choices, Range, Space
@@ -36,6 +37,7 @@ def check_settings(settings: Settings, *, given: Sequence[str]) -> None:
         raise ConfigError(
             "`tracking.timeout_s` must be above 0.", value=settings.tracking.timeout_s
         )
+    check_task(settings)
     _refuse_mixed_precisions(space)
     _refuse_other_dev_sets(space)
     _refuse_fixed_and_searched(space, given)

@@ -41,6 +41,7 @@ from sweep.config.schema import (
     build,
     checked,
 )
+from sweep.config.tasks import with_objective
 from sweep.core.errors import ConfigError
 from sweep.core.recipe import SEARCHABLE_KEYS, Data, Lora, Model, Trainer
 from sweep.core.task import Task
@@ -97,6 +98,7 @@ def load_settings(
         data=absolute_data(settings.data),
         results_dir=str(Path(settings.results_dir).expanduser()),
     )
+    settings = with_objective(settings, given=ready.keys)
     check_settings(settings, given=ready.keys)
     checked(settings.recipe(seed=0))
     for params in (*settings.space.corners(), *settings.first_points()):

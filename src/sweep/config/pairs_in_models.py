@@ -49,11 +49,11 @@ def look_at_pairs(
         (model, data.template): load_pairing(model, data.template) for model, data, _ in wanted
     }
     several = len({model for model, _ in pairings}) > 1
-    # Sentences that are read apart are not joined.
+    # Sentences that are read apart, or are alone, are not joined.
     joined = {
         (model, data.template): pairings[model, data.template]
         for model, data, encoder in wanted
-        if encoder == "cross"
+        if encoder == "cross" and data.text_b is not None
     }
     found = []
     for (model, _), pairing in joined.items():
@@ -79,7 +79,7 @@ def _look(
     tables = {split: cached_tokens(one, tokenizer, data, reading) for split, one in pairs.items()}
     net = outline(load_config(model))
     ids = {split: _ids(table, apart=reading.apart) for split, table in tables.items()}
-    unit = "sentence" if reading.apart else "pair"
+    unit = "sentence" if reading.apart or data.text_b is None else "pair"
     check_fit(net, tokenizer, ids, path=model.path, max_length=data.max_length, unit=unit)
     most = most_positions(net)
     found: list[Finding | None] = []

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from sweep.config.classes import check_metric, with_settled_classes
 from sweep.config.in_common import common_line
 from sweep.config.pairs_in_models import look_at_pairs, try_steps
 from sweep.config.portfolio import start_words
@@ -40,6 +41,15 @@ class Preflight:
     sizes: dict[str, int]
     facts: tuple[str, ...]
     guard: Guard
+
+
+def settled(settings: Settings) -> Settings:
+    """What is decided once, for all runs on all workers: the precision, and the classes.
+
+    Raises:
+        UserMistake: neither can be decided.
+    """
+    return with_settled_precision(with_settled_classes(settings))
 
 
 def with_settled_precision(settings: Settings) -> Settings:
@@ -86,7 +96,8 @@ def preflight(settings: Settings) -> Preflight:
         *base_in_words(recipes),
         *_new_in_words(recipes),
         *_pooled_in_words(recipes),
-        f"data   {len(train):,} train and {len(dev):,} dev pairs: {train.origin}, {dev.origin}",
+        f"data   {len(train):,} train and {len(dev):,} dev {'rows' if train.single else 'pairs'}: "
+        f"{train.origin}, {dev.origin}",
         *guarded.lines,
         f"LoRA   {' / '.join(f'{n:,}' for n in counts)} parameters{_beside_head(recipes)}",
         *_targets_in_words(recipes),
@@ -97,6 +108,7 @@ def preflight(settings: Settings) -> Preflight:
     )
     try_steps(recipes, settings.folder)
     assert dev.labels is not None
+    check_metric(settings.task, dev.labels)
     prints = _fingerprints(settings.recipe(seed=0), weights, pairs, separators)
     sizes = {"train": len(train), "dev": len(dev)}
     return Preflight(dev.labels, {"dev": dev.digest(), **prints}, sizes, facts, guarded)

@@ -37,8 +37,8 @@ class SearchSettings:
     n_trials: int = 20
     #: Minutes of a start after which runs are begun no more, and saved; may change between starts.
     timeout_min: float | None = None
-    #: What is sought: `pearson:max`, alone or with `lora_params:min`, `peak_memory_mb:min` or
-    #: `train_seconds:min`. Configs are ranked by Pearson whatever is sought.
+    #: What is sought: `task.metric` (`pearson:max`), alone or with `lora_params:min`,
+    #: `peak_memory_mb:min`, `train_seconds:min`. Configs are ranked by it whatever is sought.
     objectives: tuple[str, ...] = ("pearson:max",)
     #: Seeds that a config is trained with, one after the other; its score is their mean.
     seeds: tuple[int, ...] = (0,)
@@ -89,7 +89,7 @@ class BaselineSettings:
 
     #: The cosine of both sentences' vectors from the frozen base: no training.
     cosine: bool = True
-    head: bool = True  # the frozen base with a linear head
+    head: bool = True  # the frozen base with a linear head; of classes the majority, too
     #: All of the base trained, as long as the recommended config; `auto`: where that is cheap.
     full: bool | Literal["auto"] = "auto"
     #: Its learning rates: the best on dev counts.
@@ -161,7 +161,7 @@ class Settings:
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        return parse_objectives(self.search.objectives)
+        return parse_objectives(self.search.objectives, self.task.measure)
 
     @property
     def num_configs(self) -> int:

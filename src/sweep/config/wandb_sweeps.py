@@ -44,7 +44,7 @@ def _meanings(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Each key of the file, and what takes its place."""
     meanings = {
         "method": "is `search`",
-        "metric": "is dev Pearson, the higher the better",
+        "metric": "is `task.metric` on dev, the higher the better",
         "parameters": "is `search.space`",
         "run_cap": "is `search.n_trials`",
         "early_terminate": "is `search.pruner`",

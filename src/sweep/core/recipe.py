@@ -40,8 +40,10 @@ class Data:
     #: the columns of a file without header from 0. Of a list, the first that a file has is taken:
     #: for splits that name their columns differently (`[label, labels.label]`).
     text_a: str | int | tuple[str, ...] = "sentence1"
-    text_b: str | int | tuple[str, ...] = "sentence2"
+    text_b: str | int | tuple[str, ...] | None = "sentence2"  # null: single sentences
     label: str | int | tuple[str, ...] = "score"
+    #: Names of classes in the order of the model's answers; null takes what the train rows hold.
+    classes: tuple[str, ...] | None = None
     #: Lowest and highest possible score; a label outside is refused.
     label_range: tuple[float, float] = (0.0, 5.0)
     #: Word pieces a pair, both sentences and special tokens; longer pairs are cut. With
@@ -93,7 +95,7 @@ class Data:
 
 #: Keys under `data` that came after the first studies: at their default, they leave a config the
 #: id that it had before.
-_LATER = ("template", "skip_lines", "decimal", "split_text", "where", "unscored")
+_LATER = ("template", "skip_lines", "decimal", "split_text", "where", "unscored", "classes")
 _DEFAULT_DATA = Data()
 
 
@@ -195,9 +197,9 @@ class Recipe:
         del content["data"]["on_alike"], content["data"]["on_unknown"]
         if self.data.holdout is None:
             del content["data"]["holdout"], content["data"]["holdout_seed"]
-        if self.task.encoder == "cross":
-            # The only one that there was, and its loss is one.
-            del content["task"]
+        del content["task"]
+        if self.task.identity:
+            content["task"] = self.task.identity
         content["model"] = self.model.identity
         for name in _LATER:
             if getattr(self.data, name) == getattr(_DEFAULT_DATA, name):

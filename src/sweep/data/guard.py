@@ -14,6 +14,7 @@ from sweep.core.arrays import Floats
 from sweep.core.errors import DataError
 from sweep.core.recipe import Data
 from sweep.core.words import counted, shortened
+from sweep.data.classes import class_findings
 from sweep.data.findings import Finding, Guard, Split
 from sweep.data.label_use import label_use
 from sweep.data.likeness import near_pairs, unordered
@@ -52,11 +53,11 @@ def guard(data: Data) -> Guard:
     leaks = int(leaking(train, judges).sum())
     splits: dict[Split, Pairs] = {"train": train, **judges}
     dropped = leaks if data.on_leak == "drop" else 0
-    findings = _duplicates(splits, dropped=bool(dropped))
+    findings = _duplicates(splits, dropped=bool(dropped), of_classes=data.classes is not None)
     if leaks and data.on_leak == "error":
         raise _refusal(findings, leaks)
     findings += [*suspects(splits, data), *_one_sentence(splits)]
-    findings += _labels(train, judges["dev"], allowed=data.label_range)
+    findings += _labels(train, judges["dev"], data)
     findings += [found for s, pairs in splits.items() for found in pairs.left_out.found_in(s)]
     return Guard(data.on_leak, leaks, dropped, tuple(findings))
 
@@ -76,7 +77,7 @@ def _refusal(findings: Sequence[Finding], leaks: int) -> DataError:
 _Row = tuple[Split, int]
 
 
-def _duplicates(splits: Mapping[Split, Pairs], *, dropped: bool) -> list[Finding]:
+def _duplicates(splits: Mapping[Split, Pairs], *, dropped: bool, of_classes: bool) -> list[Finding]:
     """Couples of rows that are alike, by kind and by the splits that they lie in."""
     groups: dict[tuple[str, str], list[_Row]] = defaultdict(list)
     for split, pairs in splits.items():
@@ -89,7 +90,7 @@ def _duplicates(splits: Mapping[Split, Pairs], *, dropped: bool) -> list[Finding
     for first, second in _near(groups):
         found["near", first[0], second[0]].append((first, second))
     return [
-        _finding(kind, (one, other), couples, splits, dropped=dropped)
+        _finding(kind, (one, other), couples, splits, dropped=dropped, of_classes=of_classes)
         for (kind, one, other), couples in found.items()
     ]
 
@@ -131,6 +132,7 @@ def _finding(
     splits: Mapping[Split, Pairs],
     *,
     dropped: bool,
+    of_classes: bool,
 ) -> Finding:
     one, other = places
     count = len({second for _, second in couples})
@@ -140,7 +142,8 @@ def _finding(
     also = f"of {other} {'is' if single else 'are'} also in {one}"
     where = also if across else f"in {one} {'occurs' if single else 'occur'} again"
     sentence = f"{counted(count, 'pair')} {where}: {_WORDS[kind]}"
-    sentence += _disagreement(couples, splits) if {one, other} <= {"train", "dev"} else ""
+    seen = {one, other} <= {"train", "dev"}
+    sentence += _disagreement(couples, splits, of_classes=of_classes) if seen else ""
     sentence += "; taken out of train" if taken else ""
     return Finding(
         kind,
@@ -152,9 +155,15 @@ def _finding(
     )
 
 
-def _disagreement(couples: Sequence[tuple[_Row, _Row]], splits: Mapping[Split, Pairs]) -> str:
+def _disagreement(
+    couples: Sequence[tuple[_Row, _Row]], splits: Mapping[Split, Pairs], *, of_classes: bool
+) -> str:
     """How far apart the same pair was scored; the labels of test are never looked at."""
-    apart = max(abs(_label(a, splits) - _label(b, splits)) for a, b in couples)
+    gaps = [abs(_label(a, splits) - _label(b, splits)) for a, b in couples]
+    if of_classes:
+        others = sum(gap > 0 for gap in gaps)
+        return f", {others:,} of them with another class" if others else ""
+    apart = max(gaps)
     return f", scored up to {apart:.2g} apart" if apart > 0 else ""
 
 
@@ -170,7 +179,8 @@ def _example(first: _Row, second: _Row, splits: Mapping[Split, Pairs]) -> list[s
 
 
 def _shown(pairs: Pairs, row: int) -> str:
-    return " | ".join(shortened(text) for text in (pairs.text_a[row], pairs.text_b[row]))
+    texts = (pairs.text_a[row], *([] if pairs.single else [pairs.text_b[row]]))
+    return " | ".join(shortened(text) for text in texts)
 
 
 def _one_sentence(splits: Mapping[Split, Pairs]) -> list[Finding]:
@@ -188,9 +198,12 @@ def _one_sentence(splits: Mapping[Split, Pairs]) -> list[Finding]:
 # -- labels --------------------------------------------------------------------------------------
 
 
-def _labels(train: Pairs, dev: Pairs, *, allowed: tuple[float, float]) -> list[Finding]:
+def _labels(train: Pairs, dev: Pairs, data: Data) -> list[Finding]:
     assert train.labels is not None
     assert dev.labels is not None
+    if data.classes is not None:
+        return class_findings({"train": train.labels, "dev": dev.labels}, data.classes)
+    allowed = data.label_range
     ends = (_ends("train", train.labels), _ends("dev", dev.labels))
     used = label_use({"train": train.labels, "dev": dev.labels}, allowed)
     return [_shift(train.labels, dev.labels), *used, *ends]

@@ -1,4 +1,5 @@
-"""Sentence pairs: loaded and tokenised. What a column must hold is in `columns.py`."""
+"""Sentence pairs, or single sentences: loaded and tokenised. What a column must hold is in
+`columns.py`."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ from transformers import PreTrainedTokenizerBase
 from sweep.core.arrays import Floats
 from sweep.core.errors import DataError
 from sweep.core.recipe import Data
+from sweep.data.classes import class_numbers
 from sweep.data.columns import both_texts, has_column, texts
 from sweep.data.findings import Split
 from sweep.data.holdout import held_out
@@ -35,13 +37,17 @@ Selection = NDArray[np.int64] | NDArray[np.bool_]
 # eq=False: arrays have no truth value; `digest` compares.
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Sentence pairs of one split, `N` rows; `labels` is None where nobody has scored them."""
+    """Rows of one split, `N` of them; `labels` is None where nobody has scored them.
+
+    Of `single` sentences every `text_b` is empty. Labels are scores, or numbers of classes.
+    """
 
     text_a: tuple[str, ...]
     text_b: tuple[str, ...]
     labels: Floats | None
     origin: str
     left_out: LeftOut = NONE_LEFT_OUT
+    single: bool = False
 
     def __len__(self) -> int:
         return len(self.text_a)
@@ -94,9 +100,7 @@ def load_split(data: Data, split: Split) -> Pairs:
         if len(pairs) == 0:
             raise DataError("Every train pair is also in dev or test.", value=pairs.origin)
     if split != "train" and len(pairs) < 2:
-        raise DataError(
-            "A correlation needs at least 2 rows.", value=f"{len(pairs)} in {pairs.origin}"
-        )
+        raise DataError("A score needs at least 2 rows.", value=f"{len(pairs)} in {pairs.origin}")
     return pairs
 
 
@@ -179,11 +183,18 @@ def pairs_of(table: pd.DataFrame, data: Data, *, origin: str, scored: bool = Tru
     if data.split_text:
         text_a, text_b = both_texts(table, data.text_a, origin, between=data.split_text)
     else:
-        text_a, text_b = (texts(table, named, origin) for named in (data.text_a, data.text_b))
-    if not scored:
-        return Pairs(text_a, text_b, None, origin)
-    numbers = labels(table, data.label, origin, allowed=data.label_range, decimal=data.decimal)
-    return Pairs(text_a, text_b, numbers, origin)
+        text_a = texts(table, data.text_a, origin)
+        text_b = ("",) * len(text_a)
+        if data.text_b is not None:
+            text_b = texts(table, data.text_b, origin)
+    numbers = _labels(table, data, origin) if scored else None
+    return Pairs(text_a, text_b, numbers, origin, single=data.text_b is None)
+
+
+def _labels(table: pd.DataFrame, data: Data, origin: str) -> Floats:
+    if data.classes is not None:
+        return class_numbers(table, data.label, origin, classes=data.classes)
+    return labels(table, data.label, origin, allowed=data.label_range, decimal=data.decimal)
 
 
 def tokenized(
@@ -191,16 +202,15 @@ def tokenized(
 ) -> datasets.Dataset:
     """Token ids of both sentences, as `reading` has them, unpadded, with `labels` where known.
 
-    Labels are scaled from `data.label_range` to [0, 1]: a new head starts near 0, and a short
+    Scores are scaled from `data.label_range` to [0, 1]: a new head starts near 0, and a short
     training would otherwise be spent on reaching the mean (docs/decisions.md). `seen_in` says what
     was cut and what is unknown.
     """
-    ids, seen = encoded(
-        pairs.text_a, pairs.text_b, tokenizer, max_length=data.max_length, reading=reading
-    )
+    other = None if pairs.single else pairs.text_b
+    ids, seen = encoded(pairs.text_a, other, tokenizer, max_length=data.max_length, reading=reading)
     columns: dict[str, Any] = dict(ids)
     if pairs.labels is not None:
-        low, high = data.label_range
+        low, high = (0.0, 1.0) if data.classes else data.label_range
         columns["labels"] = ((pairs.labels - low) / (high - low)).astype(np.float32)
     info = datasets.DatasetInfo(description=seen.to_text())
     return datasets.Dataset.from_dict(columns, info=info)
@@ -212,8 +222,9 @@ def seen_in(table: datasets.Dataset) -> Seen:
 
 
 def in_label_units(outputs: Floats, data: Data) -> Floats:
-    """Model outputs `[N]` as scores in `data.label_range`: the inverse of the scaling."""
-    low, high = data.label_range
+    """Model outputs `[N]` as scores in `data.label_range`: the inverse of the scaling. Numbers of
+    classes are what they are."""
+    low, high = (0.0, 1.0) if data.classes else data.label_range
     return low + (high - low) * outputs
 
 

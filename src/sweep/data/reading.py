@@ -34,9 +34,8 @@ class Reading:
 
     @classmethod
     def of(cls, data: Data) -> Reading:
-        parts = (
-            (data.text_a, data.label) if data.split_text else (data.text_a, data.text_b, data.label)
-        )
+        other = None if data.split_text else data.text_b
+        parts = [data.text_a, *([] if other is None else [other]), data.label]
         names = tuple(tidied(part if isinstance(part, tuple) else (part,)) for part in parts)
         return cls(
             unescaped(data.separator) if data.separator else None,

@@ -15,6 +15,7 @@ import pandas as pd
 from sweep.core.errors import DataError
 from sweep.core.recipe import Data
 from sweep.data.columns import has_column
+from sweep.data.demo.nli_demo import generate_nli
 from sweep.data.demo.sts_demo import generate
 from sweep.data.encoding import KOREAN, UTF8, encoding_of
 from sweep.data.findings import Split
@@ -23,6 +24,13 @@ from sweep.data.tables import existing, read_table
 
 #: What a file to predict may have otherwise than those of the training: found out anew.
 _FOUND_OUT = ("separator", "quoting", "skip_lines", "decimal", "where")
+
+
+#: Generators by `data.name`.
+_DEMOS: dict[str | None, Callable[..., dict[str, pd.DataFrame]]] = {
+    None: generate,
+    "nli": generate_nli,
+}
 
 
 def table_of(data: Data, split: Split) -> tuple[pd.DataFrame, str]:
@@ -37,16 +45,23 @@ def table_of(data: Data, split: Split) -> tuple[pd.DataFrame, str]:
     if data.source == "files":
         return read_table(Path(name), Reading.of(data)), name
     if data.source == "demo":
-        table, origin = _generated(data.seed)[split], f"generated {split} pairs"
+        table, origin = _generated(data.seed, data.name)[split], f"generated {split} pairs"
     else:
         table, origin = _load_hub(data, name), f"split `{name}` of {data.path}"
     return table.set_axis(pd.RangeIndex(1, len(table) + 1)), origin
 
 
 @functools.lru_cache(maxsize=1)
-def _generated(seed: int) -> dict[str, pd.DataFrame]:
+def _generated(seed: int, name: str | None) -> dict[str, pd.DataFrame]:
     """All splits are made at once, and a sweep reads each of them."""
-    return generate(seed=seed)
+    if name not in _DEMOS:
+        known = ", ".join(str(demo) for demo in _DEMOS if demo)
+        raise DataError(
+            "`data.name` must be one of the generated data sets.",
+            value=name,
+            way_out=f"one of {known}, or `data=sts_demo`",
+        )
+    return _DEMOS[name](seed=seed)
 
 
 def _load_hub(data: Data, split: str) -> pd.DataFrame:
@@ -94,7 +109,8 @@ def table_to_predict(
     if separator is not None and "separator" not in given:
         with contextlib.suppress(DataError):
             table = read_table(path, Reading.of(replace(data, separator=separator)))
-            if has_column(table, data.text_a) and has_column(table, data.text_b):
+            named = [text for text in (data.text_a, data.text_b) if text is not None]
+            if all(has_column(table, text) for text in named):
                 return table, data
     return read_table(path, Reading.of(data)), data
 

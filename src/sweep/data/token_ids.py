@@ -62,7 +62,7 @@ class Seen:
 
 def encoded(
     text_a: Sequence[str],
-    text_b: Sequence[str],
+    text_b: Sequence[str] | None,
     tokenizer: PreTrainedTokenizerBase,
     *,
     max_length: int,
@@ -70,8 +70,12 @@ def encoded(
 ) -> tuple[dict[str, list[Any]], Seen]:
     """The tokenizer's columns for pairs, cut to `max_length` tokens, and what they still hold.
 
-    Read apart, a pair has two lists of ids in each column, and each sentence is cut.
+    Read apart, a pair has two lists of ids in each column, and each sentence is cut. Without
+    `text_b` each sentence of `text_a` is alone.
     """
+    if text_b is None:
+        columns, seen = _cut_to((list(text_a),), tokenizer, max_length)
+        return columns, replace(seen, unit="sentence")
     if reading.apart:
         texts = [f"{reading.prefix}{text}" for text in (*text_a, *text_b)]
         columns, seen = _cut_to((texts,), tokenizer, max_length)

@@ -53,7 +53,8 @@ def _key(pairs: Pairs, tokenizer: PreTrainedTokenizerBase, data: Data, reading: 
     parts = [pairs.digest(), _digest(tokenizer), data.max_length, data.label_range, libraries]
     # What is read together has the key that it had before there was another way.
     apart = [reading.prefix] if reading.apart else []
-    return fingerprint([_FORMAT, *parts, *apart])
+    classes = [data.classes] if data.classes else []
+    return fingerprint([_FORMAT, *parts, *apart, *classes])
 
 
 def _digest(tokenizer: PreTrainedTokenizerBase) -> str:

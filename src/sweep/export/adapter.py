@@ -15,6 +15,7 @@ import yaml
 from sweep.core.errors import ExportError
 from sweep.core.files import replacing_folder, write_text
 from sweep.core.recipe import Recipe
+from sweep.export.asymmetry import Asymmetry
 from sweep.export.exported import (
     BASE_WEIGHTS,
     load_adapted,
@@ -30,25 +31,6 @@ from sweep.study.final_scores import FinalScores
 
 
 @dataclass(frozen=True)
-class Asymmetry:
-    """What the order of the sentences does to the scores of dev.
-
-    `mean_difference` is the mean of |score(a, b) - score(b, a)|, in the units of the labels, and
-    `pearson_change` the Pearson of the swapped pairs minus that of the pairs.
-    """
-
-    mean_difference: float
-    pearson_change: float
-
-    def in_words(self) -> str:
-        """One sentence."""
-        return (
-            f"Exchanging the two sentences moves a dev score by {self.mean_difference:.3f} on "
-            f"average and dev Pearson by {self.pearson_change:+.4f}."
-        )
-
-
-@dataclass(frozen=True)
 class CardFacts:
     """What is told of an exported adapter beside its verification.
 
@@ -57,7 +39,7 @@ class CardFacts:
     what the base scores without the adapter.
     """
 
-    asymmetry: Asymmetry
+    asymmetry: Asymmetry | None
     final_scores: FinalScores | None
     effects: tuple[str, ...] = ()
     guard: tuple[str, ...] = ()
@@ -102,11 +84,12 @@ def export_run(
         _write_json(files.metrics, metrics)
         verified, found = verifier(folder), findings()
         write_text(files.card, _card(export, found, verified))
-        final = found.final_scores
+        final, metric = found.final_scores, export.run.recipe.task.measure
         if verified.merged is not None:
-            metrics["pearson_merged_into_float"] = verified.merged
-        metrics["order_asymmetry"] = dataclasses.asdict(found.asymmetry)
-        metrics["final_scores"] = final.to_json() if final else None
+            metrics[f"{metric.name}_merged_into_float"] = verified.merged
+        order = found.asymmetry
+        metrics["order_asymmetry"] = order.to_json(metric) if order else None
+        metrics["final_scores"] = final.to_json(metric) if final else None
         _write_json(files.metrics, metrics)
         return verified
 
@@ -145,7 +128,7 @@ def _write_model(export: Export, files: ExportedFiles) -> None:
 
 
 def _card(export: Export, found: CardFacts, verified: Verified) -> str:
-    final = found.final_scores
+    final, metric = found.final_scores, export.run.recipe.task.measure
     apart = verified.in_words(export.run.recipe.model.quantization)
     return model_card(
         export.run,
@@ -155,8 +138,8 @@ def _card(export: Export, found: CardFacts, verified: Verified) -> str:
         notes=[
             *found.baselines,
             *([apart] if apart else []),
-            found.asymmetry.in_words(),
-            *(final.lines if final else []),
+            *([found.asymmetry.in_words(metric)] if found.asymmetry else []),
+            *(final.lines(metric) if final else []),
         ],
         effects=found.effects,
         guard=found.guard,
@@ -181,20 +164,20 @@ def experiment_file(recipe: Recipe, *, name: str) -> str:
 
 
 def _metrics(export: Export) -> dict[str, Any]:
-    run, outcome = export.run, export.outcome
+    run, outcome, metric = export.run, export.outcome, export.run.recipe.task.measure
     return {
         "study": export.study,
         "run_id": run.id,
         "trial": run.trial,
         "seed": run.recipe.seed,
-        "pearson": outcome.pearson,
-        "spearman": outcome.spearman,
+        metric.name: outcome.score,
+        metric.beside: outcome.beside,
         "best_step": outcome.best_step,
         "pack_size": outcome.pack_size,
         "lora_params": outcome.lora_params,
         "head_params": outcome.head_params,
         "train_seconds": outcome.train_seconds,
-        "evaluations": [dataclasses.asdict(e) for e in outcome.evaluations],
+        "evaluations": [metric.in_files(dataclasses.asdict(e)) for e in outcome.evaluations],
         BASE_WEIGHTS: weights_digest(run.recipe.model),
         "versions": dict(export.versions),
     }

@@ -11,13 +11,14 @@ import numpy as np
 from sweep.core.arrays import Floats
 from sweep.core.fingerprint import fingerprint
 from sweep.core.recipe import Recipe
+from sweep.core.task import Task
 from sweep.data.findings import Split
 from sweep.data.pairs import load_split
 from sweep.execute.fresh import in_fresh_process
 from sweep.export.full_tuning import lead_over_full, score_of_full
 from sweep.export.test_scores import splits_set_aside
 from sweep.stats.interval import Interval
-from sweep.stats.paired import difference_of_studies, mean_pearson
+from sweep.stats.paired import difference_of_studies, mean_score
 from sweep.stats.statistics import Sample
 from sweep.stats.verdict import Contender
 from sweep.study.baselines import (
@@ -26,7 +27,6 @@ from sweep.study.baselines import (
     BaselineScore,
     Cost,
     LeftOut,
-    read_baselines,
     write_baselines,
 )
 from sweep.study.full_runs import FullPlan
@@ -37,6 +37,18 @@ from sweep.train.baselines import Untrained, score_baselines
 from sweep.train.scores import scores, why_no_score
 
 logger = logging.getLogger(__name__)
+
+
+def frozen_kinds(task: Task, *, cosine: bool, head: bool) -> list[str]:
+    """Baselines without training of the base that make sense for a task.
+
+    Args:
+        cosine, head: Whether they are asked for. Beside a head on classes stands the majority.
+    """
+    if task.of_classes:
+        return ["head", "majority"] if head else []
+    likeness = cosine and task.kind == "similarity"
+    return [kind for kind, wanted in (("cosine", likeness), ("head", head)) if wanted]
 
 
 def update_baselines(
@@ -57,7 +69,7 @@ def update_baselines(
     if full is not None:
         found = _with(found, score_of_full(results, full, threads=threads))
     compared = _beside_the_recommended(found, results, best.recipe.config_id)
-    write_baselines(results.files, compared)
+    write_baselines(results.files, compared, results.metric)
     # Their rows follow.
     results.write_tables()
     return compared
@@ -67,7 +79,7 @@ def _frozen(results: Results, recipe: Recipe, kinds: Sequence[str], threads: int
     """What the base scores as it is, by an earlier start or now."""
     splits: tuple[Split, ...] = ("dev", *splits_set_aside(recipe.data))
     digest = _digest(recipe, kinds, splits)
-    earlier = read_baselines(results.files)
+    earlier = results.baselines()
     if earlier is not None and earlier.digest == digest:
         return earlier.of(FROZEN)
     if not kinds:
@@ -93,30 +105,31 @@ def _digest(recipe: Recipe, kinds: Sequence[str], splits: Sequence[Split]) -> st
     """Of all that decides the scores."""
     pairs = {split: load_split(recipe.data, split).digest() for split in ("train", *splits)}
     template = [recipe.data.template] if recipe.data.template else []
+    classes = [recipe.data.classes] if recipe.data.classes else []
     length = recipe.data.max_length
-    return fingerprint([recipe.model.identity, pairs, list(kinds), length, *template])
+    return fingerprint([recipe.model.identity, pairs, list(kinds), length, *template, *classes])
 
 
 def _why_none(found: Untrained, recipe: Recipe) -> str | None:
     """Why its predictions have no correlation: of constant ones there is nothing to say."""
     labels = load_split(recipe.data, "dev").labels
     assert labels is not None
-    return why_no_score(found.predictions["dev"], labels)
+    return why_no_score(found.predictions["dev"], labels, recipe.task.measure)
 
 
 def _scored(found: Untrained, recipe: Recipe) -> BaselineScore:
-    intervals = {}
+    intervals, metric = {}, recipe.task.measure
     for split, predictions in found.predictions.items():
         labels = load_split(recipe.data, split).labels
         assert labels is not None
-        intervals[split] = mean_pearson([predictions], labels)
+        intervals[split] = mean_score([predictions], labels, metric)
         if split == "dev":
-            _, spearman = scores(predictions, labels)
+            _, beside = scores(predictions, labels, metric)
     return BaselineScore(
         found.kind,
         found.how,
         intervals["dev"],
-        spearman,
+        beside,
         found.params,
         found.seconds,
         test=intervals.get("test"),
@@ -153,7 +166,9 @@ def _lead(
     if score.seeds:
         return lead_over_full(score, ranking, own, labels, results)
     other = Sample((0,), np.array([score.values]))
-    return difference_of_studies(own, other, labels, luck=(ranking.several_seeds, ()))
+    return difference_of_studies(
+        own, other, labels, luck=(ranking.several_seeds, ()), metric=results.metric
+    )
 
 
 def _cost(results: Results, config: Contender) -> Cost:

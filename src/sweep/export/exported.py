@@ -181,7 +181,7 @@ def load_adapted(folder: Path, recipe: Recipe, tokenizer: PreTrainedTokenizerBas
         ExportError: it is not whole, or of another base.
     """
     try:
-        base, _ = load_base(recipe.model, tokenizer)
+        base, _ = load_base(recipe.model, tokenizer, classes=recipe.data.classes)
     except ModelError as error:
         raise ExportError(
             f"The base of the adapter must be at hand: {error.rule}",
@@ -235,7 +235,8 @@ def predicted(
     pooling: SentencePooling | None = None,
     batch_size: int = 64,
 ) -> Floats:
-    """Scores `[N]` in the units of the labels: by the cosine where sentences are pooled."""
+    """Scores `[N]` in the units of the labels, by the cosine where sentences are pooled; or numbers
+    of classes."""
     if pooling is not None:
         return _by_cosine(model, pairs, tokenizer, data, pooling)
     return _scored(model, tokenized(pairs, tokenizer, data), tokenizer, data, batch_size)
@@ -258,7 +259,8 @@ def _scored(
     for start in range(0, len(order), batch_size):
         places = order[start : start + batch_size]
         found = model(**collate([rows[int(place)] for place in places])).logits
-        logits[places] = found.reshape(-1).double().numpy()
+        answers = found.argmax(-1) if data.classes else found.reshape(-1)
+        logits[places] = answers.double().numpy()
     return logits if speaks_label_units(model) else in_label_units(logits, data)
 
 

@@ -18,7 +18,7 @@ from sweep.export.scoring import Scoring, Trained, scored
 from sweep.export.test_scores import splits_set_aside
 from sweep.loop.trial import Outcome, Run
 from sweep.stats.interval import Interval
-from sweep.stats.paired import SeedLuck, mean_pearson, mean_with_luck, paired_difference
+from sweep.stats.paired import SeedLuck, mean_score, mean_with_luck, paired_difference
 from sweep.stats.statistics import Sample
 from sweep.study.baselines import BaselineScore, LeftOut
 from sweep.study.full_runs import FullPlan
@@ -49,15 +49,17 @@ def score_of_full(results: Results, plan: FullPlan, *, threads: int) -> Baseline
     return BaselineScore(
         _KIND,
         _how(plan, rate, seeds),
-        mean_with_luck(sample, labels, luck=_luck(results.ranking(), sample)),
-        fmean(o.spearman for o in outcomes if o.spearman is not None),
+        mean_with_luck(
+            sample, labels, luck=_luck(results.ranking(), sample), metric=results.metric
+        ),
+        fmean(o.beside for o in outcomes if o.beside is not None),
         outcomes[0].trained or 0,
         fmean(o.train_seconds for o in outcomes if o.train_seconds is not None),
         test=aside.get("test"),
         memory_mb=_peak(outcomes),
         config_id=runs[0].recipe.config_id,
         seeds=seeds,
-        runs=tuple(o.pearson for o in outcomes if o.pearson is not None),
+        runs=tuple(o.score for o in outcomes if o.score is not None),
         learning_rate=rate,
     )
 
@@ -69,7 +71,8 @@ def lead_over_full(
     assert score.config_id is not None
     other = sample_of(score.config_id, results.files.full.folder, score.seeds)
     known = _luck(ranking, other)
-    return paired_difference(own, other, labels, luck=SeedLuck(known, labels) if known else None)
+    luck = SeedLuck(known, labels) if known else None
+    return paired_difference(own, other, labels, luck=luck, metric=results.metric)
 
 
 def _luck(ranking: Ranking, sample: Sample) -> tuple[Sample, ...]:
@@ -122,7 +125,9 @@ def _set_aside(results: Results, runs: Sequence[Run], threads: int) -> dict[Spli
             with replacing_file(path) as new:
                 np.save(new, values)
         if all(path.is_file() for path in paths):
-            found[split] = mean_pearson([read_floats(path) for path in paths], pairs.labels)
+            found[split] = mean_score(
+                [read_floats(path) for path in paths], pairs.labels, results.metric
+            )
     return found
 
 

@@ -31,12 +31,13 @@ def write_merged(
 ) -> None:
     """Save a merged model that `CrossEncoder(folder)` and `pipeline` take without arguments.
 
-    The labels' scale goes into the last layer of the head, where that has a bias or the scale
-    begins at 0; elsewhere the model's outputs stay within [0, 1].
+    Of classes it knows the names. The scale of scores goes into the last layer of the head, where
+    that has a bias or the scale begins at 0; elsewhere the model's outputs stay within [0, 1].
     Pairs are cut as in the training.
     """
-    setattr(model.config, _AFTERWARDS, _IDENTITY)
-    if _scale_head(model, data):
+    if data.classes is None:
+        setattr(model.config, _AFTERWARDS, _IDENTITY)
+    if data.classes is None and _scale_head(model, data):
         setattr(model.config, _MARK, "label units")
     model.save_pretrained(str(folder))
     before = tokenizer.model_max_length

@@ -6,91 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sweep.core.metric import KNOWN
 from sweep.core.recipe import Lora, Recipe
+from sweep.export.card_texts import BI, CARD, CLASSES, CROSS, SINGLE
 from sweep.loop.trial import Outcome, Run
 from sweep.lora.heads import pooling_for
 from sweep.lora.model import targets_of
 from sweep.study.files import ExportedFiles
 
-_CARD = """\
----
-base_model: {base}
-library_name: {library}
-tags: [lora, sentence-similarity, regression]
----
-
-# LoRA adapter from the study `{study}`
-
-Scores the similarity of two sentences from {low:g} to {high:g}{by}. Base: `{base}`; data: {data}.
-
-| dev Pearson | dev Spearman | seed | best step | LoRA parameters | head parameters |
-|---|---|---|---|---|---|
-| {pearson:.4f} | {spearman:.4f} | {seed} | {best_step} | {lora_params:,} | {head_params:,} |
-
-The dev score is that of the best evaluation of the best config of a search on the same dev
-pairs: it flatters. {advice}
-{notes}
-{lists}
-| setting | value |
-|---|---|
-{settings}
-
-## Use
-
-{use}
-or, without code: `python -m sweep predict THIS_FOLDER pairs.csv`.
-
-Trained with {versions}. `{experiment}` trains it again:
-`python -m sweep +experiment=THIS_FOLDER/{experiment}`.
-"""
-
-
-_CROSS = """\
-```python
-import torch
-from peft import PeftModel
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-{imports}
-tokenizer = AutoTokenizer.from_pretrained("tokenizer")
-base = AutoModelForSequenceClassification.from_pretrained(
-    "{base}", num_labels=1, problem_type="regression", pad_token_id=tokenizer.pad_token_id{small}
-)
-model = PeftModel.from_pretrained(base, "adapter").eval()
-
-
-@torch.inference_mode()
-def score(pairs):
-    first, second = map(list, zip(*pairs))
-    # Cut as in training: longer pairs would score otherwise, or not at all.
-    batch = tokenizer(
-        first, second, truncation=True, max_length={max_length}, padding=True, return_tensors="pt"
-    )
-    # Trained on labels scaled to [0, 1].
-    return ({low:g} + {width:g} * model(**batch).logits.squeeze(-1)).tolist()
-
-
-print(score([("A man is eating.", "Someone eats."), ("A man is eating.", "It rains.")]))
-```
-"""
-_BI = """\
-```python
-from sentence_transformers import SentenceTransformer
-{imports}
-# The adapter on its base. Each sentence is read alone, cut, prefixed and pooled as in training.
-model = SentenceTransformer("adapter"{model_kwargs})
-
-
-def score(pairs):
-    first, second = map(list, zip(*pairs))
-    cosine = model.similarity_pairwise(model.encode(first), model.encode(second))
-    # A cosine of 0 was trained to mean the lowest label, one of 1 the highest.
-    return ({low:g} + {width:g} * cosine).tolist()
-
-
-print(score([("A man is eating.", "Someone eats."), ("A man is eating.", "It rains.")]))
-```
-"""
-
+_EXAMPLE_PAIR = '("A man is eating.", "Someone eats.")'
 _UNTESTED = "Score held-out pairs before you rely on it."
 _TESTED = "The score on pairs that the search has not read is below."
 
@@ -114,9 +38,9 @@ def model_card(
         is_tested: Whether these hold a score on pairs that the search has not read.
     """
     recipe = run.recipe
-    return _CARD.format(
+    return CARD.format(
         **_placed(recipe),
-        **_by_encoder(recipe),
+        **_by_task(recipe),
         study=study,
         data=_data(recipe),
         **_measured(run, outcome),
@@ -137,15 +61,24 @@ def _placed(recipe: Recipe) -> dict[str, Any]:
     return {"base": base, "low": low, "high": high, "width": high - low}
 
 
-def _by_encoder(recipe: Recipe) -> dict[str, str]:
-    """What a pair is scored by, and the lines that load it."""
-    pooling = pooling_for(recipe.model, recipe.task.encoder)
-    use = _CROSS if pooling is None else _BI
+def _by_task(recipe: Recipe) -> dict[str, str]:
+    """What the adapter does, what a pair is scored by, and the lines that load it."""
+    pooling, single = pooling_for(recipe.model, recipe.task.encoder), recipe.data.text_b is None
+    what, tags = _answers(recipe, single=single)
+    scoring = SINGLE if single else CROSS if pooling is None else BI
+    use = CLASSES if recipe.data.classes is not None else scoring
     return {
         "library": "peft" if pooling is None else "sentence-transformers",
+        "tags": tags,
+        "what": what,
+        "rows": "rows" if single else "pairs",
         "by": "" if pooling is None else f", by the cosine of their vectors ({pooling.words})",
         "use": use.format(
-            **_placed(recipe), max_length=recipe.data.max_length, **_quantized(recipe)
+            **_placed(recipe),
+            **_quantized(recipe),
+            max_length=recipe.data.max_length,
+            classes=list(recipe.data.classes or ()),
+            example='("A man is eating.",)' if single else _EXAMPLE_PAIR,
         ),
     }
 
@@ -175,11 +108,26 @@ def _quantized(recipe: Recipe) -> dict[str, str]:
     }
 
 
+def _answers(recipe: Recipe, *, single: bool) -> tuple[str, str]:
+    """What the adapter does, and its tags."""
+    if recipe.data.classes is not None:
+        of = "a sentence is" if single else "two sentences are"
+        return f"Tells which class {of} of: {', '.join(recipe.data.classes)}", "text-classification"
+    low, high = recipe.data.label_range
+    scale = f"from {low:g} to {high:g}"
+    if recipe.task.kind == "similarity":
+        return f"Scores the similarity of two sentences {scale}", "sentence-similarity, regression"
+    return f"Scores {'single sentences' if single else 'two sentences'} {scale}", "regression"
+
+
 def _measured(run: Run, outcome: Outcome) -> dict[str, Any]:
     """What stands in the table of the scores."""
+    metric = run.recipe.task.measure
     return {
-        "pearson": outcome.pearson,
-        "spearman": outcome.spearman,
+        "metric": metric.word,
+        "other": KNOWN[metric.beside].word,
+        "score": outcome.score,
+        "beside": outcome.beside,
         "seed": run.recipe.seed,
         "best_step": outcome.best_step,
         "lora_params": outcome.lora_params,

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from sweep.core.errors import VerificationError
+from sweep.core.metric import PEARSON
 from sweep.data.pairs import load_split
 from sweep.export.exported import on_base, read_recipe
-from sweep.export.verification import measured_pearson, score_tolerance
+from sweep.export.verification import measured_score, score_tolerance
 from sweep.loop.ports import Handle
 from sweep.loop.trial import Event, Finished, Outcome, Run, Started
 from sweep.study.files import ExportedFiles
@@ -29,7 +30,7 @@ _COMPUTING = ("torch", "transformers", "peft", "numpy")
 
 @dataclass(frozen=True)
 class Retrained:
-    """Dev Pearson as the sweep has measured it, and of the same training here and now."""
+    """The score on dev as the sweep has measured it, and of the same training here and now."""
 
     measured: float
     retrained: float
@@ -37,6 +38,8 @@ class Retrained:
     tolerance: float
     #: Libraries that compute, of which there is another version now: `torch 2.13.0, now 2.14.0`.
     changed: tuple[str, ...]
+    #: The word for what the scores are.
+    metric: str = PEARSON.word
 
     def check(self) -> None:
         """
@@ -48,7 +51,7 @@ class Retrained:
             return
         why = f"; versions differ: {', '.join(self.changed)}" if self.changed else ""
         raise VerificationError(
-            f"Trained again, dev Pearson is {self.retrained:.6f}; the sweep measured "
+            f"Trained again, dev {self.metric} is {self.retrained:.6f}; the sweep measured "
             f"{self.measured:.6f}. They must agree within {self.tolerance:g}{why}"
         )
 
@@ -77,16 +80,21 @@ def retrain(run: Run, folder: Path, handle: Handle) -> Retrained:
         ExportError: the folder is not an exported one.
         VerificationError: the training fails.
     """
-    recipe, measured = run.recipe, measured_pearson(folder)
+    recipe = run.recipe
+    measured, metric = measured_score(folder, recipe)
     metrics = read_json(ExportedFiles(folder).metrics, dict[str, Any], otherwise="") or {}
     torch.set_num_threads(1)
     outcome = _trained(run, handle)
-    if outcome.pearson is None:
+    if outcome.score is None:
         raise VerificationError(f"Trained again, the run ends as {outcome.state}: {outcome.reason}")
     is_alone = metrics.get("pack_size") == 1 and recipe.trainer.precision == "fp32"
-    rows = len(load_split(recipe.data, "dev"))
-    tolerance = _ALONE if is_alone else score_tolerance(recipe, measured, rows=rows)
-    return Retrained(measured, outcome.pearson, tolerance, _changed(metrics.get("versions") or {}))
+    labels = load_split(recipe.data, "dev").labels
+    assert labels is not None
+    tolerance = _ALONE if is_alone else score_tolerance(recipe, measured, labels)
+    score = outcome.score if metric == recipe.task.measure else outcome.beside
+    assert score is not None
+    changed = _changed(metrics.get("versions") or {})
+    return Retrained(measured, score, tolerance, changed, metric.word)
 
 
 def _trained(run: Run, handle: Handle) -> Outcome:

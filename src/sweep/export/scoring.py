@@ -16,7 +16,7 @@ from sweep.core.errors import VerificationError
 from sweep.core.files import read_floats
 from sweep.data.pairs import Pairs, in_label_units, load_split, tokenized
 from sweep.execute.fresh import in_fresh_processes
-from sweep.export.adapter import Asymmetry
+from sweep.export.asymmetry import Asymmetry
 from sweep.export.exported import load_adapted, predicted
 from sweep.loop.trial import Run
 from sweep.lora.batches import Collator, TokenisedPairs
@@ -77,19 +77,25 @@ def scored(wanted: Sequence[Scoring], *, processes: int, threads: int) -> Predic
     return found
 
 
-def order_scoring(trained: Trained) -> Scoring:
-    """Dev with its sentences exchanged."""
-    return Scoring(_BACK, load_split(trained.run.recipe.data, "dev").swapped(), (trained,))
+def order_scoring(trained: Trained) -> list[Scoring]:
+    """Dev with its sentences exchanged; nothing where each is alone."""
+    if trained.run.recipe.data.text_b is None:
+        return []
+    return [Scoring(_BACK, load_split(trained.run.recipe.data, "dev").swapped(), (trained,))]
 
 
-def order_asymmetry(trained: Trained, predictions: Predictions) -> Asymmetry:
+def order_asymmetry(trained: Trained, predictions: Predictions) -> Asymmetry | None:
     """What `order_scoring` has changed in the scores of dev that the sweep has kept."""
+    if _BACK not in predictions:
+        return None
+    metric = trained.run.recipe.task.measure
     labels = load_split(trained.run.recipe.data, "dev").labels
     assert labels is not None
     forth = read_floats(RunFiles(trained.folder).predictions)
     back = predictions[_BACK][trained.run.id]
-    change = scores(back, labels)[0] - scores(forth, labels)[0]
-    return Asymmetry(float(np.abs(forth - back).mean()), change)
+    change = scores(back, labels, metric)[0] - scores(forth, labels, metric)[0]
+    moved = np.abs(forth - back) if not metric.of_classes else forth != back
+    return Asymmetry(float(moved.mean()), change)
 
 
 def predictions_of(wanted: Sequence[Scoring], threads: int) -> Predictions:

@@ -19,7 +19,7 @@ from sweep.data.findings import Split
 from sweep.data.pairs import Pairs, load_split
 from sweep.export.scoring import Predictions, Scoring, Trained
 from sweep.loop.trial import Run
-from sweep.stats.paired import SeedLuck, mean_pearson, paired_difference
+from sweep.stats.paired import SeedLuck, mean_score, paired_difference
 from sweep.stats.statistics import Sample
 from sweep.study.files import StudyFiles
 from sweep.study.final_scores import (
@@ -47,11 +47,12 @@ class FinalScoring:
         self, folder: Path, exported: Run, complete: Sequence[Run], *, baseline_id: str
     ) -> None:
         self._folder, self._exported = folder, exported
+        self._metric = exported.recipe.task.measure
         self._pairs = {
             split: load_split(exported.recipe.data, split)
             for split in splits_set_aside(exported.recipe.data)
         }
-        self._earlier = read_final_scores(StudyFiles(folder))
+        self._earlier = read_final_scores(StudyFiles(folder), self._metric)
         self._config, self._baseline = (
             [run for run in complete if run.recipe.config_id == config_id]
             for config_id in (exported.recipe.config_id, baseline_id)
@@ -100,7 +101,7 @@ class FinalScoring:
             _ids(self._config),
             _ids(self._baseline),
         )
-        write_final_scores(StudyFiles(self._folder), found)
+        write_final_scores(StudyFiles(self._folder), found, self._metric)
         return found
 
     def _has_been_scored(self) -> bool:
@@ -145,6 +146,7 @@ def _scored(
 ) -> SplitScore:
     """Compare the predictions of both configs' runs, given by run id."""
     assert pairs.labels is not None
+    metric = exported.recipe.task.measure
     adapter, best, base = (
         [by_run[run.id] for run in chosen] for chosen in ([exported], config, baseline)
     )
@@ -152,14 +154,18 @@ def _scored(
         split=split,
         digest=pairs.digest(),
         rows=len(pairs),
-        adapter=mean_pearson(adapter, pairs.labels),
-        spearman=scores(adapter[0], pairs.labels)[1],
-        config=mean_pearson(best, pairs.labels),
+        adapter=mean_score(adapter, pairs.labels, metric),
+        beside=scores(adapter[0], pairs.labels, metric)[1],
+        config=mean_score(best, pairs.labels, metric),
         num_runs=len(config),
-        baseline=mean_pearson(base, pairs.labels) if base else None,
+        baseline=mean_score(base, pairs.labels, metric) if base else None,
         difference=(
             paired_difference(
-                _sample(config, best), _sample(baseline, base), pairs.labels, luck=luck
+                _sample(config, best),
+                _sample(baseline, base),
+                pairs.labels,
+                luck=luck,
+                metric=metric,
             )
             if base and _ids(config) != _ids(baseline)
             else None

@@ -7,10 +7,13 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from sweep.core.arrays import Floats
 from sweep.core.errors import ExportError, VerificationError
 from sweep.core.files import lost_or_damaged
+from sweep.core.metric import KNOWN, PEARSON, Metric
 from sweep.core.recipe import Recipe
 from sweep.data.pairs import load_split
 from sweep.export.exported import (
@@ -27,13 +30,13 @@ from sweep.lora.sentence_vectors import SentencePooling, pooling_in
 from sweep.study.files import ExportedFiles
 from sweep.train.scores import scores
 
-#: Largest difference between the dev Pearson of a sweep in float32 and of the exported adapter.
+#: Largest difference between the dev score of a sweep in float32 and of the exported adapter.
 TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
 class Verified:
-    """Dev Pearson as measured by the sweep and by the exported adapter.
+    """The score on dev as measured by the sweep and by the exported adapter, and the word for it.
 
     `merged` is that of the merged model where it is another one: what was trained on a quantized
     base is merged into the float one.
@@ -42,6 +45,7 @@ class Verified:
     measured: float
     reloaded: float
     merged: float | None = None
+    metric: str = PEARSON.word
 
     def in_words(self, quantization: str) -> str:
         """What a merged model scores beside its adapter; empty where that is the same."""
@@ -63,7 +67,8 @@ def verify(folder: Path, *, base: str | None = None) -> Verified:
         ExportError: the folder is not an exported one.
         VerificationError: the score differs by more than rounding explains.
     """
-    recipe, measured = on_base(read_recipe(folder), folder, base), measured_pearson(folder)
+    recipe = on_base(read_recipe(folder), folder, base)
+    measured, metric = measured_score(folder, recipe)
     tokenizer = load_exported_tokenizer(folder)
     dev = load_split(recipe.data, "dev")
     labels = dev.labels
@@ -72,20 +77,23 @@ def verify(folder: Path, *, base: str | None = None) -> Verified:
 
     def score(model: torch.nn.Module, pooled: SentencePooling | None) -> float:
         predictions = predicted(model, dev, tokenizer, recipe.data, pooling=pooled)
-        return scores(predictions, labels)[0]
+        return scores(predictions, labels, metric)[0]
 
     def adapted(on: Recipe) -> float:
         return score(load_adapted(folder, on, tokenizer), pooling)
 
-    tolerance = score_tolerance(recipe, measured, rows=len(dev))
+    tolerance = score_tolerance(recipe, measured, labels)
     reloaded = _agreed(adapted(recipe), measured, tolerance, folder)
     merged = ExportedFiles(folder).merged
     if not merged.is_dir():
-        return Verified(measured, reloaded)
+        return Verified(measured, reloaded, metric=metric.word)
     found = score(load_merged(merged, recipe.task.encoder), pooling and pooling_in(merged))
     if recipe.in_float == recipe:
-        return Verified(measured, _agreed(found, measured, tolerance, folder))
-    return Verified(measured, reloaded, _agreed(found, adapted(recipe.in_float), TOLERANCE, folder))
+        reloaded = _agreed(found, measured, tolerance, folder)
+        return Verified(measured, reloaded, metric=metric.word)
+    least = _least_tolerance(recipe, labels)
+    other = _agreed(found, adapted(recipe.in_float), least, folder)
+    return Verified(measured, reloaded, other, metric.word)
 
 
 def _agreed(found: float, expected: float, tolerance: float, folder: Path) -> float:
@@ -103,21 +111,34 @@ def verify_on(folder: Path, threads: int) -> Verified:
     return verify(folder)
 
 
-def score_tolerance(recipe: Recipe, pearson: float, *, rows: int) -> float:
+def score_tolerance(recipe: Recipe, score: float, labels: Floats) -> float:
     """After 16 bits the score's sampling error: it is reloaded in float32, as its users will.
 
     Rounding moves the score of a good model by 1e-4, that of one that has learned nothing by more.
     """
+    least = _least_tolerance(recipe, labels)
     if recipe.trainer.precision == "fp32":
+        return least
+    return max(least, (1 - score**2) / math.sqrt(len(labels) - 1))
+
+
+def _least_tolerance(recipe: Recipe, labels: Floats) -> float:
+    """Of classes, rounding turns an answer where two are as likely: one, in the smallest class."""
+    if not recipe.task.of_classes:
         return TOLERANCE
-    return max(TOLERANCE, (1 - pearson**2) / math.sqrt(rows - 1))
+    return max(TOLERANCE, 2 / float(np.unique(labels, return_counts=True)[1].min()))
 
 
-def measured_pearson(folder: Path) -> float:
-    """Dev Pearson, as the sweep has measured it."""
-    path = ExportedFiles(folder).metrics
+def measured_score(folder: Path, recipe: Recipe) -> tuple[float, Metric]:
+    """The score on dev, as the sweep has measured it, and what it is of.
+
+    Of a metric that is somebody's own function the one beside it: a folder that comes from
+    elsewhere has nothing called.
+    """
+    path, metric = ExportedFiles(folder).metrics, recipe.task.measure
+    metric = metric if metric.source is None else KNOWN[metric.beside]
     try:
-        return float(json.loads(path.read_text(encoding="utf-8"))["pearson"])
+        return float(json.loads(path.read_text(encoding="utf-8"))[metric.name]), metric
     except (OSError, ValueError, KeyError, TypeError):
         raise ExportError(
             f"`{path.name}` says what the sweep has measured.",

@@ -64,7 +64,7 @@ class Pool:
         return run if self._reduction is None else replace(run, until=self._grace)
 
     def note(self, run_id: str, evaluation: Evaluation) -> None:
-        self._curves.setdefault(run_id, {})[evaluation.step] = evaluation.pearson
+        self._curves.setdefault(run_id, {})[evaluation.step] = evaluation.score
 
     def forget(self, run_id: str) -> None:
         """A run that failed takes nobody's place."""

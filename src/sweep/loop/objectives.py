@@ -1,19 +1,20 @@
-"""What a search is after: dev Pearson, alone or against what a config costs."""
+"""What a search is after: the score on dev, alone or against what a config costs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal, cast
 
 from sweep.core.errors import ConfigError
+from sweep.core.metric import PEARSON as PEARSON_METRIC
+from sweep.core.metric import Metric
 from sweep.loop.trial import Outcome
 
 Direction = Literal["max", "min"]
-#: Measurements of a run that a search can be after, and which way.
-MEASURES: dict[str, Direction] = {
-    "pearson": "max",
+#: Measurements of a run that a search can be after beside its score, and which way.
+COSTS: dict[str, Direction] = {
     "lora_params": "min",
     "peak_memory_mb": "min",
     "train_seconds": "min",
@@ -29,28 +30,43 @@ class Objective:
     name: str
     direction: Direction
 
+    @property
+    def is_score(self) -> bool:
+        """Whether it is the study's metric; what a config costs is not."""
+        return self.name not in COSTS
+
+    @property
+    def field(self) -> str:
+        """The field of an outcome that holds it."""
+        return "score" if self.is_score else self.name
+
     def of(self, outcomes: Sequence[Outcome]) -> float | None:
         """Mean over the runs that have it."""
-        found = [value for o in outcomes if (value := getattr(o, self.name)) is not None]
+        found = [value for o in outcomes if (value := getattr(o, self.field)) is not None]
         return fmean(found) if found else None
 
 
 PEARSON = Objective("pearson", "max")
 
 
-def parse_objectives(texts: Sequence[str]) -> tuple[Objective, ...]:
+def parse_objectives(
+    texts: Sequence[str], metric: Metric = PEARSON_METRIC
+) -> tuple[Objective, ...]:
     """`["pearson:max", "lora_params:min"]` as objectives.
+
+    Args:
+        metric: Of the study.
 
     Raises:
         ConfigError: an unknown measurement, the wrong way, one twice, or none of the score.
     """
-    objectives = tuple(_parse(text) for text in texts)
+    objectives = tuple(_parse(text, {metric.name: "max", **COSTS}) for text in texts)
     names = [objective.name for objective in objectives]
-    if "pearson" not in names or len(set(names)) != len(names):
+    if metric.name not in names or len(set(names)) != len(names):
         raise ConfigError(
-            "`search.objectives` must list `pearson:max`, and each objective once.",
+            f"`search.objectives` must list `{metric.objective}`, and each objective once.",
             value=list(texts),
-            way_out="for example [pearson:max, lora_params:min]",
+            way_out=f"for example [{metric.objective}, lora_params:min]",
         )
     return objectives
 
@@ -60,19 +76,19 @@ def value_of(outcomes: Sequence[Outcome], objectives: Sequence[Objective]) -> Va
 
     None where a run has no score, or where an objective was not measured.
     """
-    scored = [outcome for outcome in outcomes if outcome.pearson is not None]
+    scored = [outcome for outcome in outcomes if outcome.score is not None]
     values = [objective.of(scored) for objective in objectives]
     if any(value is None for value in values):
         return None
     return cast(float, values[0]) if len(values) == 1 else tuple(cast(list[float], values))
 
 
-def _parse(text: str) -> Objective:
+def _parse(text: str, known: Mapping[str, Direction]) -> Objective:
     name, _, direction = text.partition(":")
-    if MEASURES.get(name) != direction:
+    if known.get(name) != direction:
         raise ConfigError(
             "`search.objectives` must name measurements and the way they get better.",
             value=f"`{text}`",
-            way_out=f"of these: {', '.join(f'{n}:{d}' for n, d in MEASURES.items())}",
+            way_out=f"of these: {', '.join(f'{n}:{d}' for n, d in known.items())}",
         )
-    return Objective(name, MEASURES[name])
+    return Objective(name, known[name])

@@ -42,7 +42,7 @@ class OpenTrial:
     def reason(self) -> str | None:
         """Why runs have no score, and whose training it shares."""
         reasons = [o.reason for o in self.outcomes.values() if o and o.reason]
-        if self.value is None and any(o and o.pearson is not None for o in self.outcomes.values()):
+        if self.value is None and any(o and o.score is not None for o in self.outcomes.values()):
             reasons.append("an objective was not measured")
         if self.folded_into is not None:
             reasons.append(f"the same training as trial {self.folded_into}")

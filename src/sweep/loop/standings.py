@@ -39,8 +39,8 @@ class Standings:
             self._pool.forget(run.id)
             return
         self._run_of.setdefault(run.recipe.config_id, run)
-        if outcome.pearson is not None and run.recipe.seed in self._rules.seeds:
-            self._race.add(run.recipe.config_id, run.recipe.seed, outcome.pearson)
+        if outcome.score is not None and run.recipe.seed in self._rules.seeds:
+            self._race.add(run.recipe.config_id, run.recipe.seed, outcome.score)
 
     def may_win(self, config_id: str) -> bool:
         """Whether the config may be the best, by the race of the seeds."""

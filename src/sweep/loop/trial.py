@@ -56,37 +56,41 @@ class Run:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Dev scores at one rung. `loss` is the mean squared error on dev."""
+    """Dev scores at one rung.
+
+    `score` is by the metric of the study, `beside` by the one that is told beside it. `loss` is the
+    mean squared error on dev; of classes the share that is wrong.
+    """
 
     step: int
     epoch: float
-    pearson: float
-    spearman: float
+    score: float
+    beside: float
     loss: float
 
 
 @dataclass(frozen=True)
 class Glimpse:
-    """Pearson on a small part of dev, between evaluations: for people, and decides nothing."""
+    """A score on a small part of dev, between evaluations: for people, and decides nothing."""
 
     step: int
-    pearson: float
+    score: float
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What a finished run leaves. Missing is None, never 0.
 
-    `pearson` is the best dev evaluation, `spearman` belongs to the same step, and the kept
-    adapter is from there. `train_seconds` counts training and evaluation, not loading.
+    `score` is the best dev evaluation, `beside` belongs to the same step, and the kept adapter is
+    from there. `train_seconds` counts training and evaluation, not loading.
     """
 
     state: RunState
     reason: str | None = None
-    pearson: float | None = None
-    pearson_last: float | None = None
+    score: float | None = None
+    score_last: float | None = None
     best_step: int | None = None
-    spearman: float | None = None
+    beside: float | None = None
     evaluations: tuple[Evaluation, ...] = ()
     glimpses: tuple[Glimpse, ...] = ()
     adapted_modules: int | None = None

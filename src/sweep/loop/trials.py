@@ -76,7 +76,7 @@ class Trials:
                 continue
             self._standings.note(run, evaluation)
             number, step = opened.trial.number, evaluation.step
-            if self._search.report(number, step, evaluation.pearson):
+            if self._search.report(number, step, evaluation.score):
                 self._cut(opened, step)
                 stopped += [] if opened.audited else opened.under_way
         return stopped
@@ -130,7 +130,7 @@ class Trials:
         elif seed == self._rules.first_seed and opened.folded_into is None:
             # It is done whatever the pruner says, which learns from it for the others.
             for evaluation in outcome.in_competition:
-                self._search.report(trial.number, evaluation.step, evaluation.pearson)
+                self._search.report(trial.number, evaluation.step, evaluation.score)
 
     def _wait_for(self, run: Run, opened: OpenTrial) -> None:
         """A run may be under way for another trial of the same config: both wait for it."""

@@ -30,7 +30,8 @@ class Head(Protocol):
         """Whether nothing but the first token of each sequence is read."""
 
     def scores(self, outputs: Any, batch: Batch, *, runs: int) -> Tensor:
-        """`[K, B]` in float32 of what `adapted` gives for the batch of all K runs."""
+        """`[K, B]` in float32 of what `adapted` gives for the batch of all K runs; of a head with C
+        classes `[K, B, C]`."""
 
 
 class ClassifierHead:
@@ -38,12 +39,14 @@ class ClassifierHead:
 
     first_only = True
 
-    def __init__(self, net: PreTrainedModel) -> None:
+    def __init__(self, net: PreTrainedModel, *, of_classes: bool) -> None:
         self.adapted = net
+        self._of_classes = of_classes
 
     def scores(self, outputs: Any, batch: Batch, *, runs: int) -> Tensor:
         logits: Tensor = outputs.logits
-        return logits.view(runs, -1).float()
+        shape = (runs, -1, logits.shape[-1]) if self._of_classes else (runs, -1)
+        return logits.view(shape).float()
 
 
 class CosineHead:
@@ -69,7 +72,9 @@ class CosineHead:
 def head_of(recipe: Recipe, net: PreTrainedModel) -> Head:
     """The head of a recipe's runs on a base."""
     pooling = pooling_for(recipe.model, recipe.task.encoder)
-    return ClassifierHead(net) if pooling is None else CosineHead(net, pooling)
+    if pooling is None:
+        return ClassifierHead(net, of_classes=recipe.task.of_classes)
+    return CosineHead(net, pooling)
 
 
 def pooling_for(model: Model, encoder: Encoder) -> SentencePooling | None:

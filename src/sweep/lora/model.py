@@ -38,6 +38,8 @@ hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 _PACKAGE = "package:"
 _CPU = torch.device("cpu")
+#: Names of the classes that a model tells apart; None where it gives a score.
+Classes = tuple[str, ...] | None
 
 
 def locate(path: str) -> str:
@@ -58,8 +60,8 @@ def locate(path: str) -> str:
     return str(folder) if folder.is_dir() else path
 
 
-def load_config(model: Model) -> PretrainedConfig:
-    """The model's configuration for regression: one number out.
+def load_config(model: Model, classes: Classes = None) -> PretrainedConfig:
+    """The model's configuration for regression, one number out, or for these classes.
 
     Raises:
         ModelError: neither a folder here nor a model on the Hub or in its local cache; or one that
@@ -69,12 +71,20 @@ def load_config(model: Model) -> PretrainedConfig:
         config: PretrainedConfig = AutoConfig.from_pretrained(
             locate(model.path),
             revision=model.revision or "main",
-            num_labels=1,
-            problem_type="regression",
+            **_outputs(classes),
             **SAFE,
         )
     refuse_kernels(model, config._attn_implementation)
     return config
+
+
+def _outputs(classes: Classes) -> dict[str, Any]:
+    if classes is None:
+        return {"num_labels": 1, "problem_type": "regression"}
+    names = dict(enumerate(classes))
+    places = {name: place for place, name in names.items()}
+    kind = "single_label_classification"
+    return {"id2label": names, "label2id": places, "problem_type": kind}
 
 
 def load_tokenizer(model: Model, template: str | None = None) -> PreTrainedTokenizerBase:
@@ -138,19 +148,21 @@ def _commit_on_hub(model: Model) -> str | None:
     return Path(found).parent.name if isinstance(found, str) else None
 
 
-def targets_of(model: Model, lora: Lora, encoder: Encoder = "cross") -> ResolvedTargets:
+def targets_of(
+    model: Model, lora: Lora, encoder: Encoder = "cross", classes: Classes = None
+) -> ResolvedTargets:
     """The layers that a LoRA config adapts, found on a model without memory.
 
     Raises:
         TargetError: a name that matches nothing, or nothing to adapt.
         ModelError: the model has no vector for each token of a sentence, as `bi` needs.
     """
-    return _targets(model, lora.target_modules, lora.layers_to_transform, encoder)
+    return _targets(model, lora.target_modules, lora.layers_to_transform, encoder, classes)
 
 
 def targets_in(recipe: Recipe) -> ResolvedTargets:
     """`targets_of` a recipe."""
-    return targets_of(recipe.model, recipe.lora, recipe.task.encoder)
+    return targets_of(recipe.model, recipe.lora, recipe.task.encoder, recipe.data.classes)
 
 
 @functools.lru_cache(maxsize=64)
@@ -159,15 +171,16 @@ def _targets(
     target_modules: str | tuple[str, ...],
     layers: int | tuple[int, ...] | None,
     encoder: Encoder,
+    classes: Classes,
 ) -> ResolvedTargets:
-    net = outline(load_config(model))
+    net = outline(load_config(model, classes))
     if encoder == "bi":
         _refuse_two_stacks(model, net.config)
     return resolve_targets(
         net,
         target_modules,
         layers=layers,
-        lacking=_lacking(model),
+        lacking=_lacking(model, classes),
         headless=encoder == "bi",
     )
 
@@ -184,13 +197,13 @@ def _refuse_two_stacks(model: Model, config: PretrainedConfig) -> None:
 
 
 @functools.lru_cache(maxsize=16)
-def _lacking(model: Model) -> frozenset[str]:
+def _lacking(model: Model, classes: Classes) -> frozenset[str]:
     """Paths of the modules that the checkpoint has no weights for; none of them is read."""
     verbosity = hf_logging.get_verbosity()
     # It would warn of a new head, which every one here is.
     hf_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
-        _, missing = _loaded(model, load_config(model), device_map="meta")
+        _, missing = _loaded(model, load_config(model, classes), device_map="meta")
     finally:
         hf_logging.set_verbosity(verbosity)
     return frozenset(name.rpartition(".")[0] for name in missing)
@@ -214,9 +227,13 @@ def lora_config(recipe: Recipe) -> LoraConfig:
 
 
 def load_base(
-    model: Model, tokenizer: PreTrainedTokenizerBase, device: torch.device = _CPU
+    model: Model,
+    tokenizer: PreTrainedTokenizerBase,
+    device: torch.device = _CPU,
+    classes: Classes = None,
 ) -> tuple[PreTrainedModel, frozenset[str]]:
-    """The pretrained base with a new head for one number, in float32, or quantized.
+    """The pretrained base with a new head for one number, or for these classes, in float32 or
+    quantized.
 
     Args:
         device: Where a quantized base is put; another one is on the CPU.
@@ -227,14 +244,14 @@ def load_base(
     Raises:
         ModelError: it can't be loaded, or not be quantized.
     """
-    config = load_config(model)
+    config = load_config(model, classes)
     # A decoder's head reads the last token that is no padding, which only the tokenizer knows. An
     # encoder may count its positions from its own.
     if config.pad_token_id is None or reads_the_last_token(outline(config)):
         config.pad_token_id = tokenizer.pad_token_id
     if model.quantization == "none":
         return _loaded(model, config)
-    head = targets_of(model, Lora(target_modules="all-linear")).head
+    head = targets_of(model, Lora(target_modules="all-linear"), classes=classes).head
     options = quantizing(model.quantization, head, device)
     net, missing = _loaded(model, config, **options)
     prepare(net, model.quantization)

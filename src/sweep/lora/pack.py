@@ -35,11 +35,10 @@ from sweep.lora.batches import Batch
 from sweep.lora.draws import KeyedDropout, Noise, draws_by_itself, use_keyed_dropout
 from sweep.lora.heads import head_of
 from sweep.lora.loading import without_old_names
-from sweep.lora.model import load_base, lora_config, targets_in, targets_of
+from sweep.lora.model import Classes, load_base, lora_config, targets_in, targets_of
 from sweep.lora.packable import why_plain
 from sweep.lora.quantization import is_small, num_bytes
 from sweep.lora.stack import Stack
-from sweep.lora.targets import ResolvedTargets
 from sweep.lora.unpadded import UnpaddedEncoder, can_unpad
 
 
@@ -61,17 +60,18 @@ class Base:
         *,
         device: torch.device,
         dtype: torch.dtype,
+        classes: Classes = None,
     ) -> None:
         self.noise = Noise()
         self.tokenizer = tokenizer
         self.device = device
-        self.net, self._missing = load_base(model, tokenizer, device)
+        self.net, self._missing = load_base(model, tokenizer, device, classes)
         use_keyed_dropout(self.net, self.noise)
         use_keyed_attention(self.net, self.noise)
         self.draws_by_itself = draws_by_itself(self.net, tokenizer)
         self.net.requires_grad_(False)
         nn.Module.to(self.net, device)
-        head = targets_of(model, Lora(target_modules="all-linear")).head
+        head = targets_of(model, Lora(target_modules="all-linear"), classes=classes).head
         for name, parameter in self.net.named_parameters():
             # Buffers stay: rotary frequencies lose their meaning in 16 bits.
             if not is_part_of(name, head) and not is_small(parameter):
@@ -120,7 +120,7 @@ class PackedModel:
         self.runs = list(runs)
         self._head = head_of(recipe, self._base.net)
         self._accepted = set(inspect.signature(self._head.adapted.forward).parameters) - {"labels"}
-        self._heads = {n: self._base.net.get_submodule(n) for n in _targets(runs[0]).head}
+        self._heads = {n: self._base.net.get_submodule(n) for n in targets_in(recipe).head}
         with without_old_names():
             self.model = self._add_adapters()
         self._layers: list[BatchedLora | BatchedDora | BatchedHead] = []
@@ -129,7 +129,9 @@ class PackedModel:
         self._encoder: UnpaddedEncoder | None = None
         # Checkpointing wraps transformers' own encoder, which then does the work.
         if not checkpointing and can_unpad(self._base.net, base.tokenizer):
-            shared = not any(_in_front(name) for run in runs for name in _targets(run).names)
+            shared = not any(
+                _in_front(name) for run in runs for name in targets_in(run.recipe).names
+            )
             self._encoder = UnpaddedEncoder(
                 self._base.net,
                 self.noise,
@@ -158,7 +160,7 @@ class PackedModel:
         return len(self.runs)
 
     def forward(self, batch: Batch) -> Tensor:
-        """Predictions `[K, B]` in float32 for a batch of B rows."""
+        """Scores `[K, B]`, or `[K, B, C]` of C classes, in float32 for a batch of B rows."""
         inputs = {name: column for name, column in batch.items() if name in self._accepted}
         if self._encoder is not None:
             self._encoder.layout = batch["layout"]
@@ -276,10 +278,6 @@ class PackedModel:
 
     def _stacks(self) -> Iterator[Stack]:
         return (stack for layer in self._layers for stack in layer.stacks)
-
-
-def _targets(run: Run) -> ResolvedTargets:
-    return targets_in(run.recipe)
 
 
 def _in_front(path: str) -> bool:

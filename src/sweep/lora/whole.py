@@ -63,7 +63,7 @@ class WholeModel:
         return len(self.runs)
 
     def forward(self, batch: Batch) -> Tensor:
-        """Predictions `[1, B]` for a batch of B rows."""
+        """Scores `[1, B]`, or `[1, B, C]` of C classes, for a batch of B rows."""
         inputs = {name: column for name, column in batch.items() if name in self._accepted}
         if self._encoder is not None:
             self._encoder.layout = batch["layout"]

@@ -52,7 +52,7 @@ class SearchTask:
     @property
     def recipe_of_a_score(self) -> Callable[[Params], Recipe] | None:
         """Where a trial's first value is its score."""
-        return self.recipe if self.objectives[0] == PEARSON else None
+        return self.recipe if self.objectives[0].is_score else None
 
     @property
     def is_grid(self) -> bool:

@@ -15,8 +15,8 @@ from sweep.core.arrays import Floats
 class Drawn:
     """A method and the scores of its configs, in the order of a table.
 
-    `best_of[n - 1]` is the expected best of n draws, Pearson points; `rate` is the learning rate of
-    the best.
+    `best_of[n - 1]` is the expected best of n draws, points of the score; `rate` is the learning
+    rate of the best.
     """
 
     name: str

@@ -20,7 +20,7 @@ FINEST = 0.005
 _LUCKIEST = 16
 #: Configs that are looked at together.
 _CONTROLS = 64
-#: Pearson points that are rounding. Of two equal configs, the standard error of their difference
+#: What of a score is rounding. Of two equal configs, the standard error of their difference
 #: comes out as the root of what rounding leaves of variances: some 1e-9.
 _NOTHING = 1e-7
 
@@ -70,10 +70,10 @@ class Covariance:
 class Comparison:
     """K configs on the same dev pairs, the leading one first.
 
-    `means` `[K]` are Pearson averaged over seeds, NaN for a config whose predictions are
-    constant. `deviations` `[B, K]` are draws of (mean - expectation), joint over configs, and
-    `covariance` is theirs without the uncertainty of the seeds' variance. `seed_sd` is
-    the standard deviation between runs of one config, pooled; None where no config has two seeds.
+    `means` `[K]` are scores averaged over seeds, NaN for a config whose predictions have none.
+    `deviations` `[B, K]` are draws of (mean - expectation), joint over configs, and `covariance` is
+    theirs without the uncertainty of the seeds' variance. `seed_sd` is the standard deviation
+    between runs of one config, pooled; None where no config has two seeds.
     `num_rivals` are the configs that these were chosen from on the same dev pairs, if not all.
     `tail` bounds how many times wider than by `covariance` a difference is spread in any one draw.
     `free` are the degrees of freedom of the seeds' variance. `looks` counts the verdicts on the
@@ -88,6 +88,8 @@ class Comparison:
     tail: float = 1.0
     free: float = np.inf
     looks: int = 1
+    #: Two scores are no farther apart.
+    widest: float = 2.0
 
     @property
     def dev_sd(self) -> float:
@@ -142,8 +144,8 @@ class Comparison:
         """
         difference, error = float(self.means[0] - self.means[control]), self._errors(0)[control]
         low, high = (float(self._luck(control, sign) * error) for sign in (+1, -1))
-        # Scores lie between -1 and 1, so two of them are no farther apart.
-        return difference, max(difference - low, -2.0), min(difference + high, 2.0)
+        most = self.widest
+        return difference, max(difference - low, -most), min(difference + high, most)
 
     def _errors(self, control: int) -> Floats:
         """Standard error of each config's difference from one, `[K]`."""

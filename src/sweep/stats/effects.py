@@ -23,7 +23,7 @@ NUM_CONFIG_RESAMPLES = 400
 
 @dataclass(frozen=True)
 class Effect:
-    """A level beside the best level of its key: Pearson points, with a 95 % interval.
+    """A level beside the best level of its key: points of the score, with a 95 % interval.
 
     The interval holds what a new dev set and new seeds would change, for the configs that were
     tried. `elsewhere_low` and `elsewhere_high` also hold how differently the configs take it: what

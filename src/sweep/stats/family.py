@@ -13,7 +13,7 @@ from sweep.stats.comparison import ERROR, FINEST, Comparison, error_of_look, far
 from sweep.stats.interval import Interval
 from sweep.stats.levels import Factor, LevelMeans
 
-#: Pearson points that are rounding.
+#: What of a score is rounding.
 _NOTHING = 1e-9
 
 

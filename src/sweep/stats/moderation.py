@@ -29,7 +29,7 @@ _UNLIKE = ((0.0, 0.4), (0.25, 0.2), (0.5, 0.2), (1.0, 0.1), (2.0, 0.1))
 _ODD, _STEADIER = ((0.05, 0.5), (0.3, 0.5)), 2.0
 #: Two-sided, of the spread that a heavy tail is given.
 _REACH = 0.01
-#: Below this, in squared Pearson points, runs are equal.
+#: Below this, in squared points of the score, runs are equal.
 _NOTHING = 1e-18
 
 

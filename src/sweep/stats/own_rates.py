@@ -65,7 +65,7 @@ class RateSlope:
 
 @dataclass(frozen=True)
 class AtOwnRate:
-    """A level at its own best rate, beside the best level of its key: Pearson points.
+    """A level at its own best rate, beside the best level of its key: points of the score.
 
     The intervals hold for all levels of all keys at once. The best level itself has difference 0.
     """
@@ -93,12 +93,18 @@ class OwnRates:
     missing: str = ""
 
 
-def own_rates(configs: Sequence[Scored], *, moving: Sequence[str] = ()) -> OwnRates | None:
+def own_rates(
+    configs: Sequence[Scored],
+    *,
+    moving: Sequence[str] = (),
+    ends: tuple[float, float] = (-1.0, 1.0),
+) -> OwnRates | None:
     """The best rate of each rank, how it moves with the rank, and what ranks, alpha rules and
     other settings are worth at their own; None where rank and rate were not both searched.
 
     Args:
         moving: Keys of `others` whose levels may have best rates of their own.
+        ends: Scores lie between them.
     """
     adapters = [config.adapter for config in configs]
     rates = {round(math.log(config.rate), 9) for config in configs}
@@ -112,7 +118,7 @@ def own_rates(configs: Sequence[Scored], *, moving: Sequence[str] = ()) -> OwnRa
         table = RateTable(kept, cells, rules, others=others, moving=moves)
         shape = fitted(table.tried)
         if shape is not None:
-            return _told(table, shape)
+            return _told(table, shape, ends)
     return OwnRates(
         num_configs=len(kept),
         missing=f"{len(kept)} configs that were trained to the end are too few for the own rates "
@@ -120,23 +126,23 @@ def own_rates(configs: Sequence[Scored], *, moving: Sequence[str] = ()) -> OwnRa
     )
 
 
-def _told(table: RateTable, shape: Shape) -> OwnRates:
+def _told(table: RateTable, shape: Shape, ends: tuple[float, float]) -> OwnRates:
     return OwnRates(
-        tuple(_best_rates(table, shape)),
+        tuple(_best_rates(table, shape, ends)),
         tuple(_slopes(table, shape)),
         tuple(_compared(shape, table.contrasts(shape))),
         len(table.configs),
     )
 
 
-def _best_rates(table: RateTable, shape: Shape) -> list[BestRate]:
+def _best_rates(table: RateTable, shape: Shape, ends: tuple[float, float]) -> list[BestRate]:
     low, high = math.exp(table.tried.rates.min()), math.exp(table.tried.rates.max())
     found = []
     for number, rule in enumerate(table.rules):
         for place in table.places_of(number):
             one = np.eye(len(table.cells))[place]
             rate = _exponential(shape.interval(shape.weights(shape.places, one)))
-            score = _as_score(shape.interval(table.top(shape, one)))
+            score = _as_score(shape.interval(table.top(shape, one)), *ends)
             count = table.tried.cells.count(place)
             is_inside = low * _NEAR < rate.value < high / _NEAR
             name, r = table.band(table.cells[place].band)
@@ -211,6 +217,6 @@ def _times(found: Interval, factor: float) -> Interval:
     return Interval(found.value * factor, found.ci_low * factor, found.ci_high * factor)
 
 
-def _as_score(found: Interval) -> Interval:
-    """A Pearson correlation lies between -1 and 1."""
-    return Interval(found.value, max(found.ci_low, -1.0), min(found.ci_high, 1.0))
+def _as_score(found: Interval, lowest: float, highest: float) -> Interval:
+    """With its ends where a score may be."""
+    return Interval(found.value, max(found.ci_low, lowest), min(found.ci_high, highest))

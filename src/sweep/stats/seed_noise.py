@@ -16,7 +16,7 @@ from sweep.core.arrays import Floats, Indices
 from sweep.stats.comparison import Covariance
 from sweep.stats.moderation import Moderated
 
-#: A variance, in squared Pearson points, that is none.
+#: A variance, in squared points of the score, that is none.
 _NOTHING = 1e-14
 
 
@@ -78,7 +78,7 @@ class RunsByConfig:
 
 @dataclass(frozen=True, eq=False)
 class SeedNoise:
-    """How far seeds move the scores of configs, in Pearson points.
+    """How far seeds move the scores of configs, in points of the score.
 
     `seed_sd` is pooled over the configs that tell it; None where none has two seeds.
     `of_runs` are the variances of one run, of those configs `[K]` and of as many others as

@@ -172,7 +172,7 @@ class _Model:
 
     @property
     def num_tops(self) -> int:
-        """Parameters that are Pearson points, the first ones."""
+        """Parameters that are points of the score, the first ones."""
         return int(self._tops.shape[1])
 
     def start(self) -> Floats:

@@ -6,6 +6,9 @@ bootstrapped; a bootstrap of one to five seeds would come out too narrow, so the
 from a normal distribution whose variance is moderated by that of the other configs and itself
 drawn, which gives the tails of Student's t. Where runs of different configs share a seed, what the
 seed does to all of them alike is taken out of comparisons.
+
+Sources: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 16; for the
+variance of two crossed samples Gallas, Academic Radiology 13 (2006), 353-362.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ from functools import lru_cache
 import numpy as np
 
 from sweep.core.arrays import Floats
+from sweep.core.metric import PEARSON, Metric
 from sweep.stats.comparison import Comparison
+from sweep.stats.metrics import resampled
 from sweep.stats.seed_noise import RunsByConfig, SeedNoise
 
 #: Resamples: the 2.5 % quantile of 2,000 rests on 50 draws.
@@ -49,26 +54,6 @@ def resampling_weights(num_items: int, *, seed: int = 0) -> Floats:
     return weights
 
 
-def resampled_pearson(predictions: Floats, labels: Floats, weights: Floats) -> Floats:
-    """Pearson of each run on each resample. Shapes `[..., N]`, `[N]`, `[B, N]` to `[B, ...]`.
-
-    A resample without variance has no correlation and gives NaN.
-    """
-    p = predictions - predictions.mean(axis=-1, keepdims=True)
-    # Constant predictions are constant also where their mean is rounded.
-    p = np.where(np.ptp(predictions, axis=-1, keepdims=True) > 0, p, 0.0)
-    p = p / np.maximum(p.std(axis=-1, keepdims=True), np.finfo(np.float64).tiny)
-    y = (labels - labels.mean()) / max(labels.std(), np.finfo(np.float64).tiny)
-    mean_p, mean_y = weights @ p.T, (weights @ y).reshape(-1, *[1] * (p.ndim - 1))
-    square_y = (weights @ (y * y)).reshape(mean_y.shape)
-    covariance = weights @ (p * y).T - mean_p * mean_y
-    variance_p, variance_y = weights @ (p * p).T - mean_p**2, square_y - mean_y**2
-    variances = np.where((variance_p > 1e-12) & (variance_y > 1e-12), variance_p * variance_y, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scores = covariance / np.sqrt(variances)
-    return np.where(variances > 0, np.clip(scores, -1, 1), np.nan)
-
-
 def compare(
     samples: Sequence[Sample],
     labels: Floats,
@@ -79,6 +64,7 @@ def compare(
     noise_labels: Floats | None = None,
     stream: int = 0,
     looks: int = 1,
+    metric: Metric = PEARSON,
 ) -> Comparison:
     """Compare configs, the leading one first, on the dev labels `[N]`.
 
@@ -91,23 +77,21 @@ def compare(
         stream: Of the seeds' luck. Two comparisons whose seeds have nothing to do with one another
             need different ones; the resamples of the items stay the same.
         looks: How often such a comparison was made while the study grew, this one included.
-
-    Sources: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 16; for
-    the variance of two crossed samples Gallas, Academic Radiology 13 (2006), 353-362.
+        metric: Of the study.
     """
-    scores, by_items = _resampled(samples, labels, resampling_weights(len(labels), seed=seed))
+    scores, by_items = _resampled(samples, labels, metric, seed=seed)
     layout = RunsByConfig.of([sample.seeds for sample in samples])
     if noise_from is None:
         noise = SeedNoise.of(scores, by_items, layout, np.arange(len(samples)))
     else:
         others = labels if noise_labels is None else noise_labels
-        noise = _noise_of(noise_from, others, samples, seed=seed)
+        noise = _noise_of(noise_from, others, samples, metric, seed=seed)
     means, by_items = layout.means(scores), layout.means(by_items)
     covariance = noise.covariance(layout, by_items)
     by_seeds, tail = noise.draws(layout, NUM_RESAMPLES, _rng(seed, stream), covariance.own)
-    deviations = _inside(np.nan_to_num(means), by_items, by_seeds)
-    free = noise.of_runs.tail_free
-    return Comparison(means, deviations, covariance, noise.seed_sd, num_rivals, tail, free, looks)
+    deviations = _inside(np.nan_to_num(means), by_items, by_seeds, metric)
+    known = num_rivals, tail, noise.of_runs.tail_free, looks, metric.high - metric.low
+    return Comparison(means, deviations, covariance, noise.seed_sd, *known)
 
 
 def _rng(seed: int, stream: int) -> np.random.Generator:
@@ -116,7 +100,12 @@ def _rng(seed: int, stream: int) -> np.random.Generator:
 
 
 def _noise_of(
-    known: Sequence[Sample], labels: Floats, samples: Sequence[Sample], *, seed: int
+    known: Sequence[Sample],
+    labels: Floats,
+    samples: Sequence[Sample],
+    metric: Metric,
+    *,
+    seed: int,
 ) -> SeedNoise:
     """The luck of the seeds of these samples, as the known configs show it."""
     ids = [sample.config_id for sample in known]
@@ -124,28 +113,38 @@ def _noise_of(
         -1 if s.config_id is None or s.config_id not in ids else ids.index(s.config_id)
         for s in samples
     ]
-    resampled = _resampled(known, labels, resampling_weights(len(labels), seed=seed))
+    found = _resampled(known, labels, metric, seed=seed)
     layout = RunsByConfig.of([sample.seeds for sample in known])
-    return SeedNoise.of(*resampled, layout, np.array(places))
+    return SeedNoise.of(*found, layout, np.array(places))
 
 
-def _inside(means: Floats, by_items: Floats, by_seeds: Floats) -> Floats:
-    """Both errors of the means `[K]` together, `[B, K]`, so that no score leaves -1 to 1: what
-    seeds do is added on the scale of Fisher's z (Metron 1 (1921), 3-32)."""
+def _inside(means: Floats, by_items: Floats, by_seeds: Floats, metric: Metric) -> Floats:
+    """Both errors of the means `[K]` together, `[B, K]`, so that no score leaves the metric's
+    range: what seeds do is added on the scale of Fisher's z (Metron 1 (1921), 3-32), to which a
+    range other than -1 to 1 is stretched. A metric without ends has the plain sum."""
+    if not metric.is_bounded:
+        return np.asarray(by_items + by_seeds)
+    half, middle = (metric.high - metric.low) / 2, (metric.high + metric.low) / 2
+    if (half, middle) != (1, 0):
+        own = Metric(metric.name, metric.word, metric.beside)
+        return half * _inside((means - middle) / half, by_items / half, by_seeds / half, own)
     ends = 1 - 1e-9
     scores = np.arctanh(np.clip(means + by_items, -ends, ends))
     slope = 1 - np.clip(means, -ends, ends) ** 2
     return np.asarray(np.tanh(scores + by_seeds / slope) - means)
 
 
-def _resampled(samples: Sequence[Sample], labels: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Pearson of each run `[R]`, and how far each resample is from it `[B, R]`."""
+def _resampled(
+    samples: Sequence[Sample], labels: Floats, metric: Metric, *, seed: int
+) -> tuple[Floats, Floats]:
+    """Score of each run `[R]`, and how far each resample is from it `[B, R]`."""
+    weights = resampling_weights(len(labels), seed=seed)
     runs = np.concatenate([sample.predictions for sample in samples])
-    scores = resampled_pearson(runs, labels, np.full((1, len(labels)), 1 / len(labels)))[0]
+    scores = resampled(metric, runs, labels, np.full((1, len(labels)), 1 / len(labels)))[0]
     deviations = np.empty((len(weights), len(runs)))
     for start in range(0, len(runs), _BLOCK):
         block = slice(start, start + _BLOCK)
         # Where a resample leaves nothing that varies, there is nothing that correlates either.
-        resampled = np.nan_to_num(resampled_pearson(runs[block], labels, weights))
-        deviations[:, block] = resampled - np.nan_to_num(scores[block])
+        found = np.nan_to_num(resampled(metric, runs[block], labels, weights))
+        deviations[:, block] = found - np.nan_to_num(scores[block])
     return scores, deviations

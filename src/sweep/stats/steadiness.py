@@ -10,7 +10,7 @@ from scipy.special import chdtri, fdtri
 
 #: Error of calling any config of a study unsteady.
 _ERROR = 0.05
-#: SD between seeds, in Pearson points, that is too much whatever the other configs do.
+#: SD between seeds, in points of the score, that is too much whatever the other configs do.
 _ROUGH = 0.05
 #: And one that counts as steady: others may be steadier still.
 _SLIGHT = 0.01

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sweep.core.arrays import Floats
+from sweep.core.metric import PEARSON, Metric
 from sweep.stats.interval import Interval
 from sweep.stats.paired import difference_of_studies
 from sweep.stats.statistics import Sample, compare
@@ -23,11 +24,12 @@ class ChosenConfig:
     sample: Sample
     several_seeds: Sequence[Sample]
     labels: Floats
+    metric: Metric = PEARSON
 
     @property
     def score(self) -> Interval:
         """Of this config alone."""
-        found = compare([self.sample], self.labels)
+        found = compare([self.sample], self.labels, metric=self.metric)
         low, high = found.intervals()[0]
         return Interval(float(found.means[0]), float(low), float(high))
 
@@ -35,7 +37,7 @@ class ChosenConfig:
 def lead(one: ChosenConfig, other: ChosenConfig) -> Interval:
     """By how much one is ahead of the other, paired on the dev pairs, which are the same."""
     luck = (one.several_seeds, other.several_seeds)
-    return difference_of_studies(one.sample, other.sample, one.labels, luck=luck)
+    return difference_of_studies(one.sample, other.sample, one.labels, luck=luck, metric=one.metric)
 
 
 def lead_in_words(one: ChosenConfig, other: ChosenConfig) -> str:
@@ -51,5 +53,5 @@ def lead_in_words(one: ChosenConfig, other: ChosenConfig) -> str:
     unknown = "; one seed each, so luck of the seed is not in it" if len(blind) == 2 else ""
     if len(blind) == 1:
         unknown = f"; the luck of the seed is not in it for {blind[0]}, with one seed each"
-    size = f"{gap.as_difference} dev Pearson, paired on {len(one.labels):,} pairs"
+    size = f"{gap.as_difference} dev {one.metric.word}, paired on {len(one.labels):,} pairs"
     return f"{said} {size}{unknown}"

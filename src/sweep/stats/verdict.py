@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -50,12 +51,13 @@ class Contender:
 class Verdict:
     """What a study says, also in words.
 
-    Config ids, Pearson points, None where something is not known. `beats_baseline` and `seed_sd`
-    are not known with one seed a config. `versus_baseline` is the best minus the baseline, with the
-    interval that allows for the choice among all. `gives_up` is the best minus the recommended
-    config, with its interval; None where that is the best itself. `expected_score` is what the best
-    config scores on seeds that did not choose it. `unsteady` are judged configs that collapse on
-    some seeds, with how many. `looks` counts the verdicts on the growing study, with this one.
+    Config ids, points of the score, None where something is not known. `beats_baseline` and
+    `seed_sd` are not known with one seed a config. `versus_baseline` is the best minus the
+    baseline, with the interval that allows for the choice among all. `gives_up` is the best minus
+    the recommended config, with its interval; None where that is the best itself. `expected_score`
+    is what the best config scores on seeds that did not choose it. `unsteady` are judged configs
+    that collapse on some seeds, with how many. `looks` counts the verdicts on the growing study,
+    with this one.
     """
 
     best: str
@@ -111,7 +113,7 @@ def judge(
         return None
     best = order[0]
     base = next((c for c in order if c.config_id == baseline), None)
-    unstable = unsteady_among(contenders)
+    unstable = unsteady_among(contenders, widest=comparison.widest if comparison else 2.0)
     unsteady = {c.config_id: unstable[c.config_id] for c in order if c.config_id in unstable}
     use = _recommended(order, comparison, unsteady)
     versus, gives_up = (_lead(order, comparison, behind) for behind in (base, use))
@@ -136,8 +138,14 @@ def judge(
     )
 
 
-def unsteady_among(contenders: Sequence[Contender]) -> dict[str, str]:
-    """Those that collapse on some seeds, by all of their runs: ids, and on how many."""
+def unsteady_among(contenders: Sequence[Contender], *, widest: float = 2.0) -> dict[str, str]:
+    """Those that collapse on some seeds, by all of their runs: ids, and on how many.
+
+    Args:
+        widest: Two scores are no farther apart. Of a metric without ends nobody knows what is much.
+    """
+    if not math.isfinite(widest):
+        return {}
     found = unsteady_configs({c.config_id: c.all_scores or c.scores for c in contenders})
     return {name: unsteady.words for name, unsteady in found.items()}
 

@@ -19,6 +19,7 @@ def in_words(
     interval: tuple[float, float] | None,
     unconfirmed: tuple[int, int] | None = None,
     caveat: str = "",
+    metric: str = "Pearson",
 ) -> Verdict:
     """The verdict with its sentences: which config, against the default, how sure.
 
@@ -27,11 +28,12 @@ def in_words(
         interval: 95 % interval of the best config's score.
         unconfirmed: Of a confirmation that does not count yet: runs done, and runs in all.
         caveat: A sentence on what the configs leave open.
+        metric: The word for what the scores are.
     """
     by_id = {c.config_id: c for c in contenders}
     num_judged = len(judged(contenders))
     spoken = [
-        _best(verdict, by_id, num_judged, interval),
+        _best(verdict, by_id, num_judged, interval, metric),
         _baseline(verdict, by_id),
         _luck(verdict, by_id, num_judged),
         _unsteady(verdict, by_id),
@@ -48,9 +50,10 @@ def _best(
     by_id: Mapping[str, Contender],
     num_judged: int,
     interval: tuple[float, float] | None,
+    metric: str,
 ) -> str:
     best, use = by_id[verdict.best], by_id[verdict.recommended]
-    score = f"dev Pearson {best.mean:.4f}"
+    score = f"dev {metric} {best.mean:.4f}"
     if interval is None:
         return (
             f"{best.label} has the highest score, {score}; without dev predictions nothing "
@@ -74,7 +77,7 @@ def _best(
     lead = verdict.gives_up
     behind = f"{best.mean - use.mean:.4f}" if lead is None else lead.as_difference
     return (
-        f"{use.label} is recommended: dev Pearson {use.mean:.4f}{_at(use, best)}. "
+        f"{use.label} is recommended: dev {metric} {use.mean:.4f}{_at(use, best)}. "
         f"The highest mean, {best.mean:.4f} of {best.label} ({score.partition(', ')[2]}), "
         f"is ahead by {behind}, which may be luck: {tied}."
     )

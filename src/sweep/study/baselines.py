@@ -6,8 +6,10 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sweep.core.files import write_text
+from sweep.core.metric import PEARSON, Metric
 from sweep.core.words import compact, duration
 from sweep.stats.interval import Interval
 from sweep.study.files import StudyFiles
@@ -18,11 +20,12 @@ _NAMES = {
     "full": "full fine-tuning",
     "head": "linear head",
     "cosine": "cosine without training",
+    "majority": "majority class",
 }
 #: Under which id each stands in the tables; full fine-tuning has that of its config.
 _IDS = {"head": "linear_head"}
 #: Those that leave the base as it is: LoRA has to be ahead of them to be worth anything.
-FROZEN = ("cosine", "head")
+FROZEN = ("cosine", "head", "majority")
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,8 @@ class BaselineScore:
 
     kind: str
     how: str
-    pearson: Interval
-    spearman: float
+    score: Interval
+    beside: float
     params: int
     seconds: float
     test: Interval | None = None
@@ -83,7 +86,7 @@ class BaselineScore:
     @property
     def in_words(self) -> str:
         """Its score, and how LoRA stands to it."""
-        score = f"{self.name} {self.pearson.value:.4f}"
+        score = f"{self.name} {self.score.value:.4f}"
         if self.lead is None:
             return score
         unclear = "" if self.lead.is_clear else "not distinguishable: "
@@ -107,7 +110,7 @@ class Baselines:
     """All that were scored, on pairs and weights of this `digest`.
 
     `config_id` is the recommended config that they stand beside, `config` its words, `mean` its
-    dev Pearson, `cost` what one of its runs takes.
+    score on dev, `cost` what one of its runs takes.
     """
 
     digest: str
@@ -134,12 +137,12 @@ class Baselines:
         ]
         if not behind:
             return None
-        best = max(behind, key=lambda score: score.pearson.value)
+        best = max(behind, key=lambda score: score.score.value)
         assert best.lead is not None
         how = "behind" if best.lead.value < 0 else "not ahead for sure of"
         return (
             f"LoRA ({self.config}) is {how} {best.name}: {self.mean:.4f} against "
-            f"{best.pearson.as_score}, {best.lead.as_difference}."
+            f"{best.score.as_score}, {best.lead.as_difference}."
         )
 
     @property
@@ -172,11 +175,17 @@ class Baselines:
         return tuple(text for text in told if text)
 
 
-def write_baselines(files: StudyFiles, found: Baselines) -> None:
+def write_baselines(files: StudyFiles, found: Baselines, metric: Metric = PEARSON) -> None:
     content = {**dataclasses.asdict(found), "sentences": found.sentences}
+    content["scores"] = [metric.in_files(score) for score in content["scores"]]
     write_text(files.baselines, json.dumps(content, ensure_ascii=False, indent=1))
 
 
-def read_baselines(files: StudyFiles) -> Baselines | None:
+def read_baselines(files: StudyFiles, metric: Metric = PEARSON) -> Baselines | None:
     """What an earlier start has found; a file that can't be read counts as none."""
-    return read_json(files.baselines, Baselines, otherwise="the baselines are scored again")
+
+    def renamed(content: dict[str, Any]) -> dict[str, Any]:
+        return {**content, "scores": [metric.from_files(score) for score in content["scores"]]}
+
+    otherwise = "the baselines are scored again"
+    return read_json(files.baselines, Baselines, otherwise=otherwise, renamed=renamed)

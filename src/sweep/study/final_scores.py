@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sweep.core.files import write_text
+from sweep.core.metric import PEARSON, Metric
 from sweep.data.findings import Split
 from sweep.stats.interval import Interval
 from sweep.study.files import StudyFiles
@@ -30,15 +31,16 @@ class SplitScore:
     digest: str
     rows: int
     adapter: Interval
-    spearman: float
+    beside: float
     config: Interval
     num_runs: int
     baseline: Interval | None
     difference: Interval | None
 
-    @property
-    def line(self) -> str:
-        line = f"{SPLIT_NAMES[self.split]:8} Pearson {self.adapter.as_score} on {self.rows:,} pairs"
+    def line(self, metric: str) -> str:
+        line = (
+            f"{SPLIT_NAMES[self.split]:8} {metric} {self.adapter.as_score} on {self.rows:,} pairs"
+        )
         if self.num_runs > 1:
             line += f"; mean of {self.num_runs} seeds {self.config.value:.4f}"
         if self.baseline is not None and self.difference is not None:
@@ -74,9 +76,9 @@ class FinalScores:
     config_runs: tuple[str, ...] = ()
     baseline_runs: tuple[str, ...] = ()
 
-    @property
-    def lines(self) -> list[str]:
-        lines = [score.line for score in self.splits]
+    def lines(self, metric: Metric) -> list[str]:
+        """A sentence for each split, and one where choosing among adapters would flatter."""
+        lines = [score.line(metric.word) for score in self.splits]
         if self.looks > 1:
             lines.append(
                 f"         {self.looks} adapters of this study were scored on these pairs so far: "
@@ -97,26 +99,33 @@ class FinalScores:
             if interval is not None
         ]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, metric: Metric) -> dict[str, Any]:
         """With a row for each model and the sentences, for people and for older programs."""
         rows = {
             model.model: {
                 "config_id": model.config_id,
-                "pearson": model.score.value,
+                metric.name: model.score.value,
                 "ci_low": model.score.ci_low,
                 "ci_high": model.score.ci_high,
                 "pairs": model.pairs,
             }
             for model in self.models
         }
-        return {**dataclasses.asdict(self), **rows, "sentences": self.lines}
+        content = dataclasses.asdict(self)
+        content["splits"] = tuple(metric.in_files(split) for split in content["splits"])
+        return {**content, **rows, "sentences": self.lines(metric)}
 
 
-def write_final_scores(files: StudyFiles, scores: FinalScores) -> None:
-    text = json.dumps(scores.to_json(), indent=2, ensure_ascii=False)
+def write_final_scores(files: StudyFiles, scores: FinalScores, metric: Metric = PEARSON) -> None:
+    text = json.dumps(scores.to_json(metric), indent=2, ensure_ascii=False)
     write_text(files.test_scores, text)
 
 
-def read_final_scores(files: StudyFiles) -> FinalScores | None:
+def read_final_scores(files: StudyFiles, metric: Metric = PEARSON) -> FinalScores | None:
     """What an earlier start has found; a file that can't be read counts as none."""
-    return read_json(files.test_scores, FinalScores, otherwise="the pairs are scored again")
+
+    def renamed(content: dict[str, Any]) -> dict[str, Any]:
+        return {**content, "splits": [metric.from_files(split) for split in content["splits"]]}
+
+    otherwise = "the pairs are scored again"
+    return read_json(files.test_scores, FinalScores, otherwise=otherwise, renamed=renamed)

@@ -119,4 +119,4 @@ class FullRecords:
 
 def _score(kept: KeptRuns, recipe: Recipe) -> float | None:
     outcome = kept.done(recipe.run_id)
-    return outcome.pearson if outcome and outcome.state is RunState.COMPLETE else None
+    return outcome.score if outcome and outcome.state is RunState.COMPLETE else None

@@ -74,7 +74,7 @@ def write_looks(files: StudyFiles, looks: Looks) -> None:
 
 def _digest_of_scores(records: Iterable[Record]) -> str:
     lines = sorted(
-        f"{record.run.id} {record.outcome.pearson}"
+        f"{record.run.id} {record.outcome.score}"
         for record in records
         if record.state is RunState.COMPLETE and record.outcome is not None
     )

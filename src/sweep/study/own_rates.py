@@ -41,4 +41,8 @@ def at_own_rates(
         )
         for place, (recipe, mean) in enumerate(zip(recipes, means, strict=True))
     ]
-    return own_rates(configs, moving=(_TARGETS,)) if configs else None
+    metric = recipes[0].task.measure if recipes else None
+    # How high a top may be is known of metrics with ends alone.
+    if metric is None or not metric.is_bounded:
+        return None
+    return own_rates(configs, moving=(_TARGETS,), ends=(metric.low, metric.high))

@@ -8,10 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
 
+from sweep.core.metric import PEARSON, Metric
 from sweep.core.recipe import Recipe
 from sweep.core.words import settings_text
 from sweep.loop.confirm import Confirming
-from sweep.loop.trial import Outcome, Run, RunState
+from sweep.loop.trial import Run, RunState
 from sweep.stats.comparison import Comparison
 from sweep.stats.statistics import Sample
 from sweep.stats.verdict import Contender, Verdict, judge, judged, ranked, unsteady_among
@@ -19,12 +20,9 @@ from sweep.stats.verdict_words import in_words
 from sweep.study.files import StudyFiles
 from sweep.study.looks import Looks
 from sweep.study.own_rates import at_one_rate
-from sweep.study.record import Record
+from sweep.study.record import Record, ScoredRun, scored_runs
 from sweep.study.rows import ConfigRow, searched
 from sweep.study.samples import comparison_of, sample_of, seed_luck
-
-#: A complete run with its score.
-ScoredRun = tuple[Run, Outcome]
 
 
 @dataclass(frozen=True)
@@ -135,6 +133,11 @@ class Ranking:
         found = cls.of(kept, folder, keys=keys, search_seeds=None)
         return replace(found, luck=tuple(luck), looks=looks)
 
+    @property
+    def metric(self) -> Metric:
+        """That the scores are of: one for all configs of a study."""
+        return next((r.task.measure for r in self.recipes.values()), PEARSON)
+
     @cached_property
     def leaders(self) -> Comparison | None:
         """The configs that the verdict is about: the first ones."""
@@ -150,7 +153,14 @@ class Ranking:
     def _compared(self, group: Sequence[Contender]) -> Comparison | None:
         rivals = len(self.contenders)
         luck = self.luck or self.several_seeds
-        return comparison_of(group, self.folder, num_rivals=rivals, luck=luck, looks=self.looks)
+        return comparison_of(
+            group,
+            self.folder,
+            num_rivals=rivals,
+            luck=luck,
+            looks=self.looks,
+            metric=self.metric,
+        )
 
     def rows(self, keys: Sequence[str]) -> list[ConfigRow]:
         """Rows of the leaderboard."""
@@ -200,7 +210,7 @@ class Ranking:
     @cached_property
     def unsteady(self) -> Mapping[str, str]:
         """Configs that collapse on some seeds: ids, and on how many."""
-        return unsteady_among(self.contenders)
+        return unsteady_among(self.contenders, widest=self.metric.high - self.metric.low)
 
     def verdict(self, *, baseline: str | None) -> Verdict | None:
         """The verdict in numbers and words; None before the first score."""
@@ -214,21 +224,13 @@ class Ranking:
             interval=None if low is None or high is None else (low, high),
             unconfirmed=self.unconfirmed,
             caveat=at_one_rate(list(self.recipes.values())),
+            metric=self.metric.word,
         )
 
 
 def words(recipe: Recipe, keys: Sequence[str]) -> str:
     """A config for people: `r=8 alpha=16 on qv`."""
     return settings_text({key: recipe.value_of(key) for key in keys}, none="the config")
-
-
-def scored_runs(records: Iterable[Record]) -> list[ScoredRun]:
-    """The complete runs, each with what it left."""
-    return [
-        (r.run, r.outcome)
-        for r in records
-        if r.state is RunState.COMPLETE and r.outcome is not None
-    ]
 
 
 def _by_config(runs: Sequence[ScoredRun]) -> dict[str, list[ScoredRun]]:
@@ -290,6 +292,6 @@ def _seed(pair: ScoredRun) -> int:
 
 
 def _score(pair: ScoredRun) -> float:
-    score = pair[1].pearson
+    score = pair[1].score
     assert score is not None
     return score

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -21,18 +22,29 @@ T = TypeVar("T")
 _adapter: Callable[[Any], TypeAdapter[Any]] = functools.cache(TypeAdapter)
 
 
-def read_json(path: Path, kind: type[T], *, otherwise: str) -> T | None:
+def read_json(
+    path: Path,
+    kind: type[T],
+    *,
+    otherwise: str,
+    renamed: Callable[[Any], Any] | None = None,
+) -> T | None:
     """The value that a file holds; None where there is none, or none that can be read.
 
     Args:
         kind: A dataclass. Fields that it lacks are of a newer program, and left out.
         otherwise: What a file that can't be read comes to, for the log.
+        renamed: Gives the content with the names that `kind` has for it.
     """
     try:
-        value: T = _adapter(kind).validate_json(path.read_bytes())
+        content = path.read_bytes()
+        if renamed is None:
+            value: T = _adapter(kind).validate_json(content)
+        else:
+            value = _adapter(kind).validate_python(renamed(json.loads(content)))
     except FileNotFoundError:
         return None
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         logger.warning("%s can't be read (%s); %s.", path, _first_line(error), otherwise)
         return None
     return value

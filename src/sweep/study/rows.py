@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from sweep.core.metric import PEARSON, Metric
 from sweep.core.recipe import Recipe
 from sweep.core.words import label_of, settings_text
-from sweep.loop.objectives import MEASURES, PEARSON
+from sweep.loop.objectives import COSTS
 from sweep.loop.trial import RunState
 from sweep.stats.pareto import pareto_front
 from sweep.study.files import StudyFiles
@@ -24,7 +25,7 @@ _INTEGERS = (
     *("pack_size", "trained_params"),
 )
 _RUN_HEAD = ("trial", "config_id", "seed", "state", "reason")
-_SCORES = ("pearson", "pearson_last", "best_step", "spearman")
+_SCORES = ("score", "score_last", "best_step", "beside")
 _COSTS = (
     "adapted_modules",
     "lora_params",
@@ -43,7 +44,6 @@ _KIND = ("kind", "trained_params")
 LORA, BASELINE = "lora", "baseline"
 #: What a run leaves, by the name of its column.
 MEASURED = ("reason", *_SCORES, *_COSTS)
-#: A row of a table by column.
 ByColumn = Mapping[str, Any]
 
 
@@ -61,10 +61,10 @@ class RunRow:
     state: RunState
     values: Mapping[str, Any]
     reason: str | None = None
-    pearson: float | None = None
-    pearson_last: float | None = None
+    score: float | None = None
+    score_last: float | None = None
     best_step: int | None = None
-    spearman: float | None = None
+    beside: float | None = None
     scaling: float | None = None
     precision: str | None = None
     adapted_modules: int | None = None
@@ -96,8 +96,8 @@ class ConfigRow:
     """A config in the order of the ranking, with what its place rests on.
 
     `unsteady` says how many of its seeds lie low, of a config whose mean says little.
-    `measures` are what is sought beside Pearson, `pareto` says whether it is on their front; None
-    where Pearson is sought alone.
+    `measures` are what is sought beside the score, `pareto` says whether it is on their front; None
+    where the score is sought alone.
     """
 
     rank: int
@@ -127,7 +127,7 @@ class ConfigRow:
 
     def measure(self, name: str) -> float | None:
         """What is sought under this name."""
-        if name == PEARSON.name:
+        if name not in COSTS:
             return self.mean
         found: float | None = self.measures.get(name, getattr(self, name, None))
         return found
@@ -172,17 +172,22 @@ def cost_front(rows: Sequence[ConfigRow], cost: str) -> list[ConfigRow]:
 
 
 def table_of_runs(
-    rows: Sequence[RunRow], keys: Sequence[str], *, beside: Sequence[ByColumn] = ()
+    rows: Sequence[RunRow],
+    keys: Sequence[str],
+    *,
+    beside: Sequence[ByColumn] = (),
+    metric: Metric = PEARSON,
 ) -> pd.DataFrame:
     """`table.csv`.
 
     Args:
         beside: Rows of baselines, which come last.
+        metric: Of the study; columns of scores have its name.
     """
     costs = (*_COSTS, "wandb_url", *_KIND, "base_memory_mb")
     columns = [*_RUN_HEAD, *_SCORES, *keys, "scaling", "precision", *costs]
     table = pd.DataFrame([*map(flat, rows), *beside], columns=columns)
-    return table.astype(dict.fromkeys(_INTEGERS, "Int64"))
+    return table.astype(dict.fromkeys(_INTEGERS, "Int64")).rename(columns=metric.column)
 
 
 def table_of_configs(
@@ -204,20 +209,24 @@ def table_of_configs(
     )
 
 
-def read_runs(files: StudyFiles, keys: Sequence[str]) -> tuple[RunRow, ...]:
+def read_runs(files: StudyFiles, keys: Sequence[str], metric: Metric) -> tuple[RunRow, ...]:
     """The runs as the driver last wrote them, also those that are under way; no baselines."""
-    rows = _of_the_search(missing_is_none(read_csv(files.table)))
+    rows = _of_the_search(_table_rows(files, metric))
     return tuple(_typed(RunRow, row, keys, state=RunState(row["state"])) for row in rows)
 
 
-def read_full_runs(files: StudyFiles, keys: Sequence[str]) -> tuple[RunRow, ...]:
+def read_full_runs(files: StudyFiles, keys: Sequence[str], metric: Metric) -> tuple[RunRow, ...]:
     """The runs of full fine-tuning as the driver last wrote them."""
-    rows = [row for row in missing_is_none(read_csv(files.table)) if row.get("kind") == BASELINE]
+    rows = [row for row in _table_rows(files, metric) if row.get("kind") == BASELINE]
     return tuple(
         _typed(RunRow, row, keys, state=RunState(row["state"]))
         for row in rows
         if row["seed"] is not None
     )
+
+
+def _table_rows(files: StudyFiles, metric: Metric) -> list[dict[str, Any]]:
+    return [metric.from_files(row) for row in missing_is_none(read_csv(files.table))]
 
 
 def read_configs(files: StudyFiles, keys: Sequence[str]) -> tuple[ConfigRow, ...]:
@@ -228,7 +237,7 @@ def read_configs(files: StudyFiles, keys: Sequence[str]) -> tuple[ConfigRow, ...
             ConfigRow,
             row,
             keys,
-            measures={name: row[name] for name in MEASURES if name in row and name not in own},
+            measures={name: row[name] for name in COSTS if name in row and name not in own},
             confirmed=bool(row.get("confirmed")),
         )
         for row in _of_the_search(missing_is_none(read_csv(files.leaderboard)))
@@ -260,7 +269,7 @@ def row_of(record: Record, keys: Sequence[str]) -> RunRow:
     if not record.evaluations:
         return row
     last = record.evaluations[-1]
-    return dataclasses.replace(row, pearson_last=last.pearson, steps=last.step)
+    return dataclasses.replace(row, score_last=last.score, steps=last.step)
 
 
 def _of_the_search(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ import numpy as np
 from sweep.core.arrays import Floats
 from sweep.core.errors import StudyError
 from sweep.core.files import read_floats
+from sweep.core.metric import PEARSON, Metric
 from sweep.stats.comparison import Comparison
 from sweep.stats.statistics import Sample, compare
 from sweep.stats.verdict import Contender
@@ -42,6 +43,7 @@ def comparison_of(
     num_rivals: int,
     luck: Sequence[Sample] = (),
     looks: int = 1,
+    metric: Metric = PEARSON,
 ) -> Comparison | None:
     """None where predictions are not at hand.
 
@@ -59,7 +61,14 @@ def comparison_of(
         logger.warning("No intervals in the leaderboard: %s", error.value)
         return None
     noise_from = list(luck) or None
-    return compare(samples, labels, num_rivals=num_rivals, noise_from=noise_from, looks=looks)
+    return compare(
+        samples,
+        labels,
+        num_rivals=num_rivals,
+        noise_from=noise_from,
+        looks=looks,
+        metric=metric,
+    )
 
 
 def dev_labels(folder: Path) -> Floats | None:

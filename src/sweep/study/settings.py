@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from sweep.core.errors import StudyError, UserMistake
+from sweep.core.metric import Metric
 from sweep.core.recipe import SEARCHABLE_KEYS, Recipe
 from sweep.loop.objectives import PEARSON, Objective, parse_objectives
 from sweep.space.space import Space, parse_space
@@ -45,6 +46,11 @@ class StudySettings:
     tracking: Mapping[str, Any] = field(default_factory=dict)
     #: As an experiment file has it.
     experiment: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def metric(self) -> Metric:
+        """That scores are of."""
+        return self.base.task.measure
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
@@ -107,19 +113,20 @@ def refuse_newer(files: StudyFiles, content: Mapping[str, Any]) -> None:
 
 def _settings(files: StudyFiles, content: Mapping[str, Any]) -> StudySettings:
     search = content["search"]
-    objectives = search.get("objectives", ["pearson:max"])
     seeds = tuple(search.get("seeds", [0]))
     # A key that an older program did not have is as it is by default.
     parts = {part: content.get(part, {}) for part in _PARTS}
+    base = Recipe.from_dict({**parts, "seed": seeds[0]})
+    objectives = search.get("objectives", [base.task.measure.objective])
     return StudySettings(
         name=str(content.get("name") or files.folder.resolve().name),
         results_dir=content.get("results_dir"),
-        base=Recipe.from_dict({**parts, "seed": seeds[0]}),
+        base=base,
         space=parse_space(search["space"], valid_keys=SEARCHABLE_KEYS),
         sampler=search.get("sampler", "grid"),
         num_trials=search.get("n_trials", 0),
         seeds=seeds,
-        objectives=parse_objectives(objectives),
+        objectives=parse_objectives(objectives, base.task.measure),
         baseline=content.get("baseline"),
         fingerprints=content.get("fingerprints", {}),
         versions=content.get("versions", {}),

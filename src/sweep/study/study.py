@@ -9,6 +9,7 @@ from pathlib import Path
 from sweep.core.arrays import Floats
 from sweep.core.errors import StudyError
 from sweep.core.files import lost_or_damaged, read_floats
+from sweep.core.metric import Metric
 from sweep.data.findings import Guard
 from sweep.loop.confirm import Confirming
 from sweep.loop.pruning import PruningAudit, pruning_audit
@@ -62,6 +63,11 @@ class Study:
         """Searched keys, in the order of the space."""
         return self.settings.keys
 
+    @property
+    def metric(self) -> Metric:
+        """That scores are of."""
+        return self.settings.metric
+
     # -- runs ------------------------------------------------------------------------------------
 
     @cached_property
@@ -72,12 +78,12 @@ class Study:
     @cached_property
     def runs(self) -> tuple[RunRow, ...]:
         """All runs as the driver last wrote them, also those that wait or are under way."""
-        return read_runs(self.files, self.keys)
+        return read_runs(self.files, self.keys, self.metric)
 
     @cached_property
     def full_runs(self) -> tuple[RunRow, ...]:
         """Runs of full fine-tuning, beside LoRA's."""
-        return read_full_runs(self.files, self.keys)
+        return read_full_runs(self.files, self.keys, self.metric)
 
     @cached_property
     def num_in_state(self) -> dict[RunState, int]:
@@ -201,12 +207,12 @@ class Study:
     @cached_property
     def test_scores(self) -> FinalScores | None:
         """On pairs that were set aside."""
-        return read_final_scores(self.files)
+        return read_final_scores(self.files, self.metric)
 
     @cached_property
     def baselines(self) -> Baselines | None:
         """What the frozen base scores without LoRA."""
-        return read_baselines(self.files)
+        return read_baselines(self.files, self.metric)
 
     @cached_property
     def rank_use(self) -> tuple[ModuleUse, ...]:
@@ -222,4 +228,5 @@ class Study:
             objectives=self.settings.objectives,
             search_seeds=self.settings.seeds,
             baseline=self.settings.baseline,
+            metric=self.metric,
         )

@@ -16,13 +16,15 @@ from pathlib import Path
 import pandas as pd
 
 from sweep.core.files import write_text
+from sweep.core.metric import PEARSON as PEARSON_METRIC
+from sweep.core.metric import Metric
 from sweep.loop.confirm import Confirming
-from sweep.loop.objectives import PEARSON, Objective
+from sweep.loop.objectives import COSTS, PEARSON, Objective
 from sweep.loop.trial import Event, Outcome, Run, RunState
 from sweep.stats.pareto import pareto_front
 from sweep.stats.verdict import Verdict
 from sweep.study.baseline_rows import baseline_configs, baseline_runs
-from sweep.study.baselines import read_baselines
+from sweep.study.baselines import Baselines, read_baselines
 from sweep.study.files import StudyFiles
 from sweep.study.kept_runs import KeptRuns
 from sweep.study.looks import read_looks, write_looks
@@ -53,6 +55,7 @@ class Results:
         objectives: What is sought; with several, the leaderboard shows the Pareto front.
         search_seeds: Runs on later seeds are confirmation runs; None: there are none.
         baseline: `config_id` of the config to beat, if there is one.
+        metric: That scores are of.
     """
 
     def __init__(
@@ -64,11 +67,13 @@ class Results:
         objectives: Sequence[Objective] = (PEARSON,),
         search_seeds: Collection[int] | None = None,
         baseline: str | None = None,
+        metric: Metric = PEARSON_METRIC,
     ) -> None:
         self.folder = folder
         self.files = StudyFiles(folder)
         self._search_seeds = search_seeds
         self._baseline = baseline
+        self.metric = metric
         self.keys = tuple(searched_keys)
         self._objectives = tuple(objectives)
         self._next_write = 0.0
@@ -109,7 +114,7 @@ class Results:
         """Write table, leaderboard and verdict."""
         ranking = self.ranking()
         write_text(self.files.table, self.table().to_csv(index=False))
-        baselines = baseline_configs(read_baselines(self.files), self.keys)
+        baselines = baseline_configs(self.baselines(), self.keys)
         leaderboard = table_of_configs(self._configs(ranking), self.keys, beside=baselines)
         write_text(self.files.leaderboard, leaderboard.to_csv(index=False))
         verdict = ranking.verdict(baseline=self._baseline)
@@ -118,9 +123,13 @@ class Results:
 
     def table(self) -> pd.DataFrame:
         """A row per run, in the order of the trials; missing values are empty."""
-        baselines = baseline_runs(read_baselines(self.files), self.full.records(), self.keys)
+        baselines = baseline_runs(self.baselines(), self.full.records(), self.keys)
         rows = [row_of(record, self.keys) for record in self.records()]
-        return table_of_runs(rows, self.keys, beside=baselines)
+        return table_of_runs(rows, self.keys, beside=baselines, metric=self.metric)
+
+    def baselines(self) -> Baselines | None:
+        """What an earlier look at them has found."""
+        return read_baselines(self.files, self.metric)
 
     def leaderboard(self) -> pd.DataFrame:
         """A row per config with at least one score, best first."""
@@ -143,7 +152,7 @@ class Results:
     def _with_front(self, rows: Sequence[ConfigRow]) -> list[ConfigRow]:
         """The rows with what is sought, where they lack it, and who is on the front.
 
-        Pearson is the mean that is shown: after a confirmation, that of the fresh seeds.
+        The score is the mean that is shown: after a confirmation, that of the fresh seeds.
         """
         found: dict[str, list[Outcome]] = {}
         for record in self._scored():
@@ -151,7 +160,7 @@ class Results:
                 found.setdefault(record.run.recipe.config_id, []).append(record.outcome)
         values = [
             {
-                o.name: row.mean if o == PEARSON else o.of(found[row.config_id])
+                o.name: row.mean if o.is_score else o.of(found[row.config_id])
                 for o in self._objectives
             }
             for row in rows
@@ -224,11 +233,11 @@ class Results:
 
 def _beside(row: ConfigRow, values: Mapping[str, float | None]) -> dict[str, float | None]:
     """What is sought and has no column of its own."""
-    own = {PEARSON.name, *(field.name for field in dataclasses.fields(row))}
-    return {name: value for name, value in values.items() if name not in own}
+    own = {field.name for field in dataclasses.fields(row)}
+    return {name: v for name, v in values.items() if name in COSTS and name not in own}
 
 
 def _score(record: Record) -> float:
     assert record.outcome is not None
-    assert record.outcome.pearson is not None
-    return record.outcome.pearson
+    assert record.outcome.score is not None
+    return record.outcome.score

@@ -1,4 +1,5 @@
-"""What the frozen base scores without LoRA: by the cosine of two sentences, and by a head alone."""
+"""What the frozen base scores without LoRA: by the cosine of two sentences, by a head alone, or not
+at all."""
 
 from __future__ import annotations
 
@@ -44,13 +45,13 @@ def score_baselines(
     """What each baseline makes of the splits, in float32.
 
     Args:
-        kinds: `cosine`, `head`, or both.
+        kinds: Of `cosine`, `head`, `majority`.
     """
     torch.set_num_threads(threads)
     tokenizer = load_tokenizer(recipe.model, recipe.data.template)
-    net, _ = load_base(recipe.model, tokenizer)
+    net, _ = load_base(recipe.model, tokenizer, classes=recipe.data.classes)
     pairs = {split: load_split(recipe.data, split) for split in splits}
-    ways = {"cosine": _by_cosine, "head": _by_head}
+    ways = {"cosine": _by_cosine, "head": _by_head, "majority": _by_majority}
     found = []
     for kind in kinds:
         with PeakMemory(net.device) as memory:
@@ -85,12 +86,13 @@ def _by_head(
     tokenizer: PreTrainedTokenizerBase,
     pairs: dict[Split, Pairs],
 ) -> Untrained:
-    """A linear head on what the model's own head is given, fitted by ridge regression.
+    """A linear head on what the model's own head is given, fitted by ridge regression; of classes
+    each against the rest.
 
     It has no seed and no learning rate: the penalty is chosen by leave-one-out on the train pairs.
     """
     # Loaded on use: it takes a second, which nothing else needs.
-    from sklearn.linear_model import RidgeCV
+    from sklearn.linear_model import RidgeClassifierCV, RidgeCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
@@ -101,12 +103,31 @@ def _by_head(
         train = train.take(np.sort(drawn))
     head = net.get_submodule(_first_of_head(recipe))
     inputs = _HeadInputs(net, head, tokenizer, recipe.data)
-    model = make_pipeline(StandardScaler(), RidgeCV(alphas=_PENALTIES))
+    ridge = RidgeClassifierCV if recipe.task.of_classes else RidgeCV
+    model = make_pipeline(StandardScaler(), ridge(alphas=_PENALTIES))
     x = inputs.of(train)
     model.fit(x, train.labels)
     found = {split: np.asarray(model.predict(inputs.of(some))) for split, some in pairs.items()}
     how = f"ridge regression on {x.shape[1]} numbers of {len(train):,} train pairs"
-    return Untrained("head", how, x.shape[1] + 1, time.monotonic() - began, found)
+    outputs = len(recipe.data.classes) if recipe.data.classes else 1
+    params = outputs * (x.shape[1] + 1)
+    return Untrained("head", how, params, time.monotonic() - began, found)
+
+
+def _by_majority(
+    recipe: Recipe,
+    net: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: dict[Split, Pairs],
+) -> Untrained:
+    """The most frequent class of train for all: what a score of classes begins at."""
+    began, train = time.monotonic(), load_split(recipe.data, "train").labels
+    assert train is not None
+    assert recipe.data.classes is not None
+    most = int(np.bincount(train.astype(int)).argmax())
+    found = {split: np.full(len(some), float(most)) for split, some in pairs.items()}
+    how = f"`{recipe.data.classes[most]}` for all"
+    return Untrained("majority", how, 0, time.monotonic() - began, found)
 
 
 def _first_of_head(recipe: Recipe) -> str:

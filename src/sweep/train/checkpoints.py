@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from sweep.core.files import replacing_file
+from sweep.core.metric import PEARSON
 from sweep.loop.trial import Evaluation, Glimpse
 from sweep.study.files import RunFiles
 
@@ -73,8 +74,13 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
     try:
         content = torch.load(path, weights_only=True)
         made_by = content.pop("made_by")
-        evaluations = tuple(Evaluation(**fields) for fields in content.pop("evaluations"))
-        glimpses = tuple(Glimpse(**fields) for fields in content.pop("glimpses", ()))
+        # Scores had the name of the only metric that there was.
+        rungs, between = (
+            [PEARSON.from_files(fields) for fields in content.pop(name, ())]
+            for name in ("evaluations", "glimpses")
+        )
+        evaluations = tuple(Evaluation(**fields) for fields in rungs)
+        glimpses = tuple(Glimpse(**fields) for fields in between)
         checkpoint = Checkpoint(**content, evaluations=evaluations, glimpses=glimpses)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError) as error:
         logger.warning("%s can't be read (%s); the run starts over.", path, error)

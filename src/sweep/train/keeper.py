@@ -12,6 +12,7 @@ import numpy as np
 from sweep.core.arrays import Floats
 from sweep.core.errors import RunFailed
 from sweep.core.files import replacing_file, replacing_folder
+from sweep.core.metric import Metric
 from sweep.data.pairs import in_label_units
 from sweep.loop.trial import Evaluation, Glimpse, Outcome, Run, RunState
 from sweep.lora.model import targets_in
@@ -45,8 +46,8 @@ class Keeper:
 
     @property
     def best(self) -> Evaluation:
-        """The first evaluation with the highest Pearson: it is the one whose adapter was kept."""
-        return max(self.evaluations, key=lambda e: e.pearson)
+        """The first evaluation with the highest score: it is the one whose adapter was kept."""
+        return max(self.evaluations, key=lambda e: e.score)
 
     def evaluate(
         self, step: int, epoch: float, predictions: Floats, labels: Floats, pack: AnyPack
@@ -54,27 +55,39 @@ class Keeper:
         """Score predictions `[N]` against labels `[N]`, both as the model is trained on them.
 
         Raises:
-            RunFailed: there is no correlation.
+            RunFailed: there is no score.
         """
-        precision = self.run.recipe.trainer.precision
-        if reason := why_no_score(predictions, labels, precision=precision):
-            raise RunFailed(f"dev Pearson is undefined at step {step}: {reason}")
-        pearson, spearman = scores(predictions, labels, precision=precision)
-        loss = float(np.mean((predictions - labels) ** 2))
-        evaluation = Evaluation(step, epoch, pearson, spearman, loss)
+        precision, metric = self.run.recipe.trainer.precision, self._metric
+        if reason := why_no_score(predictions, labels, metric, precision=precision):
+            raise RunFailed(f"dev {metric.word} is undefined at step {step}: {reason}")
+        score, beside = self._scores(predictions, labels)
+        if not math.isfinite(score):
+            raise RunFailed(f"dev {metric.word} is undefined at step {step}: it is {score}")
+        wrong = predictions != labels if metric.of_classes else (predictions - labels) ** 2
+        evaluation = Evaluation(step, epoch, score, beside, float(np.mean(wrong)))
         self.evaluations.append(evaluation)
         if self.best is evaluation:
             self._keep(predictions, pack)
         return evaluation
 
     def glimpse(self, step: int, predictions: Floats, labels: Floats) -> Glimpse | None:
-        """Score predictions `[N]` for a few pairs; None where there is no correlation yet."""
-        precision = self.run.recipe.trainer.precision
-        pearson, _ = scores(predictions, labels, precision=precision)
-        if math.isnan(pearson):
+        """Score predictions `[N]` for a few pairs; None where there is no score yet."""
+        score, _ = self._scores(predictions, labels)
+        if not math.isfinite(score):
             return None
-        self.glimpses.append(Glimpse(step, pearson))
+        self.glimpses.append(Glimpse(step, score))
         return self.glimpses[-1]
+
+    @property
+    def _metric(self) -> Metric:
+        return self.run.recipe.task.measure
+
+    def _scores(self, predictions: Floats, labels: Floats) -> tuple[float, float]:
+        recipe = self.run.recipe
+        if self._metric.source is not None:
+            # Correlations are the same on any scale; of somebody's function nobody knows.
+            predictions, labels = (in_label_units(x, recipe.data) for x in (predictions, labels))
+        return scores(predictions, labels, self._metric, precision=recipe.trainer.precision)
 
     def outcome(
         self,
@@ -95,9 +108,9 @@ class Keeper:
         ended = self.cut_short(pack, RunState.COMPLETE, None, steps=steps)
         return replace(
             ended,
-            pearson=self.best.pearson,
+            score=self.best.score,
             best_step=self.best.step,
-            spearman=self.best.spearman,
+            beside=self.best.beside,
             tokens_per_second=round(tokens / self.seconds, 1),
             peak_memory_mb=peak_mb,
             base_memory_mb=base_mb,
@@ -114,7 +127,7 @@ class Keeper:
         return Outcome(
             state=state,
             reason=reason,
-            pearson_last=self.evaluations[-1].pearson if self.evaluations else None,
+            score_last=self.evaluations[-1].score if self.evaluations else None,
             evaluations=tuple(self.evaluations),
             glimpses=tuple(self.glimpses),
             **self._sizes(pack),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from sweep.core.task import Task
 
@@ -12,10 +13,21 @@ _SCALE = 20.0
 
 
 def losses(scores: Tensor, labels: Tensor, task: Task) -> Tensor:
-    """`[K]` of the scores `[K, B]` of each run and the labels `[B]`, which lie in [0, 1]."""
+    """`[K]` of the scores `[K, B]` of each run and the labels `[B]`, which lie in [0, 1].
+
+    Of classes, scores are `[K, B, C]` and labels their numbers.
+    """
+    if task.of_classes:
+        return _cross_entropy(scores, labels)
     if task.loss == "cosent":
         return _cosent(scores, labels)
     return (scores - labels).square().mean(1)
+
+
+def _cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
+    wanted = labels.long().expand(scores.shape[:2])
+    by_row = functional.cross_entropy(scores.transpose(1, 2), wanted, reduction="none")
+    return by_row.mean(1)
 
 
 def _cosent(scores: Tensor, labels: Tensor) -> Tensor:

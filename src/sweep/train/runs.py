@@ -13,7 +13,7 @@ import torch
 from sweep.core.recipe import Model, Recipe
 from sweep.loop.ports import Handle
 from sweep.loop.trial import Evaluated, Finished, Run
-from sweep.lora.model import load_tokenizer
+from sweep.lora.model import Classes, load_tokenizer
 from sweep.lora.pack import Base
 from sweep.lora.packable import pack_key
 from sweep.lora.whole import pack_of
@@ -30,13 +30,14 @@ def base_of(recipe: Recipe, *, scratch: str) -> Base:
     """The frozen base of a recipe, on the device and in the precision that it trains with."""
     device = training_arguments(recipe.trainer, seed=recipe.seed, scratch=scratch).device
     precision = resolve_precision(recipe.trainer.precision, use_cpu=recipe.trainer.use_cpu)
-    return _base(recipe.model, device, dtype_of(precision))
+    return _base(recipe.model, device, dtype_of(precision), recipe.data.classes)
 
 
 @functools.lru_cache(maxsize=1)
-def _base(model: Model, device: torch.device, dtype: torch.dtype) -> Base:
+def _base(model: Model, device: torch.device, dtype: torch.dtype, classes: Classes) -> Base:
     """One at a time: a process trains on one base after the other."""
-    return Base(model, load_tokenizer(model), device=device, dtype=dtype)
+    tokenizer = load_tokenizer(model)
+    return Base(model, tokenizer, device=device, dtype=dtype, classes=classes)
 
 
 def train_pack(runs: Sequence[Run], runs_dir: Path, handle: Handle) -> None:

@@ -1,7 +1,7 @@
-"""The correlations that a run is scored by, and when predictions have none.
+"""What a run is scored by, and when predictions have no score.
 
-Where predictions differ by rounding alone they have a correlation like any other numbers, and it
-is one of rounding. So what differs by less counts as the same.
+Where predictions of scores differ by rounding alone they have a correlation like any other numbers,
+and it is one of rounding. So what differs by less counts as the same.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import numpy as np
 from scipy.stats import pearsonr, spearmanr
 
 from sweep.core.arrays import Floats
+from sweep.core.metric import KNOWN, PEARSON, Metric
+from sweep.stats.metrics import score
 
 #: How far apart equal predictions come out, as a share of their size. In float32, after the sums of
 #: a dozen layers: 32 times its last digit. The head is in float32 also where the base is in bf16,
@@ -21,25 +23,42 @@ _ROUNDING = {"fp32": 2.0**-18, "bf16": 2.0**-11, "fp16": 2.0**-14}
 _NEARLY_ALL = 0.9
 
 
-def scores(predictions: Floats, labels: Floats, *, precision: str = "fp32") -> tuple[float, float]:
-    """Pearson and Spearman; NaN where one side has no variance. Shapes `[N]` and `[N]`.
+def scores(
+    predictions: Floats, labels: Floats, metric: Metric = PEARSON, *, precision: str = "fp32"
+) -> tuple[float, float]:
+    """By the metric and by the one beside it. Shapes `[N]` and `[N]`.
+
+    NaN where there is no score: of scores, where one side has no variance.
 
     Args:
         precision: `fp32`, `bf16` or `fp16`, that the predictions were computed in.
     """
     if predictions.shape != labels.shape:
         raise ValueError(f"shapes differ: {predictions.shape} and {labels.shape}")
-    if why_no_score(predictions, labels, precision=precision) or np.ptp(labels) == 0:
+    flat = np.ptp(labels) == 0 and not metric.of_classes
+    if flat or why_no_score(predictions, labels, metric, precision=precision):
         return math.nan, math.nan
-    pearson, spearman = pearsonr(predictions, labels), spearmanr(predictions, labels)
-    return float(pearson.statistic), float(spearman.statistic)
+    own, beside = (_value(one, predictions, labels) for one in (metric, KNOWN[metric.beside]))
+    return own, beside
 
 
-def why_no_score(predictions: Floats, labels: Floats, *, precision: str = "fp32") -> str | None:
-    """What is wrong with predictions `[N]` that no correlation can be computed of."""
+def _value(metric: Metric, predictions: Floats, labels: Floats) -> float:
+    if metric.source is None and metric.name == "pearson":
+        return float(pearsonr(predictions, labels).statistic)
+    if metric.source is None and metric.name == "spearman":
+        return float(spearmanr(predictions, labels).statistic)
+    return score(metric, predictions, labels)
+
+
+def why_no_score(
+    predictions: Floats, labels: Floats, metric: Metric = PEARSON, *, precision: str = "fp32"
+) -> str | None:
+    """What is wrong with predictions `[N]` that have no score."""
     infinite = int((~np.isfinite(predictions)).sum())
     if infinite:
         return f"{infinite:,} of {len(predictions):,} predictions are no finite numbers"
+    if metric.of_classes:
+        return None
     same = _same_up_to_rounding(predictions, labels, precision)
     if same < max(2, math.ceil(_NEARLY_ALL * len(predictions))):
         return None

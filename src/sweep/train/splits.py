@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from sweep.core.arrays import Floats
@@ -65,11 +66,19 @@ class ScoredSet:
 
     @torch.no_grad()
     def predictions(self, pack: AnyPack, device: torch.device) -> Floats:
-        """`[K, N]`, in the order of the rows."""
+        """`[K, N]`, in the order of the rows: scores, or numbers of the likeliest classes."""
         pack.model.eval()
         found = np.empty((len(pack), len(self.labels)))
         outs = [pack.forward(on_device(batch, device)) for batch in self._batches]
         # All at once at the end: a GPU need not wait for each batch.
         for places, out in zip(self._order, outs, strict=True):
-            found[:, places] = out.double().cpu().numpy()
+            found[:, places] = _answers(out).double().cpu().numpy()
         return found
+
+
+def _answers(out: Tensor) -> Tensor:
+    """`[K, B]` of scores, or of `[K, B, C]`; a row with a score that is no number has no class."""
+    if out.dim() == 2:
+        return out
+    known = out.isfinite().all(-1)
+    return out.argmax(-1).float().masked_fill(~known, torch.nan)

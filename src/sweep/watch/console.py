@@ -67,10 +67,10 @@ class ConsoleWatcher:
         elif isinstance(event, StepProgress) and run.id in tally.going:
             tally.going[run.id].step, tally.going[run.id].total = event.step, event.total_steps
         elif isinstance(event, Evaluated) and run.id in tally.going:
-            tally.going[run.id].pearson = event.evaluation.pearson
-            tally.going[run.id].curve.append(event.evaluation.pearson)
+            tally.going[run.id].score = event.evaluation.score
+            tally.going[run.id].curve.append(event.evaluation.score)
         elif isinstance(event, Glimpsed) and run.id in tally.going:
-            tally.going[run.id].curve.append(event.glimpse.pearson)
+            tally.going[run.id].curve.append(event.glimpse.score)
         elif isinstance(event, Paused):
             tally.going.pop(run.id, None)
             if self._live is None:
@@ -109,7 +109,7 @@ class ConsoleWatcher:
     def _seen_so_far(self) -> str:
         """The best of what was seen of the runs under way; a glimpse is called one."""
         going = [one for one in self._tally.going.values() if one.curve]
-        if scores := [one.pearson for one in going if one.pearson is not None]:
+        if scores := [one.score for one in going if one.score is not None]:
             return f"dev up to {max(scores):.4f}"
         return f"dev up to about {max(one.curve[-1] for one in going):.2f}" if going else ""
 
@@ -155,7 +155,7 @@ class ConsoleWatcher:
 
 
 def _scored(run: Run, outcome: Outcome) -> str:
-    if outcome.pearson is None:
+    if outcome.score is None:
         return f"{run.name}  {outcome.state.value}: {outcome.reason}"
     seconds = "" if outcome.train_seconds is None else f"  {duration(outcome.train_seconds)}"
-    return f"{run.name}  Pearson {outcome.pearson:.4f}{seconds}"
+    return f"{run.name}  {run.recipe.task.measure.word} {outcome.score:.4f}{seconds}"

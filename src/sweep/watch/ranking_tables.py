@@ -8,25 +8,30 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from sweep.core.metric import PEARSON, Metric
 from sweep.core.words import compact, name_of, value_text
 from sweep.study.rows import ConfigRow, by_standing
 
 
-def ranked_groups(rows: Sequence[ConfigRow], *, keys: Sequence[str]) -> Group:
+def ranked_groups(
+    rows: Sequence[ConfigRow], *, keys: Sequence[str], metric: Metric = PEARSON
+) -> Group:
     """The leaderboard for the terminal, a table for each group of rows that can be compared."""
     groups = by_standing(rows)
     parts: list[Text | Table] = []
     for title, members in groups:
         parts += [Text(""), Text(title, style="italic")] if len(groups) > 1 else [Text("")]
-        parts += [ranked_table(members, keys=keys), *_unsteady(members)]
+        parts += [ranked_table(members, keys=keys, metric=metric), *_unsteady(members)]
     return Group(*parts[1:])
 
 
-def ranked_table(rows: Sequence[ConfigRow], *, keys: Sequence[str], limit: int = 20) -> Table:
+def ranked_table(
+    rows: Sequence[ConfigRow], *, keys: Sequence[str], metric: Metric = PEARSON, limit: int = 20
+) -> Table:
     """One group of the leaderboard."""
     # Narrow on purpose: with five searched keys it fits 80 columns.
     table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
-    add_columns(table, "#", "Pearson", "95 % interval", "tied")
+    add_columns(table, "#", metric.word, "95 % interval", "tied")
     add_columns(table, *map(name_of, keys), folded=True)
     add_columns(table, "LoRA", "s")
     for row in rows[:limit]:

@@ -15,7 +15,7 @@ class Going:
     run: Run
     step: int = 0
     total: int = 0
-    pearson: float | None = None
+    score: float | None = None
     #: What was seen of it so far, evaluations and glimpses.
     curve: list[float] = field(default_factory=list)
 
@@ -26,8 +26,8 @@ class Going:
     @property
     def in_words(self) -> str:
         """`dev 0.6123` after an evaluation, `about 0.53` after a glimpse, else nothing."""
-        if self.pearson is not None:
-            return f"dev {self.pearson:.4f}"
+        if self.score is not None:
+            return f"dev {self.score:.4f}"
         return f"about {self.curve[-1]:.2f}" if self.curve else ""
 
 
@@ -48,8 +48,8 @@ class Tally:
         # Configs may be added while it runs.
         self.runs = max(self.runs, self.done)
         self.failed += outcome.state is RunState.FAILED
-        if outcome.pearson is not None and (self.best is None or outcome.pearson > self.best[0]):
-            self.best = (outcome.pearson, run.name)
+        if outcome.score is not None and (self.best is None or outcome.score > self.best[0]):
+            self.best = (outcome.score, run.name)
 
     @property
     def eta_seconds(self) -> float | None:

@@ -89,8 +89,8 @@ class Session:
         tracked = self.live.get(run.id)
         if tracked is None or evaluation.step <= tracked.step:
             return
-        tracked.step = evaluation.step
-        self._awaited(start_call(partial(log_curve, tracked.handle, [evaluation])))
+        tracked.step, metric = evaluation.step, run.recipe.task.measure
+        self._awaited(start_call(partial(log_curve, tracked.handle, [evaluation], metric)))
 
     def pause(self, run: Run) -> None:
         if run.id in self.live:
@@ -107,7 +107,8 @@ class Session:
         tracked = self.live[run.id]
         folder = Path(tracked.handle.dir).parent.name
         held = partial(self.writer.hold, run.id, attempt_of(outcome), tracked.wandb_id, folder)
-        self._finish(run.id, summary_of(outcome), int(outcome.state is RunState.FAILED), held)
+        summary = summary_of(outcome, run.recipe.task.measure)
+        self._finish(run.id, summary, int(outcome.state is RunState.FAILED), held)
 
     def interrupt(self) -> None:
         """What is still under way is trained on later."""

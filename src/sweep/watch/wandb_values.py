@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sweep.core.metric import PEARSON
 from sweep.core.words import label_of
 from sweep.loop.trial import Run, RunState
 from sweep.study.baseline_rows import baseline_configs
@@ -38,7 +39,7 @@ def baseline_values(found: Baselines | None) -> dict[str, float | None]:
     """`cosine`, `cosine_seconds` and so on."""
     values: dict[str, float | None] = {}
     for score in found.told if found else []:
-        values[score.kind] = score.pearson.value
+        values[score.kind] = score.score.value
         values[f"{score.kind}_trained_params"] = score.params
         values[f"{score.kind}_seconds"] = score.seconds
         values[f"{score.kind}_memory_mb"] = score.memory_mb
@@ -53,13 +54,15 @@ class StudyLog:
         runs: `table.csv`.
         tables: What was derived from it, such as the leaderboard, by name.
         figures: Plotly figures of the report, with their colours, by name.
-        baselines: Dev Pearson of what takes no LoRA, and what it takes, by name.
+        baselines: Dev score of what takes no LoRA, and what it takes, by name.
+        metric: That scores are of.
     """
 
     runs: pd.DataFrame
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     figures: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     baselines: Mapping[str, float | None] = field(default_factory=dict)
+    metric: str = PEARSON.name
 
     def media(self) -> dict[str, Any]:
         """All of it as wandb's own objects, by the key that they are logged under."""
@@ -83,9 +86,9 @@ class StudyLog:
         own = self.runs[self.runs["kind"] != BASELINE] if "kind" in self.runs else self.runs
         states = own["state"]
         counts = {f"num_{state}": int((states == state).sum()) for state in _FINISHED}
-        best = own.loc[states == "complete", "pearson"].max()
+        best = own.loc[states == "complete", self.metric].max()
         # A NaN, when there is no score, is not equal to itself.
-        scores = {"best_pearson": float(best) if best == best else None}
+        scores = {f"best_{self.metric}": float(best) if best == best else None}
         beside = {f"baseline/{name}": value for name, value in self.baselines.items()}
         return {**counts, **scores, **beside}
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from sweep.core.metric import Metric
 from sweep.loop.trial import Evaluation, Outcome, Run, RunState
 from sweep.study.files import StudyFiles
 from sweep.study.wandb_ledger import (
@@ -30,7 +31,7 @@ from sweep.watch.wandb_target import Target
 from sweep.watch.wandb_values import StudyLog, flat_config
 
 _SUMMARY = (
-    *("reason", "pearson", "pearson_last", "best_step", "spearman"),
+    *("reason", "score", "score_last", "best_step", "beside"),
     *("lora_params", "train_seconds", "peak_memory_mb"),
 )
 _PATIENCE_SECONDS = 3.0
@@ -71,15 +72,16 @@ class Writer:
         Raises:
             Exception: whatever wandb has to say, twice in a row where it writes files.
         """
-        attempt = self.attempts[run.id] = attempt_of(outcome)
+        attempt, metric = attempt_of(outcome), run.recipe.task.measure
+        self.attempts[run.id] = attempt
         if self.ledger.holds(run.id, attempt) or self._adopted(run, outcome, attempt):
             return False
         self._write(
             run.id,
             attempt,
             mode,
-            fill=lambda handle: log_curve(handle, outcome.evaluations),
-            summary=summary_of(outcome),
+            fill=lambda handle: log_curve(handle, outcome.evaluations, metric),
+            summary=summary_of(outcome, metric),
             exit_code=1 if outcome.state is RunState.FAILED else 0,
             name=run.name,
             job_type="train",
@@ -172,9 +174,9 @@ class Writer:
         return [run for run in found if run.is_whole and run.folder in self._was_there]
 
     def _adopted(self, run: Run, outcome: Outcome, attempt: str) -> bool:
-        wanted = (run.id, outcome.state.value, outcome.pearson)
+        wanted = (run.id, outcome.state.value, outcome.score)
         for found in self._older:
-            says = found.summary.get("state"), found.summary.get("pearson")
+            says = found.summary.get("state"), found.summary.get(run.recipe.task.measure.name)
             if (found.config.get("run_id"), *says) == wanted:
                 self.hold(run.id, attempt, found.wandb_id, found.folder)
                 return True
@@ -193,20 +195,20 @@ class Writer:
         return True
 
 
-def log_curve(handle: Any, evaluations: Iterable[Evaluation]) -> None:
+def log_curve(handle: Any, evaluations: Iterable[Evaluation], metric: Metric) -> None:
     """Log evaluations, each at its step."""
     for evaluation in evaluations:
-        scores = asdict(evaluation)
+        scores = metric.in_files(asdict(evaluation))
         step = scores.pop("step")
         history = {f"dev/{name}": value for name, value in scores.items()}
         handle.log(history, step=step, commit=True)
 
 
-def summary_of(outcome: Outcome) -> dict[str, Any]:
+def summary_of(outcome: Outcome, metric: Metric) -> dict[str, Any]:
     """What a run came to."""
     # wandb would write an Enum's name.
     found: dict[str, Any] = {key: getattr(outcome, key) for key in _SUMMARY}
-    return {**found, "state": outcome.state.value}
+    return {**metric.in_files(found), "state": outcome.state.value}
 
 
 def config_of(run: Run, study: str, keys: tuple[str, ...]) -> dict[str, Any]:

@@ -69,6 +69,7 @@ def build_report(folder: Path) -> Path:
             name=study.settings.name,
             place=place_of(study.settings, folder),
             base=study.settings.base,
+            metric=study.metric,
             sections=_sections(study),
             built=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             templates={path.name.partition(".")[0] for path in (_PAGE / "sections").iterdir()},
@@ -99,7 +100,8 @@ def figures_in_light(folder: Path) -> dict[str, Figure]:
 
 
 def _sections(study: Study) -> list[Section]:
-    return [s for section in SECTIONS if (s := section(study)) is not None]
+    found = [s for section in SECTIONS if (s := section(study)) is not None]
+    return [s.with_score(study.metric.word) for s in found]
 
 
 def _file_name(anchor: str, title: str, name: str) -> str:

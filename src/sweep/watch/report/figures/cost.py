@@ -8,6 +8,7 @@ from sweep.study.plan import Compared
 from sweep.study.rows import ConfigRow, cost_front
 from sweep.watch.report.figures.parts import (
     MANY,
+    SCORE,
     Figure,
     intervals,
     layout,
@@ -49,7 +50,7 @@ def cost_plot(configs: Sequence[ConfigRow], cost: str, title: str) -> Figure:
     front = cost_front(configs, cost)
     traces = [_front(front, [float(prices[row.config_id]) for row in front]), *drawn[::-1]]
     x = {"title": {"text": title}, "tickformat": "~s", **_scale(list(prices.values()))}
-    shape = layout(height=340, x=x, y={"title": {"text": "dev Pearson"}}, legend="")
+    shape = layout(height=340, x=x, y={"title": {"text": SCORE}}, legend="")
     return {"data": traces, "layout": shape}
 
 

@@ -1,4 +1,4 @@
-"""Dev Pearson by step, and where pruning ended runs."""
+"""The score on dev by step, and where pruning ended runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from html import escape
 from sweep.core.words import counted
 from sweep.loop.trial import Evaluation, Glimpse, RunState
 from sweep.stats.levels import Factor
-from sweep.watch.report.figures.parts import MANY, Figure, factor_name, layout, series
+from sweep.watch.report.figures.parts import MANY, SCORE, Figure, factor_name, layout, series
 
 #: Lines that a reader can still tell apart.
 MAX_CURVES = 200
@@ -38,16 +38,16 @@ class Curve:
 
     def told(self, at: Evaluation | Glimpse) -> str:
         """Hover text of a point."""
-        where = f"<b>{at.pearson:.4f}</b> at step {at.step}"
+        where = f"<b>{at.score:.4f}</b> at step {at.step}"
         if isinstance(at, Glimpse):
-            where = f"about <b>{at.pearson:.2f}</b> at step {at.step}, on a few pairs"
+            where = f"about <b>{at.score:.2f}</b> at step {at.step}, on a few pairs"
         return f"{where}<br>{escape(self.words)}<br>seed {self.seed}"
 
 
 def learning_curves(
     runs: Sequence[Curve], factor: Factor | None, level_of: Mapping[str, int], best: str | None
 ) -> Figure:
-    """Dev Pearson by step, a line per run; a cross where pruning ended it.
+    """The score on dev by step, a line per run; a cross where pruning ended it.
 
     Args:
         level_of: Level of the factor by config id.
@@ -73,7 +73,7 @@ def learning_curves(
     if audited:
         traces.append(_audited(audited))
     x: Figure = {"title": {"text": "step"}, "rangemode": "tozero"}
-    y: Figure = {"title": {"text": "dev Pearson"}}
+    y: Figure = {"title": {"text": SCORE}}
     legend = factor_name(factor) if factor else ""
     return {"data": traces, "layout": layout(height=420, x=x, y=y, legend=legend)}
 
@@ -124,7 +124,7 @@ def _lines(drawn: Sequence[tuple[Curve, Sequence[Evaluation | Glimpse]]]) -> Fig
     texts: list[str] = []
     for run, seen in drawn:
         xs += [*(at.step for at in seen), None]
-        ys += [*(at.pearson for at in seen), None]
+        ys += [*(at.score for at in seen), None]
         texts += [*(run.told(at) for at in seen), ""]
     return {"type": "scatter", "x": xs, "y": ys, "hoverinfo": "text", "hovertext": texts}
 
@@ -155,7 +155,7 @@ def _marks(found: Sequence[tuple[Evaluation, str]], *, symbol: str) -> Figure:
         "type": "scatter",
         "mode": "markers",
         "x": [at.step for at, _ in found],
-        "y": [at.pearson for at, _ in found],
+        "y": [at.score for at, _ in found],
         "hoverinfo": "text",
         "hovertext": [text for _, text in found],
         "marker": {"color": "@ink", "size": 8, "symbol": symbol, "line": {"width": 1.6}},

@@ -17,6 +17,11 @@ Figure = dict[str, Any]
 MANY = 100
 #: Characters of a label; longer ones are cut.
 _LONGEST_LABEL = 58
+#: Stands in a title for what the scores are of; `with_score` puts in the word.
+_METRIC = "@metric"
+SCORE, SCORE_IN_TWO = f"dev {_METRIC}", f"dev<br>{_METRIC}"
+#: Keys of titles.
+_TITLES = ("text", "ticktext")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon", "x")
 
 
@@ -34,6 +39,23 @@ def points(
         "hovertext": [hover(row) for row in rows],
         "marker": {"color": colour, "line": {"width": 1.4, "color": colour}},
     }
+
+
+def with_score(figure: Figure, word: str) -> Figure:
+    """The figure with the word for what the scores are of in its titles."""
+    named: Figure = _named(figure, word, title=False)
+    return named
+
+
+def _named(node: Any, word: str, *, title: bool) -> Any:
+    """Only titles: a label of the user's may begin with @ as well."""
+    if isinstance(node, str):
+        return node.replace(_METRIC, word) if title else node
+    if isinstance(node, Mapping):
+        return {key: _named(v, word, title=key in _TITLES) for key, v in node.items()}
+    if title and isinstance(node, list):
+        return [_named(one, word, title=True) for one in node]
+    return node
 
 
 def scores_of(rows: Sequence[ConfigRow]) -> list[float]:

@@ -11,6 +11,7 @@ from sweep.stats.levels import Factor, Range
 from sweep.study.rows import ConfigRow
 from sweep.watch.report.figures.parts import (
     MANY,
+    SCORE,
     SYMBOLS,
     Figure,
     by_level,
@@ -28,7 +29,7 @@ from sweep.watch.report.figures.parts import (
 #: Rows that a reader can still tell apart.
 MAX_DOTS = 60
 _GOLDEN = 0.618
-_SCORE_AXIS: Figure = {"title": {"text": "dev Pearson"}, "nticks": 6}
+_SCORE_AXIS: Figure = {"title": {"text": SCORE}, "nticks": 6}
 
 
 def dot_plot(configs: Sequence[ConfigRow], factor: Factor | None) -> Figure:
@@ -49,7 +50,7 @@ def dot_plot(configs: Sequence[ConfigRow], factor: Factor | None) -> Figure:
         "range": [len(top) - 0.4, -0.6],
         "zeroline": False,
     }
-    x = {"title": {"text": "dev Pearson, mean over seeds"}}
+    x = {"title": {"text": f"{SCORE}, mean over seeds"}}
     legend = factor_name(factor) if factor else None
     narrow = {"yaxis.ticktext": [f"#{row.rank}" for row in top]}
     shape = layout(height=96 + 30 * len(top), x=x, y=y, legend=legend)

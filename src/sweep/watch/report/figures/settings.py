@@ -12,6 +12,8 @@ from sweep.stats.levels import Factor
 from sweep.study.rows import ConfigRow
 from sweep.watch.report.figures.parts import (
     MANY,
+    SCORE,
+    SCORE_IN_TWO,
     Figure,
     bars,
     colour_bar,
@@ -65,7 +67,7 @@ def forest(effects: Sequence[Effect]) -> Figure:
         "range": [len(effects) - 0.4, -0.6],
         "zeroline": False,
     }
-    x = {"title": {"text": "dev Pearson, difference from the best level"}, "zerolinecolor": "@ink"}
+    x = {"title": {"text": f"{SCORE}, difference from the best level"}, "zerolinecolor": "@ink"}
     shape = layout(height=100 + 26 * len(effects), x=x, y=y, legend="")
     return {"data": traces, "layout": shape}
 
@@ -107,7 +109,7 @@ def parallel(configs: Sequence[ConfigRow], factors: Sequence[Factor]) -> Figure:
     marks = [*(ticks for _, ticks in axes), {0.0: f"{low:.3f}", 1.0: f"{high:.3f}"}]
     x = {
         "tickvals": list(range(len(marks))),
-        "ticktext": [*(escape(cut(factor_name(f), 20)) for f in factors), "dev Pearson"],
+        "ticktext": [*(escape(cut(factor_name(f), 20)) for f in factors), SCORE],
         "range": [-0.35, len(marks) - 0.65],
         "gridcolor": "@faint",
         "zeroline": False,
@@ -135,7 +137,7 @@ def score_grid(rows: Factor, columns: Factor, cells: Mapping[tuple[int, int], Ce
         )
         for (row, column), cell in cells.items()
     }
-    trace = heat_map(rows.levels, columns.levels, found, digits=3, title="dev<br>Pearson")
+    trace = heat_map(rows.levels, columns.levels, found, digits=3, title=SCORE_IN_TWO)
     shape = layout(
         height=120 + 44 * max(len(rows.levels), 4),
         x={"title": {"text": escape(names[1])}, "type": "category", "showgrid": False},
@@ -157,7 +159,7 @@ def score_map(
         "color": scores_of(configs),
         "colorscale": [list(step) for step in SCALE],
         "showscale": True,
-        "colorbar": colour_bar("dev<br>Pearson"),
+        "colorbar": colour_bar(SCORE_IN_TWO),
         "size": 10 if len(configs) <= MANY else 6,
         "line": {"width": 0},
     }

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from html import escape
 
 from sweep.stats.best_of import Drawn
-from sweep.watch.report.figures.parts import SYMBOLS, Figure, layout, series
+from sweep.watch.report.figures.parts import SCORE, SYMBOLS, Figure, layout, series
 
 
 def best_of(found: Sequence[Drawn]) -> Figure:
     """Score over the number of draws; where one draw is far below, a method needs its rate."""
     x = {"title": {"text": "draws"}, "dtick": 1}
-    y = {"title": {"text": "expected best (dev Pearson)"}}
+    y = {"title": {"text": f"expected best ({SCORE})"}}
     traces = [_trace(one, number) for number, one in enumerate(found)]
     return {"data": traces, "layout": layout(height=380, x=x, y=y, legend="")}
 

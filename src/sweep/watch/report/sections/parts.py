@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sweep.stats.by_level import FactorScores
-from sweep.watch.report.figures.parts import Figure
+from sweep.watch.report.figures.parts import Figure, with_score
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,11 @@ class Plot:
     scores: FactorScores | None = None
     #: It takes the whole width, whatever stands beside it.
     wide: bool = False
+
+    def with_score(self, word: str) -> Plot:
+        """Its figures with the word for what the scores are of."""
+        named = {name: with_score(figure, word) for name, figure in self.figures.items()}
+        return replace(self, figures=named)
 
 
 @dataclass(frozen=True)
@@ -46,3 +51,7 @@ class Section:
     table: Table | None = None
     plots: tuple[Plot, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_score(self, word: str) -> Section:
+        """Its plots with the word for what the scores are of."""
+        return replace(self, plots=tuple(plot.with_score(word) for plot in self.plots))

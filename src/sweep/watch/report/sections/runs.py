@@ -25,7 +25,9 @@ def curves(study: Study) -> Section | None:
     factor = study.factors[0] if study.factors else None
     ids = [row.config_id for row in rows]
     level_of = dict(zip(ids, factor.of_config, strict=True)) if factor else {}
-    plot = Plot("Dev Pearson by step", {"": learning_curves(runs, factor, level_of, best)})
+    plot = Plot(
+        f"Dev {study.metric.word} by step", {"": learning_curves(runs, factor, level_of, best)}
+    )
     shown = f" The best {len(runs)} of {len(evaluated):,} runs."
     pruned = study.num_in_state[RunState.PRUNED]
     crosses = " Dotted with a cross: ended by pruning." if pruned else ""
@@ -56,7 +58,7 @@ def failures(study: Study) -> Section | None:
 
 
 def _score(record: Record) -> float:
-    score = record.outcome.pearson if record.outcome else None
+    score = record.outcome.score if record.outcome else None
     return float("-inf") if score is None else score
 
 

@@ -63,14 +63,14 @@ def test(study: Study) -> Section | None:
     if found is None:
         return None
     # Made for the terminal, where columns are aligned by spaces.
-    said = tuple(" ".join(line.split()) for line in found.lines)
+    said = tuple(" ".join(line.split()) for line in found.lines(study.metric))
     note = (
         f"Scored for {found.looks} adapters: every look makes it say less."
         if found.looks > 1
         else ""
     )
     words = {row.config_id: row.words for row in study.runs}
-    table = _table(found.models, words)
+    table = _table(found.models, words, study.metric.word)
     return Section("test", "Test scores", sentences=said, note=note, table=table)
 
 
@@ -91,11 +91,11 @@ def _example(example: object) -> str:
     return " / ".join(map(str, parts)) if isinstance(parts, list | tuple) else str(parts)
 
 
-def _table(models: Sequence[ModelScore], words: Mapping[str, str]) -> Table:
+def _table(models: Sequence[ModelScore], words: Mapping[str, str], metric: str) -> Table:
     heads = (
         ("model", False),
         ("config", False),
-        ("Pearson", True),
+        (metric, True),
         ("95 % interval", True),
         ("pairs", True),
     )
