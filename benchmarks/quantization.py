@@ -157,7 +157,7 @@ def _of(sample: Sample, seed: int) -> Sample:
 
 
 def _ends(interval: Interval) -> list[float]:
-    return [round(float(x), 5) for x in (interval.value, interval.low, interval.high)]
+    return [round(float(x), 5) for x in (interval.value, interval.ci_low, interval.ci_high)]
 
 
 def _by_kind(study: Study) -> dict[str, list[dict[str, Any]]]:
