@@ -31,9 +31,15 @@ import torch
 from common import summary, write
 from pack_scaling import models, recipe_of, runs_of
 
+from sweep.core.recipe import Recipe
+from sweep.loop.trial import RunState
 from sweep.lora.batches import Batch, Collator
 from sweep.lora.model import load_tokenizer
 from sweep.lora.pack import Base, PackedModel
+from sweep.stats.interval import Interval
+from sweep.stats.paired import paired_difference
+from sweep.stats.statistics import Sample
+from sweep.study.samples import sample_of
 from sweep.study.study import Study
 from sweep.train.losses import losses
 from sweep.train.splits import splits
@@ -105,24 +111,61 @@ def score(asked: argparse.Namespace, further: list[str]) -> None:
         *further,
     ]
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-        command = [sys.executable, "-m", "sweep", *words]
-        subprocess.run(command, check=True, cwd=folder, stdout=sys.stderr, env=environment)
-        place = Path(folder) / "results" / "quantization"
+        place = asked.study or Path(folder) / "results" / "quantization"
+        if asked.study is None:
+            environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+            command = [sys.executable, "-m", "sweep", *words]
+            subprocess.run(command, check=True, cwd=folder, stdout=sys.stderr, env=environment)
         content = {
             "setting": " ".join(word for word in words if "/" not in word),
             "pearson": _by_kind(Study.open(place)),
-            "effects": json.loads((place / "effects.json").read_text(encoding="utf-8")),
+            "minus_float": _differences(Study.open(place), place),
         }
     print(write("quantization_score", content))
-    print(json.dumps(content["effects"], indent=1)[:3000])
+    print(json.dumps(content, indent=1))
+
+
+def _differences(study: Study, folder: Path) -> dict[str, Any]:
+    """Pearson of each kind minus float32's, on the same seeds and dev pairs, with 95 % intervals.
+
+    `with_luck` holds the luck of the seeds, `by_seed` that of the dev pairs alone.
+    """
+    runs: dict[str, list[Recipe]] = {}
+    for record in study.records:
+        if record.state is RunState.COMPLETE:
+            recipe = record.run.recipe
+            runs.setdefault(recipe.model.quantization, []).append(recipe)
+    samples = {
+        kind: sample_of(own[0].config_id, folder, sorted(recipe.seed for recipe in own))
+        for kind, own in runs.items()
+    }
+    plain = samples.pop("none")
+    found = {}
+    for kind, sample in samples.items():
+        seeds = [seed for seed in sample.seeds if seed in plain.seeds]
+        alone = [paired_difference(_of(sample, s), _of(plain, s), study.dev_labels) for s in seeds]
+        found[kind] = {
+            "with_luck": _ends(paired_difference(sample, plain, study.dev_labels)),
+            "by_seed": {str(seed): _ends(one) for seed, one in zip(seeds, alone, strict=True)},
+        }
+    return found
+
+
+def _of(sample: Sample, seed: int) -> Sample:
+    place = sample.seeds.index(seed)
+    return Sample((seed,), sample.predictions[place : place + 1], sample.config_id)
+
+
+def _ends(interval: Interval) -> list[float]:
+    return [round(float(x), 5) for x in (interval.value, interval.ci_low, interval.ci_high)]
 
 
 def _by_kind(study: Study) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
     for record in study.records:
         recipe, outcome = record.run.recipe, record.outcome
-        assert outcome is not None
+        if outcome is None or record.state is not RunState.COMPLETE:
+            continue
         run = {
             "seed": recipe.seed,
             "pearson": outcome.score,
@@ -143,6 +186,7 @@ def main() -> None:
     scores.add_argument("--train", type=Path, required=True)
     scores.add_argument("--dev", type=Path, required=True)
     scores.add_argument("--seeds", type=int, default=3)
+    scores.add_argument("--study", type=Path, help="one that is there already: nothing is trained")
     asked, further = parser.parse_known_args()
     if asked.part == "cost":
         cost(asked)

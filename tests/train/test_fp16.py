@@ -52,7 +52,9 @@ def test_pack_in_fp16_is_near_float32_and_one_run_s_overflow_touches_no_other(
 
 def optimizer_of(parameter: nn.Parameter, folder: Path) -> RunOptimizer:
     args = TrainingArguments(output_dir=str(folder), learning_rate=1e-2, report_to="none")
-    return RunOptimizer.of(args, {"w": parameter}, decayed=["w"], steps=10, in_fp16=True)
+    return RunOptimizer.of(
+        args, {"w": parameter}, decayed=["w"], lr_ratio=1.0, steps=10, in_fp16=True
+    )
 
 
 def step(member: RunOptimizer, slope: float) -> None:
