@@ -24,7 +24,18 @@ def commands() -> list[str]:
 @pytest.mark.parametrize("command", commands())
 def test_documented_command_is_understood(command: str) -> None:
     arguments = shlex.split(command, comments=True)[3:]
-    verbs = ("export", "predict", "verify", "report", "status", "stop", "add", "compare", "wandb")
+    verbs = (
+        "export",
+        "predict",
+        "verify",
+        "report",
+        "status",
+        "stop",
+        "add",
+        "compare",
+        "wandb",
+        "cost",
+    )
     if arguments[0] in verbs:
         assert make_parser().parse_args(arguments).verb == arguments[0]
         return

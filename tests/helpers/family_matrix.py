@@ -183,7 +183,9 @@ def trained(recipes: Sequence[Recipe], folder: Path) -> None:
     # Reloading is what the tests are about.
     measured = Verified(outcome.score, outcome.score)
     export_run(
-        Export(run, outcome, study="families", kept=kept, to=best, merge=True, versions={}),
+        Export(
+            run, outcome, study="families", kept=kept, to=best, versions={}, formats=("merged",)
+        ),
         verifier=lambda _: measured,
         findings=lambda: CardFacts(Asymmetry(0, 0), final_scores=None),
     )

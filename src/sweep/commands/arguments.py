@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from sweep import __version__
 from sweep.commands.reading_flags import add_reading_flags
@@ -16,6 +17,7 @@ Which LoRA setting is best for a task, how sure that is, and the adapter.
   python -m sweep export  results/NAME         export the best config and its adapter again
   python -m sweep predict results/NAME/best pairs.csv
   python -m sweep verify  results/NAME/best    reload the adapter and score dev again
+  python -m sweep cost    results/NAME/best    what a pair takes, in every form of an export
   python -m sweep report  results/NAME         rebuild the HTML report; --figures: SVG and PNG
   python -m sweep status  results/NAME         how far it is, from another terminal
   python -m sweep compare results/A results/B  two studies of one task, paired on the dev pairs
@@ -60,6 +62,16 @@ def parsed(argv: Sequence[str]) -> argparse.Namespace:
     return args
 
 
+def formats_asked(args: argparse.Namespace) -> tuple[Literal["merged", "onnx", "int8"], ...]:
+    """The forms that `export` is to write beside the adapter."""
+    asked: dict[Literal["merged", "onnx", "int8"], bool] = {
+        "merged": args.merge,
+        "onnx": args.onnx,
+        "int8": args.int8,
+    }
+    return tuple(name for name, is_asked in asked.items() if is_asked)
+
+
 def _is_foreign(word: str) -> bool:
     """Whether it is a flag or a bare word that no sweep is started with."""
     return word.startswith("-") or "=" not in word
@@ -88,6 +100,9 @@ def _add_adapters(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     export.add_argument("study", type=_on_disk, help="the study's folder, e.g. results/lora_grid")
     export.add_argument("--run", help="a run id (or its beginning) instead of the best run")
     export.add_argument("--merge", action="store_true", help="also write base and adapter as one")
+    export.add_argument("--onnx", action="store_true", help="also for onnxruntime alone")
+    export.add_argument("--int8", action="store_true", help="also that with weights in eight bits")
+    export.add_argument("--push", metavar="REPO", help="send all of it to the Hub in the end")
     export.add_argument("--to", type=Path, help="folder to write; default: STUDY/best")
 
     predict = verbs.add_parser("predict", help="score the sentence pairs of a file")
@@ -106,6 +121,17 @@ def _add_adapters(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--retrain", action="store_true", help="train its config again, and compare the scores"
     )
     _add_base(verify)
+
+    cost = verbs.add_parser("cost", help="measure what scoring pairs takes")
+    cost.add_argument("folder", type=_on_disk, help="an exported folder, e.g. results/X/best")
+    cost.add_argument("--json", action="store_true", help="print the figures as JSON")
+    cost.add_argument(
+        "--seconds",
+        type=float,
+        default=2.0,
+        help="how long each form is measured, twice; default: 2",
+    )
+    _add_base(cost)
 
 
 def _add_base(verb: argparse.ArgumentParser) -> None:

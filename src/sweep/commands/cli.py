@@ -8,13 +8,12 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from errno import EACCES, EDQUOT, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS
-from typing import TYPE_CHECKING
 
 import yaml
 from rich.console import Console
 from rich.text import Text
 
-from sweep.commands.arguments import parsed
+from sweep.commands.arguments import formats_asked, parsed
 from sweep.commands.reading_flags import reading_given
 from sweep.commands.signals import interruptible
 from sweep.core.commands import command
@@ -22,9 +21,6 @@ from sweep.core.errors import ConfigError, Interrupted, SweepError, UserMistake
 from sweep.core.streams import print_data
 from sweep.execute.children import warm_up
 from sweep.watch.terminal import busy
-
-if TYPE_CHECKING:
-    from sweep.export.verification import Verified
 
 EXIT_DONE = 0
 EXIT_UNEXPECTED = 1
@@ -49,6 +45,7 @@ def run_command(argv: Sequence[str]) -> int:
         "add": _add,
         "compare": _compare,
         "wandb": _wandb,
+        "cost": _cost,
     }
     known = (*verbs, "-h", "--help", "--version")
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
@@ -136,17 +133,13 @@ def _export(args: argparse.Namespace) -> int:
 
     with busy(console, "Loading the adapter in a fresh process ..."):
         folder, verified = export_from_study(
-            args.study, run_id=args.run, to=args.to, merge=args.merge
+            args.study, run_id=args.run, to=args.to, formats=formats_asked(args), repo=args.push
         )
     _say(f"exported to {folder}: dev {verified.metric} {verified.reloaded:.6f}, verified")
-    if verified.merged is not None:
-        _say(_merged_in_words(verified))
+    for line in verified.lines:
+        _say(line)
     _say(f"next: {command('predict', folder, 'pairs.csv')}")
     return EXIT_DONE
-
-
-def _merged_in_words(verified: Verified) -> str:
-    return f"merged into the float base: dev {verified.metric} {verified.merged:.6f}, another model"
 
 
 def _predict(args: argparse.Namespace) -> int:
@@ -199,8 +192,8 @@ def _verify(args: argparse.Namespace) -> int:
             f"verified: dev {verified.metric} {verified.reloaded:.6f} reloaded in float32, "
             f"{verified.measured:.6f} in the sweep"
         )
-        if verified.merged is not None:
-            _say(_merged_in_words(verified))
+        for line in verified.lines:
+            _say(line)
     return EXIT_DONE
 
 
@@ -216,6 +209,13 @@ def _retrain(args: argparse.Namespace) -> int:
             f"verified: dev {found.metric} {found.retrained:.6f} trained again, "
             f"{found.measured:.6f} in the sweep; they agree within {found.tolerance:g}"
         )
+    return EXIT_DONE
+
+
+def _cost(args: argparse.Namespace) -> int:
+    from sweep.commands.cost import show_cost
+
+    show_cost(args.folder, console, base=args.model, seconds=args.seconds, as_json=args.json)
     return EXIT_DONE
 
 

@@ -14,6 +14,10 @@ from sweep.core.errors import ExportError, VerificationError
 from sweep.execute.cores import physical_cores
 from sweep.execute.fresh import in_fresh_process
 from sweep.export.adapter import CardFacts, Export, export_run
+from sweep.export.cost import Cost, costs_of
+from sweep.export.formats import Format, scores_pairs
+from sweep.export.onnx_model import refuse_without_onnx
+from sweep.export.push import push
 from sweep.export.rank_table import rank_line, update_rank_use
 from sweep.export.scoring import Predictions, Trained, order_asymmetry, order_scoring, scored
 from sweep.export.test_scores import FinalScoring
@@ -30,21 +34,35 @@ from sweep.watch.terminal import busy
 
 
 def export_from_study(
-    folder: Path, *, run_id: str | None, to: Path | None, merge: bool
+    folder: Path,
+    *,
+    run_id: str | None,
+    to: Path | None,
+    formats: tuple[Format, ...] = (),
+    repo: str | None = None,
 ) -> tuple[Path, Verified]:
     """Export the best run of a study, or the one named.
+
+    Args:
+        formats: Beside the adapter.
+        repo: On the Hub, where all of it is sent in the end.
 
     Raises:
         StudyError: the folder holds no study.
         ExportError: there is no such run, or none with a score.
     """
+    if {"onnx", "int8"} & {*formats}:
+        refuse_without_onnx()
     results = Study.open(folder).results()
     record = _named(results, run_id) if run_id is not None else _best(results)
     usual = results.files.best if run_id is None else results.files.export(record.run.id)
     target = to or usual
     threads = len(physical_cores())
     earlier = _EarlierFindings(results, record.run, threads)
-    return target, _export(results, record, earlier, to=target, merge=merge, threads=threads)
+    verified = _export(results, record, earlier, to=target, threads=threads, formats=formats)
+    if repo is not None:
+        push(target, repo)
+    return target, verified
 
 
 def hand_over(
@@ -91,7 +109,7 @@ def _verified_beside_scoring(
         scoring = pool.submit(scored, wanted, processes=processes, threads=threads)
         found = _Findings(trained, final, scoring, results)
         to = results.files.best
-        verified = _export(results, best, found, to=to, merge=False, threads=threads)
+        verified = _export(results, best, found, to=to, threads=threads)
         return verified, found.final_scores
 
 
@@ -148,8 +166,8 @@ def _export(
     findings: _Findings | _EarlierFindings,
     *,
     to: Path,
-    merge: bool,
     threads: int,
+    formats: tuple[Format, ...] = (),
 ) -> Verified:
     assert record.outcome is not None
     export = Export(
@@ -158,11 +176,21 @@ def _export(
         study=results.folder.name,
         kept=results.files.run(record.run.id),
         to=to,
-        merge=merge,
         versions=versions(),
+        formats=formats,
     )
     verifier = partial(_verify_in_fresh_process, threads=threads)
-    return export_run(export, verifier=verifier, findings=findings.for_card)
+    costs = (
+        partial(costs_of, threads=(1,), seconds=0.5)
+        if formats and scores_pairs(record.run.recipe)
+        else _no_costs
+    )
+    return export_run(export, verifier=verifier, findings=findings.for_card, costs=costs)
+
+
+def _no_costs(folder: Path) -> tuple[Cost, ...]:
+    """Of the adapter alone they are those of the base."""
+    return ()
 
 
 def _verify_in_fresh_process(folder: Path, *, threads: int) -> Verified:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,11 @@ from sweep.core.errors import ExportError
 from sweep.core.files import replacing_folder, write_text
 from sweep.core.recipe import Recipe
 from sweep.export.asymmetry import Asymmetry
-from sweep.export.exported import (
-    BASE_WEIGHTS,
-    load_adapted,
-)
-from sweep.export.merged import write_merged
+from sweep.export.cost import Cost
+from sweep.export.exported import BASE_WEIGHTS
+from sweep.export.format_table import format_json, format_section
+from sweep.export.formats import Format, write_formats
+from sweep.export.merged import save_tokenizer
 from sweep.export.model_card import model_card
 from sweep.export.sentence_folder import write_sentence_folder
 from sweep.export.verification import Verified
@@ -55,8 +55,9 @@ class Export:
     study: str
     kept: RunFiles
     to: Path
-    merge: bool
     versions: Mapping[str, str]
+    #: Beside the adapter.
+    formats: tuple[Format, ...] = ()
 
 
 def export_run(
@@ -64,6 +65,7 @@ def export_run(
     *,
     verifier: Callable[[Path], Verified],
     findings: Callable[[], CardFacts],
+    costs: Callable[[Path], Sequence[Cost]] = lambda folder: (),
 ) -> Verified:
     """Write config, adapter, tokenizer, metrics and card, after verifying them.
 
@@ -71,6 +73,7 @@ def export_run(
         verifier: Calls `verify` where nothing of this process can help.
         findings: For metrics and card. Asked for after the verification, beside which they may
             be made.
+        costs: What its forms take, for metrics and card.
 
     Raises:
         ExportError: the run kept no adapter, or the folder holds something else.
@@ -83,13 +86,15 @@ def export_run(
         metrics = _metrics(export)
         _write_json(files.metrics, metrics)
         verified, found = verifier(folder), findings()
-        write_text(files.card, _card(export, found, verified))
+        taken = costs(folder)
+        write_text(files.card, _card(export, found, verified, taken))
         final, metric = found.final_scores, export.run.recipe.task.measure
         if verified.merged is not None:
             metrics[f"{metric.name}_merged_into_float"] = verified.merged
         order = found.asymmetry
         metrics["order_asymmetry"] = order.to_json(metric) if order else None
         metrics["final_scores"] = final.to_json(metric) if final else None
+        metrics["formats"] = format_json(verified.formats, taken)
         _write_json(files.metrics, metrics)
         return verified
 
@@ -115,19 +120,16 @@ def _write_model(export: Export, files: ExportedFiles) -> None:
     tokenizer = load_tokenizer(recipe.model, recipe.data.template)
     tokenizer.save_pretrained(str(files.tokenizer))
     write_text(files.settings, experiment_file(recipe, name=f"{export.study}_best"))
-    if export.merge:
-        # Into a quantized base it would be rounded once more.
-        merged: Any = load_adapted(files.folder, recipe.in_float, tokenizer).merge_and_unload()
-        if recipe.task.encoder == "cross":
-            write_merged(merged, tokenizer, files.merged, recipe.data)
-        else:
-            merged.save_pretrained(str(files.merged))
     if recipe.task.encoder == "bi":
-        for folder in filter(Path.is_dir, (files.adapter, files.merged)):
-            write_sentence_folder(folder, tokenizer, recipe)
+        write_sentence_folder(files.adapter, tokenizer, recipe)
+    else:
+        save_tokenizer(tokenizer, files.adapter, recipe.data.max_length)
+    write_formats(export.formats, files, recipe)
+    if recipe.task.encoder == "bi" and files.merged.is_dir():
+        write_sentence_folder(files.merged, tokenizer, recipe)
 
 
-def _card(export: Export, found: CardFacts, verified: Verified) -> str:
+def _card(export: Export, found: CardFacts, verified: Verified, costs: Sequence[Cost]) -> str:
     final, metric = found.final_scores, export.run.recipe.task.measure
     apart = verified.in_words(export.run.recipe.model.quantization)
     return model_card(
@@ -144,6 +146,8 @@ def _card(export: Export, found: CardFacts, verified: Verified) -> str:
         effects=found.effects,
         guard=found.guard,
         is_tested=final is not None,
+        warnings=[said for form in verified.formats if (said := form.warning)],
+        forms=format_section(verified.formats, costs, is_bi=export.run.recipe.task.encoder == "bi"),
     )
 
 

@@ -11,7 +11,7 @@ tags: [lora, {tags}]
 
 # LoRA adapter from the study `{study}`
 
-{what}{by}. Base: `{base}`; data: {data}.
+{warnings}{what}{by}. Base: `{base}`; data: {data}.
 
 | dev {metric} | dev {other} | seed | best step | LoRA parameters | head parameters |
 |---|---|---|---|---|---|
@@ -20,7 +20,7 @@ tags: [lora, {tags}]
 The dev score is that of the best evaluation of the best config of a search on the same dev
 {rows}: it flatters. {advice}
 {notes}
-{lists}
+{lists}{forms}
 | setting | value |
 |---|---|
 {settings}

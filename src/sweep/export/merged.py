@@ -40,8 +40,13 @@ def write_merged(
     if data.classes is None and _scale_head(model, data):
         setattr(model.config, _MARK, "label units")
     model.save_pretrained(str(folder))
+    save_tokenizer(tokenizer, folder, data.max_length)
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path, max_length: int) -> None:
+    """Beside a model or adapter: who loads both cuts pairs as in the training."""
     before = tokenizer.model_max_length
-    tokenizer.model_max_length = data.max_length
+    tokenizer.model_max_length = max_length
     tokenizer.save_pretrained(str(folder))
     tokenizer.model_max_length = before
 

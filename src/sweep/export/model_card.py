@@ -29,6 +29,8 @@ def model_card(
     effects: Sequence[str] = (),
     guard: Sequence[str] = (),
     is_tested: bool = False,
+    warnings: Sequence[str] = (),
+    forms: str = "",
 ) -> str:
     """Markdown with scores, settings and a way to load the adapter.
 
@@ -36,6 +38,8 @@ def model_card(
         notes: Sentences below the scores.
         effects, guard: Sentences on what each setting did, and on the pairs.
         is_tested: Whether these hold a score on pairs that the search has not read.
+        warnings: Of forms that lose too much; they come first.
+        forms: A section on what else is in the folder.
     """
     recipe = run.recipe
     return CARD.format(
@@ -48,6 +52,8 @@ def model_card(
         notes="".join(f"\n- {' '.join(note.split())}" for note in notes),
         lists=_listed("What each setting did, in this study", effects)
         + _listed("The pairs that it was trained on", guard),
+        warnings="".join(f"> **Warning.** {said}\n\n" for said in warnings),
+        forms=forms,
         settings=_settings(recipe, outcome),
         experiment=ExportedFiles(Path()).settings,
         versions=", ".join(f"{name} {version}" for name, version in versions.items()),

@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from sweep.core.files import write_text
 from sweep.core.recipe import Recipe
+from sweep.export.merged import save_tokenizer
 from sweep.lora.model import load_config
 from sweep.lora.sentence_vectors import MODULES, POOLING, PROMPTS, pooling_of
 
@@ -30,10 +31,7 @@ def write_sentence_folder(folder: Path, tokenizer: PreTrainedTokenizerBase, reci
     Each sentence is cut, prefixed and pooled as in the training.
     """
     max_length = recipe.data.max_length
-    before = tokenizer.model_max_length
-    tokenizer.model_max_length = max_length
-    tokenizer.save_pretrained(str(folder))
-    tokenizer.model_max_length = before
+    save_tokenizer(tokenizer, folder, max_length)
     modules = [
         {"idx": at, "name": str(at), "path": path, "type": f"sentence_transformers.models.{kind}"}
         for at, (path, kind) in enumerate(_PLACES)

@@ -25,8 +25,7 @@ from sweep.export.exported import (
     predicted,
     read_recipe,
 )
-from sweep.export.merged import load_merged
-from sweep.lora.sentence_vectors import SentencePooling, pooling_in
+from sweep.export.formats import FormatScore, format_scores, formats_in
 from sweep.study.files import ExportedFiles
 from sweep.train.scores import scores
 
@@ -39,13 +38,24 @@ class Verified:
     """The score on dev as measured by the sweep and by the exported adapter, and the word for it.
 
     `merged` is that of the merged model where it is another one: what was trained on a quantized
-    base is merged into the float one.
+    base is merged into the float one. `formats` are those beside the adapter, held against it on
+    the float base.
     """
 
     measured: float
     reloaded: float
     merged: float | None = None
     metric: str = PEARSON.word
+    formats: tuple[FormatScore, ...] = ()
+
+    @property
+    def lines(self) -> list[str]:
+        """What is to be said of everything beside the adapter."""
+        found = [form.warning or form.in_words for form in self.formats]
+        if self.merged is None:
+            return found
+        merged = f"merged into the float base: dev {self.metric} {self.merged:.6f}, another model"
+        return [merged, *found]
 
     def in_words(self, quantization: str) -> str:
         """What a merged model scores beside its adapter; empty where that is the same."""
@@ -58,7 +68,7 @@ class Verified:
 
 
 def verify(folder: Path, *, base: str | None = None) -> Verified:
-    """Score dev with the exported adapter (and the merged model) on a freshly loaded base.
+    """Score dev with the exported adapter on a freshly loaded base, and with every form beside it.
 
     Args:
         base: Where the base model lies, if not where it was at the training.
@@ -75,25 +85,27 @@ def verify(folder: Path, *, base: str | None = None) -> Verified:
     assert labels is not None
     pooling = exported_pooling(folder, recipe)
 
-    def score(model: torch.nn.Module, pooled: SentencePooling | None) -> float:
-        predictions = predicted(model, dev, tokenizer, recipe.data, pooling=pooled)
-        return scores(predictions, labels, metric)[0]
+    def predictions(on: Recipe) -> Floats:
+        model = load_adapted(folder, on, tokenizer)
+        return predicted(model, dev, tokenizer, recipe.data, pooling=pooling)
 
-    def adapted(on: Recipe) -> float:
-        return score(load_adapted(folder, on, tokenizer), pooling)
+    def agreed(found: float, expected: float, tolerance: float) -> float:
+        return _agreed(found, expected, tolerance, folder)
 
-    tolerance = score_tolerance(recipe, measured, labels)
-    reloaded = _agreed(adapted(recipe), measured, tolerance, folder)
-    merged = ExportedFiles(folder).merged
-    if not merged.is_dir():
+    tolerance, own = score_tolerance(recipe, measured, labels), predictions(recipe)
+    reloaded = agreed(scores(own, labels, metric)[0], measured, tolerance)
+    if formats_in(folder) == ["adapter"]:
         return Verified(measured, reloaded, metric=metric.word)
-    found = score(load_merged(merged, recipe.task.encoder), pooling and pooling_in(merged))
-    if recipe.in_float == recipe:
-        reloaded = _agreed(found, measured, tolerance, folder)
-        return Verified(measured, reloaded, metric=metric.word)
-    least = _least_tolerance(recipe, labels)
-    other = _agreed(found, adapted(recipe.in_float), least, folder)
-    return Verified(measured, reloaded, other, metric.word)
+    is_float = recipe.in_float == recipe
+    in_float = own if is_float else predictions(recipe.in_float)
+    formats = tuple(format_scores(folder, recipe, dev, in_float, metric))
+    merged = next((form.score for form in formats if form.name == "merged"), None)
+    if merged is not None and is_float:
+        agreed(merged, measured, tolerance)
+    elif merged is not None:
+        least = _least_tolerance(recipe, labels)
+        agreed(merged, scores(in_float, labels, metric)[0], least)
+    return Verified(measured, reloaded, None if is_float else merged, metric.word, formats)
 
 
 def _agreed(found: float, expected: float, tolerance: float, folder: Path) -> float:

@@ -248,7 +248,36 @@ class ExportedFiles:
         return self.folder / "merged"
 
     @property
+    def onnx(self) -> Path:
+        """The merged model for onnxruntime, where that was asked for."""
+        return self.folder / "onnx"
+
+    @property
+    def int8(self) -> Path:
+        """The same with weights in eight bits."""
+        return self.folder / "int8"
+
+    @property
     def names(self) -> frozenset[str]:
         """All that such a folder may hold."""
-        own = (self.settings, self.adapter, self.tokenizer, self.metrics, self.card, self.merged)
-        return frozenset(path.name for path in own)
+        own = (self.settings, self.adapter, self.tokenizer, self.metrics, self.card)
+        return frozenset(path.name for path in (*own, self.merged, self.onnx, self.int8))
+
+
+@dataclass(frozen=True)
+class OnnxFiles:
+    """A model that scores by itself: `onnx/` or `int8/` of an exported folder."""
+
+    folder: Path
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model.onnx"
+
+    @property
+    def tokenizer(self) -> Path:
+        return self.folder / "tokenizer.json"
+
+    @property
+    def script(self) -> Path:
+        return self.folder / "score.py"

@@ -48,7 +48,7 @@ class PeakMemory:
         if self._device.type == "cuda":
             self.peak_mb = round(torch.cuda.max_memory_allocated(self._device) / 1e6, 1)
         elif self._resettable:
-            self.peak_mb = _resident_peak_mb()
+            self.peak_mb = _said_mb("VmHWM")
 
     _resettable = True
 
@@ -81,8 +81,13 @@ def memory_for_workers(workers: int, *, on_gpu: bool, most_gb: float | None = No
     return min(allowed, everything) / workers
 
 
-def _resident_peak_mb() -> float | None:
+def resident_mb() -> float | None:
+    """What of this process is in memory now, in MB; None where the system does not say."""
+    return _said_mb("VmRSS") if _STATUS.is_file() else None
+
+
+def _said_mb(name: str) -> float | None:
     for line in _STATUS.read_text().splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(f"{name}:"):
             return round(int(line.split()[1]) * 1024 / 1e6, 1)
     return None
