@@ -37,6 +37,7 @@ DOCUMENTED = {
     *("hydra.core.config_store", "omegaconf", "omegaconf.errors", "wandb", "kaleido"),
     *("plotly.graph_objects", "plotly.offline", "rich.console", "rich.live", "rich.progress"),
     *("torch.amp", "bitsandbytes.functional", "torchao.quantization"),
+    *("tokenizers", "onnxruntime", "onnxruntime.quantization", "huggingface_hub.errors"),
     "_typeshed",  # Types alone, for type checkers.
     *("sklearn.linear_model", "sklearn.pipeline", "sklearn.preprocessing"),
     *("rich.status", "rich.table", "rich.text"),

@@ -61,8 +61,7 @@ class SearchSettings:
     when_used_up: Literal["stop", "seeds"] = "stop"
     #: Tried first: dimension to label or number, or dotted key to value; or the `portfolio`.
     start_with: StartWith = ()
-    #: Whether a sampler tries the base recipe first, as what is to be beaten: `auto` does where
-    #: the space holds it. A grid has its cells and no other.
+    #: Whether a sampler tries the base recipe first: `auto` does where the space holds it.
     baseline: bool | Literal["auto"] = "auto"
     #: Name or dotted key to choices, a range or a constant; see `docs/configuration.md`.
     space: dict[str, Any] = field(default_factory=dict)
@@ -74,8 +73,7 @@ class ConfirmSettings:
 
     #: Configs with the best means, beside the baseline; 0 confirms nothing.
     top: int = 3
-    #: Name of a searched dimension of labels: the best config of each of its labels is confirmed,
-    #: in place of the `top` best.
+    #: A searched dimension: the best config of each of its labels, in place of the `top` best.
     each: str | None = None
     #: Fresh seeds of each.
     seeds: int = 5
@@ -112,8 +110,7 @@ class ExecutorSettings:
     #: GB that all workers may take together, or on each GPU; configs that are expected to take more
     #: are not trained. None takes what there is, and expects nothing.
     max_memory_gb: float | None = None
-    #: Seconds between a signal that ends the sweep (SIGTERM, SIGHUP, SIGUSR1, SIGUSR2) and its end:
-    #: for as long runs go on to their next evaluation, else they are saved where they are.
+    #: Seconds between a signal that ends the sweep (SIGTERM, SIGHUP, ...) and its end.
     grace_s: float = 10.0
 
 

@@ -164,7 +164,7 @@ UNPADDED = tuple(
 PEFT = (
     Hook(
         "peft.tuners.lora.layer.LoraLayer",
-        "lora/batched.py, lora/pack.py",
+        "lora/batched.py, lora/batched_dora.py, lora/pack.py",
         "an adapter's factors, dropout and scaling, by its name; so that they can be stacked",
         has=("lora_A", "lora_B", "lora_dropout", "scaling", "get_base_layer"),
     ),
