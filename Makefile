@@ -6,7 +6,11 @@ FLOOR := .venv-floor
 FLOOR_TESTS := tests/core/test_hooks.py tests/lora/test_parity.py \
 	$(addprefix tests/commands/test_,run.py resume.py exported_adapter.py)
 
-.PHONY: demo install install-dev test test-fast test-floor lint format clean
+# Packages of quantized bases lie apart: PEFT imports them wherever they are, in every process.
+QUANTIZED := .quantized
+QUANTIZED_TESTS := tests/lora/test_quantization.py tests/commands/test_quantized.py
+
+.PHONY: demo install install-dev test test-fast test-floor test-quantized lint format clean
 
 demo: install
 	$(BIN)/python -m sweep +experiment=lora_demo
@@ -24,6 +28,12 @@ test-fast: install-dev
 # With the lowest versions that pyproject.toml promises.
 test-floor: $(FLOOR)/installed
 	$(PYTEST:$(BIN)%=$(FLOOR)/bin%) $(FLOOR_TESTS)
+
+# With bitsandbytes and torchao: without them these tests are skipped.
+test-quantized: install-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target $(QUANTIZED) bitsandbytes==0.50.2 torchao==0.18.0
+	PYTHONPATH=$(QUANTIZED) $(PYTEST) $(QUANTIZED_TESTS)
 
 lint: install-dev
 	$(BIN)/ruff format --check src tests benchmarks tools
@@ -56,4 +66,4 @@ $(FLOOR)/installed: pyproject.toml tools/floors.py
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(FLOOR) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(FLOOR) $(QUANTIZED) .pytest_cache .mypy_cache .ruff_cache
