@@ -144,6 +144,7 @@ def _add_studies(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     """Verbs about a study."""
     status = verbs.add_parser("status", help="runs by state and the ranking so far")
     status.add_argument("study", type=_on_disk)
+    status.add_argument("--json", action="store_true", help="print all of it as JSON")
 
     stop = verbs.add_parser("stop", help="end one run of a sweep that is going on")
     stop.add_argument("study", type=_on_disk)
@@ -155,6 +156,7 @@ def _add_studies(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
     compare = verbs.add_parser("compare", help="compare the chosen configs of two studies")
     compare.add_argument("studies", type=_on_disk, nargs=2, metavar="STUDY")
+    compare.add_argument("--json", action="store_true", help="print the figures as JSON")
 
     wandb = verbs.add_parser("wandb", help="give wandb what it lacks of a study")
     wandb.add_argument("study", type=_on_disk)

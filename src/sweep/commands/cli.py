@@ -233,9 +233,13 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
+    from sweep.commands.as_json import status_json
     from sweep.commands.live import show_status
 
-    show_status(args.study, console)
+    if args.json:
+        _print_data(status_json(args.study))
+    else:
+        show_status(args.study, console)
     return EXIT_DONE
 
 
@@ -254,10 +258,13 @@ def _add(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
+    from sweep.commands.as_json import comparison_json
     from sweep.commands.compare import show_comparison
 
-    one, other = args.studies
-    show_comparison(one, other, console)
+    if args.json:
+        _print_data(comparison_json(*args.studies))
+    else:
+        show_comparison(*args.studies, console)
     return EXIT_DONE
 
 

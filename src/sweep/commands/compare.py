@@ -18,7 +18,7 @@ from sweep.study.study import Study
 
 
 @dataclass(frozen=True, eq=False)
-class _Side:
+class Side:
     """A study and the config that it chose."""
 
     study: Study
@@ -34,23 +34,33 @@ def show_comparison(one: Path, other: Path, console: Console) -> None:
     """Print a row for each study, and in words whether one is better.
 
     Raises:
-        StudyError: a folder holds no study or no score, or their dev pairs differ.
+        StudyError: as for `sides_of`.
     """
-    sides = _side(one), _side(other)
-    _refuse_other_pairs(*sides)
+    sides = sides_of(one, other)
     console.print(_table(sides))
     console.print()
     said = lead_in_words(*(side.chosen for side in sides))
     console.print(Text(f"verdict  {said}"), soft_wrap=True)
 
 
-def _side(folder: Path) -> _Side:
+def sides_of(one: Path, other: Path) -> tuple[Side, Side]:
+    """Both studies, each with the config that it chose.
+
+    Raises:
+        StudyError: a folder holds no study or no score, or their dev pairs or metrics differ.
+    """
+    sides = _side(one), _side(other)
+    _refuse_other_pairs(*sides)
+    return sides
+
+
+def _side(folder: Path) -> Side:
     study = Study.open(folder)
     study.refuse_lost_records()
     if not study.ranking.contenders:
         raise StudyError("Only studies with a finished run can be compared.", value=str(folder))
     config = study.recommended
-    return _Side(
+    return Side(
         study,
         config,
         ChosenConfig(
@@ -63,7 +73,7 @@ def _side(folder: Path) -> _Side:
     )
 
 
-def _refuse_other_pairs(one: _Side, other: _Side) -> None:
+def _refuse_other_pairs(one: Side, other: Side) -> None:
     if one.chosen.metric != other.chosen.metric:
         raise StudyError(
             "Only scores of one metric can be compared.",
@@ -84,7 +94,7 @@ def _refuse_other_pairs(one: _Side, other: _Side) -> None:
     )
 
 
-def _table(sides: tuple[_Side, ...]) -> Table:
+def _table(sides: tuple[Side, ...]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     metric = sides[0].chosen.metric.word
     for name in ("study", "model", "config", "seeds", metric, "95 % interval", "LoRA", "s"):

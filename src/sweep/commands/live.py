@@ -40,13 +40,13 @@ def show_status(folder: Path, console: Console) -> None:
         done = sum(row.state.is_finished() for row in study.full_runs)
         runs = counted(len(study.full_runs), "run")
         _say(console, f"full   {done} of {runs} of full fine-tuning ended")
-    left = _seconds_left(study) if driven else None
+    left = seconds_left(study) if driven else None
     if left is not None:
         _say(console, f"left   about {duration(left)} of the search")
     waiting = len(added_points(folder))
     if waiting:
         _say(console, f"added  {counted(waiting, 'config')} waiting to be taken up")
-    _say(console, *map(_under_way, [*_going(study), *_going_in_full(study)]))
+    _say(console, *map(_under_way, [*going(study), *going_in_full(study)]))
     if study.leaderboard:
         console.print()
         console.print(
@@ -54,11 +54,13 @@ def show_status(folder: Path, console: Console) -> None:
         )
 
 
-def _going(study: Study) -> list[RunRow]:
+def going(study: Study) -> list[RunRow]:
+    """Runs of the search that are under way."""
     return [row for row in study.runs if row.state is RunState.RUNNING]
 
 
-def _going_in_full(study: Study) -> list[RunRow]:
+def going_in_full(study: Study) -> list[RunRow]:
+    """Runs of full fine-tuning that are under way."""
     return [row for row in study.full_runs if row.state is RunState.RUNNING]
 
 
@@ -69,18 +71,18 @@ def _under_way(row: RunRow) -> str:
     return f"going  {trial}{row.run_id}{dev}{step}"
 
 
-def _seconds_left(study: Study) -> float | None:
+def seconds_left(study: Study) -> float | None:
     """At the pace of the runs that are done, with as many at a time as now."""
     ended = [row for row in study.runs if row.state.is_finished()]
     seconds = [row.train_seconds for row in ended if row.train_seconds is not None]
-    going = _going(study)
-    if not seconds or not going:
+    now = going(study)
+    if not seconds or not now:
         return None
     longest = max((row.steps or 0 for row in ended), default=0) or 1
     # Of a run under way, what lies behind its last evaluation is known to be done.
-    under_way = sum(min((row.steps or 0) / longest, 1) for row in going)
+    under_way = sum(min((row.steps or 0) / longest, 1) for row in now)
     runs = study.settings.num_configs * len(study.settings.seeds)
-    return max(0.0, runs - len(ended) - under_way) * fmean(seconds) / len(going)
+    return max(0.0, runs - len(ended) - under_way) * fmean(seconds) / len(now)
 
 
 def stop_run(folder: Path, run_id: str) -> str:
@@ -93,8 +95,8 @@ def stop_run(folder: Path, run_id: str) -> str:
         StudyError: no study, no driver, or not exactly one such run under way.
     """
     study = Study.open(folder)
-    in_full = [row.run_id for row in _going_in_full(study)]
-    ids = [*(row.run_id for row in _going(study)), *in_full]
+    in_full = [row.run_id for row in going_in_full(study)]
+    ids = [*(row.run_id for row in going(study)), *in_full]
     found = meant(run_id, ids)
     if not is_driven(folder) or len(found) != 1:
         raise StudyError(

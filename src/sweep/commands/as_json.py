@@ -1,0 +1,136 @@
+"""`--json` of the verbs about studies: what they say, for scripts (docs/json.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweep.commands.compare import Side, sides_of
+from sweep.commands.live import going, going_in_full, seconds_left
+from sweep.core.recipe import Recipe
+from sweep.stats.interval import Interval
+from sweep.stats.studies import lead, lead_in_words
+from sweep.study.lock import driver_of, is_driven
+from sweep.study.notes import added_points
+from sweep.study.reading import missing_is_none, to_json
+from sweep.study.rows import RunRow, table_of_configs
+from sweep.study.study import Study
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """A run that trains: the step of its last evaluation, and its score there."""
+
+    run_id: str
+    trial: int | None
+    step: int | None
+    score: float | None
+    tuning: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """`status --json`. `driver` is None where none is at work; `leaderboard` has the columns of
+    `leaderboard.csv`."""
+
+    study: str
+    metric: str
+    driver: str | None
+    runs: Mapping[str, int]
+    seconds_left: float | None
+    waiting: int
+    under_way: tuple[UnderWay, ...]
+    leaderboard: tuple[Mapping[str, Any], ...]
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The config that a study chose; `settings` are its searched keys."""
+
+    study: str
+    model: str
+    config_id: str
+    settings: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    score: Interval
+    lora_params: int | None
+    train_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Compared:
+    """`compare --json`. `difference` is the first minus the second, paired on the dev pairs; it is
+    clear where its interval leaves 0 out."""
+
+    metric: str
+    studies: tuple[Chosen, Chosen]
+    difference: Interval
+    is_clear: bool
+    verdict: str
+
+
+def status_json(folder: Path) -> str:
+    """How far a study is.
+
+    Raises:
+        StudyError: the folder holds no study.
+    """
+    study = Study.open(folder)
+    driven = is_driven(folder)
+    table = table_of_configs(study.leaderboard, study.keys)
+    found = Status(
+        study=str(folder),
+        metric=study.metric.name,
+        driver=driver_of(folder) if driven else None,
+        runs={state.value: count for state, count in study.num_in_state.items()},
+        seconds_left=seconds_left(study) if driven else None,
+        waiting=len(added_points(folder)),
+        under_way=(
+            *(_under_way(row, "lora") for row in going(study)),
+            *(_under_way(row, "full") for row in going_in_full(study)),
+        ),
+        leaderboard=tuple(missing_is_none(table)),
+        sentences=study.verdict.sentences if study.verdict else (),
+    )
+    return f"{to_json(found)}\n"
+
+
+def comparison_json(one: Path, other: Path) -> str:
+    """Whether the config that one study chose is better than that of the other.
+
+    Raises:
+        StudyError: a folder holds no study or no score, or their dev pairs or metrics differ.
+    """
+    sides = sides_of(one, other)
+    chosen = sides[0].chosen, sides[1].chosen
+    difference = lead(*chosen)
+    found = Compared(
+        metric=chosen[0].metric.name,
+        studies=(_chosen(sides[0]), _chosen(sides[1])),
+        difference=difference,
+        is_clear=difference.is_clear,
+        verdict=lead_in_words(*chosen),
+    )
+    return f"{to_json(found)}\n"
+
+
+def _under_way(row: RunRow, tuning: str) -> UnderWay:
+    return UnderWay(row.run_id, row.trial, row.steps, row.score_last, tuning)
+
+
+def _chosen(side: Side) -> Chosen:
+    config = side.config
+    recipe: Recipe = side.study.ranking.recipes[config.config_id]
+    return Chosen(
+        study=str(side.study.folder),
+        model=side.model,
+        config_id=config.config_id,
+        settings={key: recipe.value_of(key) for key in side.study.keys},
+        seeds=config.seeds,
+        score=side.chosen.score,
+        lora_params=config.lora_params,
+        train_seconds=config.train_seconds,
+    )
