@@ -35,12 +35,13 @@ SETTINGS = [
     Lora(r=2, target_modules="mlp"),
     Lora(r=4),
     Lora(r=4, use_dora=True),
+    Lora(r=4, init_lora_weights="pissa"),
 ]
 
 
 @pytest.fixture(scope="module")
 def trained(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> list[Trained]:
-    """More than fit into one pack, on two seeds, and one that can't be packed."""
+    """More than fit into one pack, on two seeds, and one that can't be packed; DoRA as well."""
     study = tmp_path_factory.mktemp("study")
     folder = study / "runs"
     runs = [
@@ -55,7 +56,10 @@ def trained(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> list[Tr
 
 @pytest.mark.parametrize("processes", [1, 3])
 def test_packed_scores_are_those_of_plain_peft(trained: list[Trained], processes: int) -> None:
-    assert [why_alone(one.run.recipe) for one in trained] == [None] * 5 + ["DoRA"]
+    assert [why_alone(one.run.recipe) for one in trained] == [
+        *[None] * 6,
+        "lora.init_lora_weights=pissa",
+    ]
     data = trained[0].run.recipe.data
     pairs = {split: load_split(data, split) for split in ("dev", "train")}
     # The first one alone has train pairs to score.

@@ -87,7 +87,8 @@ HEADS = {
     "distilbert": ("pre_classifier", "classifier"),
     **dict.fromkeys(("deberta", "deberta-v2"), ("pooler", "classifier")),
     **dict.fromkeys(("gpt2", "opt", "llama", "qwen2", "qwen3", "mistral"), ("score",)),
-    **dict.fromkeys(("gemma", "gemma2", "gpt_neox", "phi3"), ("score",)),
+    **dict.fromkeys(("gemma", "gemma2", "gemma3_text", "gpt_neox", "phi3"), ("score",)),
+    "bart": ("classification_head",),
     "modernbert": ("head", "classifier"),
     **dict.fromkeys(("mpnet", "gte", "nomic_bert"), ("classifier",)),
 }

@@ -164,9 +164,10 @@ def test_auto_without_a_default_in_peft_is_qv_and_says_so(family: str) -> None:
 
 @pytest.mark.parametrize("family", [name for name in CONFIGS if name != "distilbert"])
 def test_all_linear_is_pefts_all_linear_where_peft_spares_the_head(family: str) -> None:
-    # Untold, PEFT takes DeBERTa's pooler and ModernBERT's head for parts of the base, and fails on
-    # DistilBERT.
-    unknown = {"pooler.dense", "head.dense"}
+    # Untold, PEFT takes DeBERTa's pooler, ModernBERT's head and BART's for parts of the base, and
+    # fails on DistilBERT.
+    bart = {f"classification_head.{name}" for name in ("dense", "out_proj")}
+    unknown = {"pooler.dense", "head.dense", *bart}
     assert adapted(by_peft(family)) - unknown == set(resolve(family, "all-linear").names)
 
 

@@ -34,7 +34,9 @@ def wrap(model: nn.Module, targets: ResolvedTargets, r: int = 2) -> PeftModel:
 
 
 def score(model: nn.Module) -> torch.Tensor:
-    tokens = torch.arange(2, 14).reshape(2, 6)
+    tokens = torch.arange(3, 15).reshape(2, 6)
+    # BART reads the sentence at its last `</s>`.
+    tokens[:, -1] = 2
     with torch.no_grad():
         return model.eval()(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits
 

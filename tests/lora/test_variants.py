@@ -10,7 +10,7 @@ import pytest
 from packs import tiny, train_together
 from plain_peft import assert_equal_to_plain, unlike, with_lora_dropout
 from sweep.core.recipe import Lora, Recipe
-from sweep.lora.packable import pack_key
+from sweep.lora.packable import is_dora, pack_key
 
 pytestmark = pytest.mark.trains
 
@@ -56,6 +56,8 @@ def test_pack_of_lora_plus_equals_pefts_optimizer(
 
 def test_dora_and_lora_share_no_pack(recipe: Recipe) -> None:
     dora = replace(recipe, lora=replace(recipe.lora, use_dora=True))
+    with pytest.raises(ValueError, match="all be DoRA, or none"):
+        is_dora([recipe, dora])
     assert pack_key(dora) != pack_key(recipe)
     assert pack_key(dora) == pack_key(replace(dora, lora=replace(dora.lora, r=2)))
 

@@ -126,7 +126,8 @@ def test_failed_attempt_and_the_one_after_it_are_two_runs(study: Path) -> None:
     play(make_watcher(study, Listener()), (run, failed(run)))
     play(make_watcher(study, Listener()), (run, finished(run)))
     *attempts, _ = all_logged(study)
-    assert [found.summary["state"] for found in attempts] == ["failed", "complete"]
+    # Both may have begun within a second, which is all that the names of their folders tell.
+    assert {found.summary["state"] for found in attempts} == {"failed", "complete"}
     assert [found.config["run_id"] for found in attempts] == [run.id, run.id]
     assert attempts[0].run.run_id != attempts[1].run.run_id
 

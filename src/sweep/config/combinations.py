@@ -37,9 +37,9 @@ def check_settings(settings: Settings, *, given: Sequence[str]) -> None:
         raise ConfigError(
             "`tracking.timeout_s` must be above 0.", value=settings.tracking.timeout_s
         )
-    check_task(settings)
     _refuse_mixed_precisions(space)
     _refuse_other_dev_sets(space)
+    check_task(settings)
     _refuse_fixed_and_searched(space, given)
     refuse_without_effect(settings, given=given)
 

@@ -133,7 +133,7 @@ def write_formats(wanted: Collection[Format], files: ExportedFiles, recipe: Reci
     elif "merged" in wanted:
         merged.save_pretrained(str(files.merged))
     if "merged" in wanted and scores_pairs(recipe):
-        write_text(files.merged / "README.md", _readme(merged, recipe))
+        write_text(ExportedFiles(files.merged).card, _readme(merged, recipe))
 
 
 def scores_pairs(recipe: Recipe) -> bool:

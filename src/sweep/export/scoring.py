@@ -22,7 +22,7 @@ from sweep.loop.trial import Run
 from sweep.lora.batches import Collator, TokenisedPairs
 from sweep.lora.heads import pooling_for, reading_of
 from sweep.lora.model import load_tokenizer
-from sweep.lora.packable import why_alone, why_plain
+from sweep.lora.packable import layers_key, why_alone, why_plain
 from sweep.lora.whole import pack_of
 from sweep.study.files import RunFiles, StudyFiles
 from sweep.train.runs import base_of
@@ -131,7 +131,8 @@ def _packs(trained: Sequence[Trained]) -> list[list[Trained]]:
     def key(one: Trained) -> str:
         recipe = one.run.recipe
         alone = recipe.run_id if why_alone(recipe) else ""
-        return f"{recipe.model} {recipe.data} {recipe.task} {recipe.trainer.precision} {alone}"
+        how = f"{recipe.trainer.precision} {layers_key(recipe)} {alone}"
+        return f"{recipe.model} {recipe.data} {recipe.task} {how}"
 
     return [
         group[start : start + _MOST]

@@ -36,7 +36,7 @@ from sweep.lora.draws import KeyedDropout, Noise, draws_by_itself, use_keyed_dro
 from sweep.lora.heads import head_of
 from sweep.lora.loading import without_old_names
 from sweep.lora.model import Classes, load_base, lora_config, targets_in, targets_of
-from sweep.lora.packable import why_plain
+from sweep.lora.packable import is_dora, why_plain
 from sweep.lora.quantization import is_small, num_bytes
 from sweep.lora.stack import Stack
 from sweep.lora.unpadded import UnpaddedEncoder, can_unpad
@@ -112,6 +112,7 @@ class PackedModel:
 
     def __init__(self, base: Base, runs: Sequence[Run]) -> None:
         recipe = runs[0].recipe
+        self._batched = BatchedDora if is_dora(run.recipe for run in runs) else BatchedLora
         self.alone = why_plain(recipe)
         checkpointing = recipe.trainer.activation_checkpointing
         self._base = base.copied() if self.alone or checkpointing else base
@@ -259,8 +260,7 @@ class PackedModel:
             elif isinstance(module, LoraLayer) and self.alone:
                 _use_keyed_lora_dropout(module, self.noise, path)
             elif isinstance(module, LoraLayer) and module.lora_A:
-                batched = BatchedDora if self.runs[0].recipe.lora.use_dora else BatchedLora
-                self._layers.append(batched(module, names, self.noise, path))
+                self._layers.append(self._batched(module, names, self.noise, path))
         stacked = {id(p) for stack in self._stacks() for p in stack.parameters}
         trained = [p for name in names for p in self.run_parameters(name).values()]
         self._unstacked = [p for p in trained if id(p) not in stacked]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Iterable
 
 from sweep.core.fingerprint import fingerprint
 from sweep.core.recipe import Lora, Model, Recipe
@@ -71,4 +72,21 @@ def pack_key(recipe: Recipe) -> str:
     trainer = dataclasses.asdict(recipe.trainer)
     shared = {key: value for key, value in trainer.items() if key not in _OWN}
     parts = [dataclasses.asdict(part) for part in (recipe.model, recipe.data, recipe.task)]
-    return fingerprint([recipe.seed, *parts, shared, *(["dora"] if recipe.lora.use_dora else [])])
+    return fingerprint([recipe.seed, *parts, shared, layers_key(recipe)])
+
+
+def layers_key(recipe: Recipe) -> str:
+    """Which layers compute a run: those of one pack compute all of its runs."""
+    return "dora" if recipe.lora.use_dora else "lora"
+
+
+def is_dora(recipes: Iterable[Recipe]) -> bool:
+    """Whether the layers of a pack are DoRA's.
+
+    Raises:
+        ValueError: they would have to be LoRA's as well.
+    """
+    kinds = {layers_key(recipe) for recipe in recipes}
+    if len(kinds) > 1:
+        raise ValueError("the runs of a pack must all be DoRA, or none")
+    return kinds == {"dora"}
