@@ -80,7 +80,6 @@ def status_json(folder: Path) -> str:
     """
     study = Study.open(folder)
     driven = is_driven(folder)
-    table = table_of_configs(study.leaderboard, study.keys)
     found = Status(
         study=str(folder),
         metric=study.metric.name,
@@ -92,7 +91,7 @@ def status_json(folder: Path) -> str:
             *(_under_way(row, "lora") for row in going(study)),
             *(_under_way(row, "full") for row in going_in_full(study)),
         ),
-        leaderboard=tuple(missing_is_none(table)),
+        leaderboard=_leaderboard(study),
         sentences=study.verdict.sentences if study.verdict else (),
     )
     return f"{to_json(found)}\n"
@@ -115,6 +114,18 @@ def comparison_json(one: Path, other: Path) -> str:
         verdict=lead_in_words(*chosen),
     )
     return f"{to_json(found)}\n"
+
+
+def _leaderboard(study: Study) -> tuple[Mapping[str, Any], ...]:
+    """Settings are those of the recipes: a table has forgotten which numbers were whole."""
+    rows = missing_is_none(table_of_configs(study.leaderboard, study.keys))
+    recipes = study.ranking.recipes
+    return tuple(
+        {**row, **{key: recipes[row["config_id"]].value_of(key) for key in study.keys}}
+        if row["config_id"] in recipes
+        else row
+        for row in rows
+    )
 
 
 def _under_way(row: RunRow, tuning: str) -> UnderWay:

@@ -17,7 +17,7 @@ from sweep.config.confirming import confirmation_of
 from sweep.config.full_tuning import full_tuning_of
 from sweep.config.preflight import preflight, settled
 from sweep.config.schema import SearchSettings, Settings
-from sweep.core.words import compact, duration, name_of, value_text
+from sweep.core.words import cell_text, columns_of, compact, duration
 from sweep.loop.confirm import Confirmation
 from sweep.loop.race import fewest_seeds
 from sweep.lora.model import targets_in
@@ -110,11 +110,13 @@ def _confirmation_line(plan: Plan, confirmation: Confirmation) -> list[str]:
 
 def _table(runs: Sequence[PlannedRun], *, keys: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    add_columns(table, *map(name_of, keys), folded=True)
+    columns = columns_of(keys)
+    add_columns(table, *columns, folded=True)
     add_columns(table, "modules", "LoRA", "head", "base", "memory", "a run")
     for run in runs[:_SHOWN]:
         lora, head = run.num_parameters
-        values = [Text(value_text(run.recipe.value_of(key))) for key in keys]
+        settings = {key: run.recipe.value_of(key) for key in keys}
+        values = [Text(cell_text(own, settings)) for own in columns.values()]
         layers = len(targets_in(run.recipe).layers)
         memory = "" if run.peak_memory_mb is None else f"{run.peak_memory_mb:,.0f} MB"
         counts = str(layers), compact(lora), compact(head)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 #: Keys whose last part is too long, or too much like that of another.
@@ -72,22 +72,40 @@ def settings_text(values: Mapping[str, object], *, none: str = "base settings") 
     """
     if list(values) == [_TARGETS]:
         return f"{name_of(_TARGETS)}={value_text(values[_TARGETS])}"
-    method = [key for key in values if key in _VARIANT]
-    if len(method) < 2:
-        method = []
-    ordered = sorted((key for key in values if key not in method), key=lambda key: key == _TARGETS)
+    method, *ordered = _method_and_others(values)
+    ordered.sort(key=lambda keys: keys == (_TARGETS,))
     parts = [variant_name(values)] if method else []
-    return " ".join([*parts, *(setting(key, values[key]) for key in ordered)]) or none
+    return " ".join([*parts, *(setting(key, values[key]) for (key,) in ordered)]) or none
+
+
+def columns_of(keys: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Searched keys as columns of a table for people, by title: what makes the method is one."""
+    method, *others = _method_and_others(keys)
+    return {**({"method": method} if method else {}), **{name_of(k): (k,) for (k,) in others}}
+
+
+def cell_text(keys: tuple[str, ...], values: Mapping[str, object]) -> str:
+    """What stands in a column of `columns_of`."""
+    return variant_name(values) if len(keys) > 1 else value_text(values[keys[0]])
+
+
+def _method_and_others(keys: Iterable[str]) -> list[tuple[str, ...]]:
+    """The keys that make the method, where there are several, and each other key alone."""
+    found = list(keys)
+    method = tuple(key for key in found if key in _VARIANT)
+    method = method if len(method) > 1 else ()
+    return [method, *((key,) for key in found if key not in method)]
 
 
 def variant_name(values: Mapping[str, object]) -> str:
     """What people call the method: `LoRA`, `DoRA`, `rsLoRA, LoRA+`, `LoRA, olora start`."""
-    found = {**_VARIANT, **{key: value for key, value in values.items() if key in _VARIANT}}
-    start = label_of(found["lora.init_lora_weights"])
+    # Of a table that was read, truth values are texts.
+    found = {key: label_of(values.get(key, usual)).lower() for key, usual in _VARIANT.items()}
+    start = found["lora.init_lora_weights"]
     kinds = [
-        *(["rsLoRA"] if found["lora.use_rslora"] else []),
-        *(["DoRA"] if found["lora.use_dora"] else []),
-        *(["LoRA+"] if found["lora.lr_ratio"] != 1 else []),
+        *(["rsLoRA"] if found["lora.use_rslora"] == "true" else []),
+        *(["DoRA"] if found["lora.use_dora"] == "true" else []),
+        *(["LoRA+"] if float(found["lora.lr_ratio"]) != 1 else []),
     ]
     named = ", ".join(kinds) or "LoRA"
     return named if start == "true" else f"{named}, {start} start"

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.core.metric import PEARSON, Metric
-from sweep.core.words import compact, name_of, value_text
+from sweep.core.words import cell_text, columns_of, compact
 from sweep.study.rows import ConfigRow, by_standing
 
 
@@ -32,7 +32,7 @@ def ranked_table(
     # Narrow on purpose: with five searched keys it fits 80 columns.
     table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
     add_columns(table, "#", metric.word, "95 % interval", "tied")
-    add_columns(table, *map(name_of, keys), folded=True)
+    add_columns(table, *columns_of(keys), folded=True)
     add_columns(table, "LoRA", "s")
     for row in rows[:limit]:
         table.add_row(*map(Text, _cells(row, keys)))
@@ -59,7 +59,7 @@ def _cells(row: ConfigRow, keys: Sequence[str]) -> list[str]:
         f"{row.mean:.4f}",
         f"{row.ci_low:.3f} {row.ci_high:.3f}" if is_known else "",
         "yes" if row.tied_with_best else "",
-        *(value_text(row.values[key]) for key in keys),
+        *(cell_text(own, row.values) for own in columns_of(keys).values()),
         "" if row.lora_params is None else compact(row.lora_params),
         "" if row.train_seconds is None else f"{row.train_seconds:.0f}",
     ]
