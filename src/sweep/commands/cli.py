@@ -264,7 +264,7 @@ def _compare(args: argparse.Namespace) -> int:
     if args.json:
         _print_data(comparison_json(*args.studies))
     else:
-        show_comparison(*args.studies, console=console)
+        show_comparison(args.studies[0], args.studies[1], console)
     return EXIT_DONE
 
 
