@@ -31,11 +31,14 @@ def common_line(base: Recipe, searched: Collection[str]) -> str:
         "lora.lora_alpha",
         "lora.use_rslora",
         "lora.use_dora",
+        "lora.lr_ratio",
+        "lora.init_lora_weights",
         "lora.lora_dropout",
         "lora.target_modules",
     )
     idle: dict[str, object] = {"trainer.gradient_accumulation_steps": 1, "lora.use_rslora": False}
-    idle |= {"lora.use_dora": False, "task.encoder": "cross", "task.loss": "mse"}
+    idle |= {"lora.use_dora": False, "lora.lr_ratio": 1.0, "lora.init_lora_weights": True}
+    idle |= {"task.encoder": "cross", "task.loss": "mse"}
     parts = [
         _setting(key, base.value_of(key))
         for key in shown
