@@ -15,7 +15,9 @@ from sweep.lora.packable import is_dora, pack_key
 pytestmark = pytest.mark.trains
 
 
-def in_a_pack(recipes: list[Recipe], folder: Path, *, same_masks: bool = False) -> None:
+def assert_pack_equals_peft(
+    recipes: list[Recipe], folder: Path, *, same_masks: bool = False
+) -> None:
     """Train them together and hold each against plain PEFT."""
     outcomes = train_together(recipes, folder / "ours")
     assert [outcome.pack_size for outcome in outcomes] == [len(recipes)] * len(recipes)
@@ -30,7 +32,7 @@ def test_pack_of_dora_equals_peft(
 ) -> None:
     same = replace(recipe, model=tiny(family, tiny_model, tmp_path / "model"))
     recipes = [replace(one, lora=replace(one.lora, use_dora=True)) for one in unlike(same)]
-    in_a_pack(recipes[:3], tmp_path)
+    assert_pack_equals_peft(recipes[:3], tmp_path)
 
 
 def test_pack_of_dora_with_dropout_equals_peft_with_the_same_masks(
@@ -39,7 +41,7 @@ def test_pack_of_dora_with_dropout_equals_peft_with_the_same_masks(
     model = tiny("bert", tiny_model, tmp_path / "model", dropout=0.2)
     recipes = with_lora_dropout(unlike(replace(recipe, model=model)))
     recipes = [replace(one, lora=replace(one.lora, use_dora=True)) for one in recipes]
-    in_a_pack(recipes[:3], tmp_path, same_masks=True)
+    assert_pack_equals_peft(recipes[:3], tmp_path, same_masks=True)
 
 
 def test_pack_of_lora_plus_equals_pefts_optimizer(
@@ -51,7 +53,7 @@ def test_pack_of_lora_plus_equals_pefts_optimizer(
         replace(one, lora=replace(one.lora, lr_ratio=ratio))
         for one, ratio in zip(unlike(same), ratios, strict=False)
     ]
-    in_a_pack(recipes, tmp_path)
+    assert_pack_equals_peft(recipes, tmp_path)
 
 
 def test_dora_and_lora_share_no_pack(recipe: Recipe) -> None:

@@ -8,6 +8,7 @@ others.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from sweep.lora.quantization import FrozenWeight, frozen_weight, is_frozen_linea
 from sweep.lora.stack import Stack, weight_of
 
 
-class AdaptedLayer:
+class AdaptedLayer(ABC):
     """One adapted layer of the base, with the adapters of all runs of a pack in stacks.
 
     Takes the place of the layer's `forward` until it is removed.
@@ -65,9 +66,9 @@ class AdaptedLayer:
         """Give the layer its own forward back."""
         del self._layer.forward
 
+    @abstractmethod
     def __call__(self, x: Tensor) -> Tensor:
         """`[K * B, ..., in]` to `[K * B, ..., out]`."""
-        raise NotImplementedError
 
     def _kept(self, x: Tensor) -> Tensor | None:
         """What dropout keeps of an input, as `drop` takes it: `[S or 1, M, in]`; None: all."""
