@@ -64,22 +64,7 @@ def plain_peft_and_trainer(
     collate = DataCollatorWithPadding(tokenizer)
     if masks is not None:
         masks.take_part(model)
-    args = TrainingArguments(
-        output_dir=str(folder),
-        learning_rate=recipe.trainer.learning_rate,
-        max_steps=recipe.trainer.max_steps,
-        per_device_train_batch_size=recipe.trainer.per_device_train_batch_size,
-        weight_decay=recipe.trainer.weight_decay,
-        max_grad_norm=recipe.trainer.max_grad_norm,
-        gradient_accumulation_steps=recipe.trainer.gradient_accumulation_steps,
-        warmup_steps=recipe.trainer.warmup_steps,
-        optim="adamw_torch",
-        seed=recipe.seed,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
-    )
+    args = plain_arguments(recipe, folder)
     lora_plus = None
     if lora.lr_ratio != 1:
         lora_plus = create_loraplus_optimizer(
@@ -100,6 +85,28 @@ def plain_peft_and_trainer(
     trainer.train()
     trainer.data_collator = collate
     return trainer.predict(data["dev"]), model
+
+
+def plain_arguments(recipe: Recipe, folder: Path, **more: Any) -> TrainingArguments:
+    """The same training, as one would write it by hand."""
+    trainer = recipe.trainer
+    return TrainingArguments(
+        output_dir=str(folder),
+        learning_rate=trainer.learning_rate,
+        max_steps=trainer.max_steps,
+        per_device_train_batch_size=trainer.per_device_train_batch_size,
+        weight_decay=trainer.weight_decay,
+        max_grad_norm=trainer.max_grad_norm,
+        gradient_accumulation_steps=trainer.gradient_accumulation_steps,
+        warmup_steps=trainer.warmup_steps,
+        optim="adamw_torch",
+        seed=recipe.seed,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+        **more,
+    )
 
 
 def longest_first(collate: Collate) -> Collate:

@@ -14,11 +14,12 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import AutoModel, AutoTokenizer, T5Config, T5Model, TrainingArguments, set_seed
+from transformers import AutoModel, AutoTokenizer, T5Config, T5Model, set_seed
 from transformers import Trainer as HfTrainer
 
 from companions import companions
 from packs import adapter_of, predictions_of, presets_of, tiny, train, train_together
+from plain_peft import plain_arguments
 from sweep.core.errors import ModelError
 from sweep.core.recipe import Lora, Model, Recipe
 from sweep.core.task import Task
@@ -128,7 +129,7 @@ def plain_run(recipe: Recipe, mode: str | None, folder: Path) -> tuple[Any, Peft
     set_seed(recipe.seed)
     accepted = {"input_ids", "attention_mask"}
     accepted |= {"token_type_ids"} if base.config.model_type == "bert" else set()
-    lora, trainer = recipe.lora, recipe.trainer
+    lora = recipe.lora
     config = LoraConfig(
         task_type="FEATURE_EXTRACTION",
         r=lora.r,
@@ -156,22 +157,7 @@ def plain_run(recipe: Recipe, mode: str | None, folder: Path) -> tuple[Any, Peft
         labels = torch.tensor([row["labels"] for row in rows])
         return {"one": side("one"), "other": side("other"), "labels": labels}
 
-    args = TrainingArguments(
-        output_dir=str(folder),
-        learning_rate=trainer.learning_rate,
-        max_steps=trainer.max_steps,
-        per_device_train_batch_size=trainer.per_device_train_batch_size,
-        weight_decay=trainer.weight_decay,
-        max_grad_norm=trainer.max_grad_norm,
-        warmup_steps=trainer.warmup_steps,
-        optim="adamw_torch",
-        seed=recipe.seed,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
-    )
+    args = plain_arguments(recipe, folder, remove_unused_columns=False)
     plain = HfTrainer(
         model=PlainBiEncoder(model, mode, recipe.task.loss),
         args=args,

@@ -17,12 +17,12 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     DataCollatorWithPadding,
-    TrainingArguments,
     set_seed,
 )
 from transformers import Trainer as HfTrainer
 
 from packs import adapter_of, predictions_of, tiny, train_together
+from plain_peft import plain_arguments
 from sweep.core.recipe import Recipe
 from sweep.core.task import Task
 from sweep.data.pairs import load_split, tokenized
@@ -60,7 +60,7 @@ def plain(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, Any]]:
     }
     set_seed(recipe.seed)
     base = AutoModelForSequenceClassification.from_pretrained(recipe.model.path, num_labels=3)
-    lora, targets, trainer = recipe.lora, targets_in(recipe), recipe.trainer
+    lora, targets = recipe.lora, targets_in(recipe)
     config = LoraConfig(
         task_type="SEQ_CLS",
         r=lora.r,
@@ -70,19 +70,7 @@ def plain(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, Any]]:
         modules_to_save=list(targets.head),
     )
     model = get_peft_model(base, config)
-    args = TrainingArguments(
-        output_dir=str(folder),
-        learning_rate=trainer.learning_rate,
-        max_steps=trainer.max_steps,
-        per_device_train_batch_size=trainer.per_device_train_batch_size,
-        weight_decay=trainer.weight_decay,
-        warmup_steps=trainer.warmup_steps,
-        seed=recipe.seed,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
-    )
+    args = plain_arguments(recipe, folder)
     collate = DataCollatorWithPadding(tokenizer)
     ours = HfTrainer(model=model, args=args, train_dataset=tables["train"], data_collator=collate)
     ours.train()

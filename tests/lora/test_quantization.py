@@ -19,12 +19,12 @@ from transformers import (
     BitsAndBytesConfig,
     DataCollatorWithPadding,
     TorchAoConfig,
-    TrainingArguments,
     set_seed,
 )
 from transformers import Trainer as HfTrainer
 
 from packs import adapter_of, predictions_of, tiny, train_together
+from plain_peft import plain_arguments
 from quantizers import each_kind
 from sweep.core.errors import ModelError
 from sweep.core.recipe import Recipe
@@ -71,7 +71,7 @@ def plain(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, torch.Tensor]]:
     )
     words = base.get_input_embeddings().weight
     words.data = words.data.bfloat16().float()
-    lora, trainer = recipe.lora, recipe.trainer
+    lora = recipe.lora
     config = LoraConfig(
         task_type="SEQ_CLS",
         r=lora.r,
@@ -81,20 +81,7 @@ def plain(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, torch.Tensor]]:
         use_dora=lora.use_dora,
     )
     model = get_peft_model(base, config)
-    args = TrainingArguments(
-        output_dir=str(folder),
-        learning_rate=trainer.learning_rate,
-        max_steps=trainer.max_steps,
-        per_device_train_batch_size=trainer.per_device_train_batch_size,
-        weight_decay=trainer.weight_decay,
-        warmup_steps=trainer.warmup_steps,
-        optim="adamw_torch",
-        seed=recipe.seed,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
-    )
+    args = plain_arguments(recipe, folder)
     collate = DataCollatorWithPadding(tokenizer)
     hf = HfTrainer(model=model, args=args, train_dataset=train, data_collator=collate)
     hf.train()

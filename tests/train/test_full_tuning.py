@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,12 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     DataCollatorWithPadding,
-    TrainingArguments,
     set_seed,
 )
 from transformers import Trainer as HfTrainer
 
 from packs import predictions_of, tiny, train
+from plain_peft import longest_first, plain_arguments
 from same_masks import SameMasks
 from sweep.core.recipe import Recipe
 from sweep.data.pairs import load_split, tokenized
@@ -44,33 +43,15 @@ def plain_trainer(recipe: Recipe, folder: Path, *, same_masks: bool) -> tuple[An
     model = AutoModelForSequenceClassification.from_pretrained(
         recipe.model.path, num_labels=1, problem_type="regression"
     )
-    collate: Callable[[list[Any]], Any] = DataCollatorWithPadding(tokenizer)
-
-    def longest_first(rows: list[Any]) -> Any:
-        return collate(sorted(rows, key=lambda row: -len(row["input_ids"])))
-
+    collate = DataCollatorWithPadding(tokenizer)
     if same_masks:
         SameMasks(model, tokenizer, seed=recipe.seed).take_part(model)
-    own = recipe.trainer
-    args = TrainingArguments(
-        output_dir=str(folder),
-        learning_rate=own.learning_rate,
-        max_steps=own.max_steps,
-        per_device_train_batch_size=own.per_device_train_batch_size,
-        weight_decay=own.weight_decay,
-        max_grad_norm=own.max_grad_norm,
-        warmup_steps=own.warmup_steps,
-        seed=recipe.seed,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
-    )
+    args = plain_arguments(recipe, folder)
     trainer = HfTrainer(
         model=model,
         args=args,
         train_dataset=data["train"],
-        data_collator=longest_first if same_masks else collate,
+        data_collator=longest_first(collate) if same_masks else collate,
     )
     trainer.train()
     trainer.data_collator = collate
