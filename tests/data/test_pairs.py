@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -146,6 +147,8 @@ def test_splits_may_name_their_columns_differently(tmp_path: Path) -> None:
         pairs = load(path, label=("score", "labels.label"))
         assert pairs.labels is not None
         assert pairs.labels.tolist() == [2.5, 4.0, 0.0]
+    with pytest.raises(DataError, match=re.escape("list both: `[label,labels.label]`")):
+        load(nested, label="label")
 
 
 def test_other_unicode_form_of_a_name_is_found(tmp_path: Path) -> None:

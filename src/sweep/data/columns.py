@@ -135,12 +135,14 @@ def _no_column(table: pd.DataFrame, name: str | int, origin: str) -> DataError:
             way_out=f"name one of {', '.join(map(short, twice[:SHOWN]))}, or number its columns: "
             "`data.header=true` and numbers from 0",
         )
+    inside = next((path for path in there if str(path).endswith(f".{name}")), "its name there")
     return DataError(
         f"The column `{name}` must exist in {origin}.",
         value=f"columns: {some}{more}",
         way_out="set `data.text_a`, `data.text_b` and `data.label` to columns that exist (for "
-        "`predict`, `--text-a`, `--text-b` and `--label`); where lines stand above the header, "
-        "`data.skip_lines`; where the file has none, number its columns from 0",
+        "`predict`, `--text-a`, `--text-b` and `--label`); where another split has it, list both: "
+        f"`[{name},{inside}]`; where lines stand above the header, `data.skip_lines`; where the "
+        "file has none, number its columns from 0",
     )
 
 
