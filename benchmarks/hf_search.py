@@ -29,7 +29,8 @@ from transformers import (
 from sweep.config.compose import Settings, load_settings
 from sweep.core.recipe import Recipe
 from sweep.data.pairs import load_split, tokenized
-from sweep.lora.model import load_base, load_tokenizer, lora_config
+from sweep.lora.adapting import lora_config
+from sweep.lora.model import load_base, load_tokenizer
 from sweep.space.space import Choices
 from sweep.study.ranking import searched
 

@@ -36,7 +36,8 @@ from sweep.config.compose import load_settings
 from sweep.core.recipe import Lora, Model, Recipe
 from sweep.data.pairs import load_split, tokenized
 from sweep.loop.trial import Run
-from sweep.lora.model import load_base, load_tokenizer, lora_config
+from sweep.lora.adapting import lora_config
+from sweep.lora.model import load_base, load_tokenizer
 from sweep.lora.pack import Base, PackedModel
 from sweep.train.keeper import Keeper
 from sweep.train.precision import dtype_of, resolve_precision

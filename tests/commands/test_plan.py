@@ -74,10 +74,10 @@ def test_plan_says_what_trains_alone_and_a_sweep_never_mixes_precisions(
     home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     arguments.remove(SPACE)
-    both = "search.space={lora.init_lora_weights:[true,pissa]}"
+    both = "search.space={lora.init_lora_weights:[true,mica]}"
     code, out, _ = run(*arguments, both, "executor.pack_size=2", capfd=capfd)
     assert code == 0
-    assert "1 of 2 alone (lora.init_lora_weights=pissa)" in " ".join(out.split())
+    assert "1 of 2 alone (lora.init_lora_weights=mica)" in " ".join(out.split())
     assert table(home / "results" / "작은_실험")["pack_size"].tolist() == [1, 1]
     arguments.remove("trainer.precision=fp32")
     mixed = "search.space={trainer.precision:[fp32,bf16]}"

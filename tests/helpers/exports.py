@@ -20,8 +20,9 @@ from sweep.export.exported import predicted
 from sweep.export.formats import Format
 from sweep.export.verification import Verified, verify
 from sweep.loop.trial import Outcome, Run, RunState
+from sweep.lora.adapting import lora_config
 from sweep.lora.heads import pooling_for
-from sweep.lora.model import load_base, load_tokenizer, lora_config
+from sweep.lora.model import load_base, load_tokenizer
 from sweep.study.files import RunFiles
 from sweep.train.scores import scores
 

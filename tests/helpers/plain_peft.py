@@ -57,8 +57,10 @@ def plain_peft_and_trainer(
         use_dora=lora.use_dora,
         bias=lora.bias,
         init_lora_weights=lora.init_lora_weights,
+        rank_pattern=dict(lora.rank_pattern or {}),
+        alpha_pattern=dict(lora.alpha_pattern or {}),
         # Beside `classifier` and `score`, which PEFT takes unasked.
-        modules_to_save=list(targets_of(recipe.model, recipe.lora).head),
+        modules_to_save=[*targets_of(recipe.model, lora).head, *lora.modules_to_save],
     )
     model = get_peft_model(base, config)
     collate = DataCollatorWithPadding(tokenizer)

@@ -224,6 +224,6 @@ def test_what_trains_alone_says_why(recipe: Recipe) -> None:
     assert why_alone(recipe) is None
     reasons = [
         why_alone(replace(recipe, lora=replace(recipe.lora, **changes)))  # type: ignore[arg-type]
-        for changes in ({"use_dora": True}, {"bias": "all"}, {"init_lora_weights": "olora"})
+        for changes in ({"use_dora": True}, {"bias": "all"}, {"init_lora_weights": "mica"})
     ]
-    assert reasons == [None, "lora.bias=all", "lora.init_lora_weights=olora"]
+    assert reasons == [None, "lora.bias=all", "lora.init_lora_weights=mica"]

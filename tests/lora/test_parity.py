@@ -117,7 +117,7 @@ def test_accumulated_steps_equal_plain_ones(
 
 ALONE: dict[str, dict[str, Any]] = {
     "bias": {"bias": "lora_only"},
-    "pissa": {"init_lora_weights": "pissa"},
+    "mica": {"init_lora_weights": "mica"},
 }
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from packs import tiny, train_together
+from packs import adapter_of, tiny, train_together
 from plain_peft import assert_equal_to_plain, unlike, with_lora_dropout
 from sweep.core.recipe import Lora, Recipe
-from sweep.lora.packable import is_dora, pack_key
+from sweep.lora.model import targets_in
+from sweep.lora.packable import layers_of, pack_key, why_alone
+from sweep.lora.patterns import layer_ranks
 
 pytestmark = pytest.mark.trains
 
@@ -44,6 +46,21 @@ def test_pack_of_dora_with_dropout_equals_peft_with_the_same_masks(
     assert_pack_equals_peft(recipes[:3], tmp_path, same_masks=True)
 
 
+@pytest.mark.parametrize(("family", "dropout"), [("bert", 0.0), ("bert", 0.2), ("llama", 0.0)])
+def test_pack_of_pissa_and_olora_equals_peft(
+    family: str, dropout: float, recipe: Recipe, tiny_model: Path, tmp_path: Path
+) -> None:
+    model = tiny(family, tiny_model, tmp_path / "model", dropout=dropout)
+    recipes = unlike(replace(recipe, model=model))[:3]
+    recipes = with_lora_dropout(recipes) if dropout else recipes
+    starts = ("pissa", "olora", "pissa")
+    recipes = [
+        replace(one, lora=replace(one.lora, init_lora_weights=start))
+        for one, start in zip(recipes, starts, strict=True)
+    ]
+    assert_pack_equals_peft(recipes, tmp_path, same_masks=dropout > 0)
+
+
 def test_pack_of_lora_plus_equals_pefts_optimizer(
     recipe: Recipe, tiny_model: Path, tmp_path: Path
 ) -> None:
@@ -56,11 +73,49 @@ def test_pack_of_lora_plus_equals_pefts_optimizer(
     assert_pack_equals_peft(recipes, tmp_path)
 
 
-def test_dora_and_lora_share_no_pack(recipe: Recipe) -> None:
+def test_pack_with_ranks_and_alphas_of_single_layers_equals_peft(
+    recipe: Recipe, tiny_model: Path, tmp_path: Path
+) -> None:
+    same = replace(recipe, model=tiny("bert", tiny_model, tmp_path / "model"))
+    patterns = (
+        {"rank_pattern": {"query": 4}, "alpha_pattern": {"layer.1.attention.self.value": 3}},
+        {"rank_pattern": {r"encoder\.layer\.0\..*dense": 1}},
+        {"alpha_pattern": {"key": 1.5}, "rank_pattern": {"key": 3}},
+    )
+    recipes = [
+        replace(one, lora=replace(one.lora, **own))
+        for one, own in zip(unlike(same), patterns, strict=False)
+    ]
+    assert len({pack_key(one) for one in recipes}) == 1
+    assert_pack_equals_peft(recipes, tmp_path)
+    for one in recipes:
+        counted = sum(
+            t.numel() for n, t in adapter_of(one, tmp_path / "ours").items() if "lora_" in n
+        )
+        targets = targets_in(one)
+        assert targets.lora_params(layer_ranks(targets, one.lora)) == counted
+
+
+def test_modules_that_are_trained_in_full_equal_peft(
+    recipe: Recipe, tiny_model: Path, tmp_path: Path
+) -> None:
+    model = tiny("bert", tiny_model, tmp_path / "model")
+    lora = replace(unlike(replace(recipe, model=model))[0].lora, modules_to_save=("LayerNorm",))
+    one = replace(recipe, model=model, lora=lora)
+    assert why_alone(one) == "lora.modules_to_save"
+    assert_pack_equals_peft([one], tmp_path)
+    assert any("embeddings.LayerNorm" in name for name in adapter_of(one, tmp_path / "ours"))
+
+
+def test_kinds_of_layers_share_no_pack(recipe: Recipe) -> None:
     dora = replace(recipe, lora=replace(recipe.lora, use_dora=True))
-    with pytest.raises(ValueError, match="all be DoRA, or none"):
-        is_dora([recipe, dora])
-    assert pack_key(dora) != pack_key(recipe)
+    pissa = replace(recipe, lora=replace(recipe.lora, init_lora_weights="pissa"))
+    with pytest.raises(ValueError, match="all be of one kind"):
+        layers_of([recipe, dora])
+    assert len({pack_key(dora), pack_key(recipe), pack_key(pissa)}) == 3
+    olora = replace(recipe, lora=replace(recipe.lora, init_lora_weights="olora"))
+    assert pack_key(pissa) == pack_key(olora)
+    assert "pissa" in str(why_alone(replace(pissa, lora=replace(pissa.lora, use_dora=True))))
     assert pack_key(dora) == pack_key(replace(dora, lora=replace(dora.lora, r=2)))
 
 

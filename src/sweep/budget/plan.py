@@ -13,6 +13,7 @@ from sweep.budget.workers import Workers
 from sweep.budget.workload import Workload
 from sweep.core.recipe import Recipe
 from sweep.lora.model import targets_in
+from sweep.lora.patterns import layer_ranks
 from sweep.space.space import Params
 from sweep.study.plan import Plan, PlannedConfig
 from sweep.train.cost import base_bytes
@@ -36,7 +37,8 @@ class PlannedRun:
     def num_parameters(self) -> tuple[int, int]:
         """Trained parameters: LoRA, head."""
         targets = targets_in(self.recipe)
-        return targets.lora_params(self.recipe.lora.r), targets.head_params
+        ranks = layer_ranks(targets, self.recipe.lora)
+        return targets.lora_params(ranks), targets.head_params
 
     @property
     def base_memory_mb(self) -> float:

@@ -28,7 +28,7 @@ from sweep.config.groups import GROUPS, expand_groups
 from sweep.config.interpolations import follow_searched_keys
 from sweep.config.names import nearest, rename_old_keys
 from sweep.config.old_spellings import refuse_old_spellings
-from sweep.config.overrides import Ready, prepare
+from sweep.config.overrides import MAPPINGS, Ready, prepare
 from sweep.config.schema import (
     BaselineSettings,
     ConfirmSettings,
@@ -131,7 +131,7 @@ def _compose(overrides: Sequence[str], *, config_dir: Path | None) -> tuple[dict
         composed = _composed(ready.overrides, places)
         plain, notices = _plain(composed)
         _join_dotted_keys(plain["search"].setdefault("space", {}))
-        _read_conditions(plain["data"])
+        _read_mappings(plain)
 
         searched: dict[str, list[DictConfig]] = {}
 
@@ -194,29 +194,32 @@ def _join_dotted_keys(space: Any) -> None:
             space |= {f"{part}.{key}": value for key, value in space.pop(part).items()}
 
 
-def _read_conditions(data: dict[str, Any]) -> None:
+def _read_mappings(content: dict[str, Any]) -> None:
     """`data.where={분할: train}` arrives as a text: Hydra's grammar knows no such key."""
-    text = data.get("where")
-    if not isinstance(text, str):
-        return
-    try:
-        found = yaml.safe_load(text)
-    except YAMLError:
-        found = None
-    if not isinstance(found, dict):
-        raise ConfigError(
-            "`data.where` must map columns to what they hold.",
-            value=f"`{text}`",
-            way_out='for example "data.where={split: train}"',
-        )
-    data["where"] = found
+    for setting, example in MAPPINGS.items():
+        part, _, name = setting.partition(".")
+        text = content[part].get(name)
+        if not isinstance(text, str):
+            continue
+        try:
+            found = yaml.safe_load(text)
+        except YAMLError:
+            found = None
+        if not isinstance(found, dict):
+            raise ConfigError(
+                f"`{setting}` must be a mapping.",
+                value=f"`{text}`",
+                way_out=f'for example "{setting}={example}"',
+            )
+        content[part][name] = found
 
 
 def default_settings() -> dict[str, Any]:
     """Every key with its default."""
     parts = {part: dataclasses.asdict(kind()) for part, kind in _PARTS.items()}
     # Hydra takes plain dictionaries alone.
-    parts["data"]["where"] = {**parts["data"]["where"]}
+    for part, _, name in (setting.partition(".") for setting in MAPPINGS):
+        parts[part][name] = {**parts[part][name]}
     return {**_SCALARS, **parts}
 
 

@@ -33,11 +33,15 @@ def common_line(base: Recipe, searched: Collection[str]) -> str:
         "lora.use_dora",
         "lora.lr_ratio",
         "lora.init_lora_weights",
+        "lora.rank_pattern",
+        "lora.alpha_pattern",
+        "lora.modules_to_save",
         "lora.lora_dropout",
         "lora.target_modules",
     )
     idle: dict[str, object] = {"trainer.gradient_accumulation_steps": 1, "lora.use_rslora": False}
     idle |= {"lora.use_dora": False, "lora.lr_ratio": 1.0, "lora.init_lora_weights": True}
+    idle |= {"lora.rank_pattern": {}, "lora.alpha_pattern": {}, "lora.modules_to_save": ()}
     idle |= {"task.encoder": "cross", "task.loss": "mse"}
     parts = [
         _setting(key, base.value_of(key))

@@ -26,6 +26,12 @@ from sweep.core.recipe import OF_THE_WEIGHTS
 from sweep.study.yaml_file import Unreadable, parse_mapping
 
 _HEADER = "@package _global_"
+#: Settings that are mappings: a new value takes the place of all of the old one. With an example.
+MAPPINGS = {
+    "data.where": "{split: train}",
+    "lora.rank_pattern": "{query: 4}",
+    "lora.alpha_pattern": "{query: 8}",
+}
 
 
 @dataclass(frozen=True)
@@ -174,13 +180,13 @@ def _rewritten(override: Override, key: str) -> list[str]:
     """The override under its current name, in the form that does what it says.
 
     `+` before a known key is a slip that Hydra refuses. A whole space takes the place of the
-    old one, which Hydra would merge it into, and so do all conditions of `data.where`.
+    old one, which Hydra would merge it into, and so do all `MAPPINGS`.
     """
     line = override.input_line or ""
     value = line.partition("=")[2]
     if line.startswith("~"):
         return [line]
-    if key in ("search.space", "data.where"):
+    if key == "search.space" or key in MAPPINGS:
         return [f"~{key}", f"+{key}={value}"]
     prefix = "++" if key.startswith("search.space") else ""
     return [f"{prefix}{key}={value}"]

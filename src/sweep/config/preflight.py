@@ -14,15 +14,16 @@ from sweep.config.quantized import base_in_words, refuse_unquantizable
 from sweep.config.schema import SearchSettings, Settings
 from sweep.core.arrays import Floats
 from sweep.core.errors import ConfigError
-from sweep.core.recipe import Data, Model, Recipe
+from sweep.core.recipe import Data, Lora, Model, Recipe
 from sweep.core.words import label_of
 from sweep.data.findings import Guard, Split
 from sweep.data.guard import guard
 from sweep.data.pairs import Pairs, judged_by, load_split
+from sweep.lora.adapting import trained_in_full
 from sweep.lora.model import targets_in, weights_digest
 from sweep.lora.packable import why_alone
+from sweep.lora.patterns import check_patterns, layer_ranks
 from sweep.lora.sentence_vectors import pooling_of
-from sweep.lora.targets import check_rank
 from sweep.space.space import Space
 from sweep.train.optimizer_check import check_optimizer
 from sweep.train.precision import resolve_precision
@@ -61,16 +62,25 @@ def with_settled_precision(settings: Settings) -> Settings:
     """
     trainer, recipes = settings.trainer, [recipe for _, recipe in settings.points()]
     precision = resolve_precision(trainer.precision, use_cpu=trainer.use_cpu)
-    biased = next((r for r in recipes if r.lora.bias != "none"), None)
-    if precision != "fp32" and biased is not None:
+    trained = next(filter(None, (_of_the_base(recipe.lora) for recipe in recipes)), None)
+    if precision != "fp32" and trained is not None:
         if trainer.precision != "auto":
             raise ConfigError(
-                f"`trainer.precision={precision}` needs `lora.bias=none`.",
-                value=f"lora.bias={biased.lora.bias}, which trains biases of the base",
+                f"`trainer.precision={precision}` needs a base that is frozen.",
+                value=f"{trained}, which trains weights of the base",
                 way_out="set `trainer.precision=fp32`",
             )
         precision = "fp32"
     return replace(settings, trainer=replace(trainer, precision=precision))
+
+
+def _of_the_base(lora: Lora) -> str | None:
+    """The setting that trains weights of the base; None where it stays frozen."""
+    if lora.bias != "none":
+        return f"lora.bias={lora.bias}"
+    return (
+        f"lora.modules_to_save={label_of(lora.modules_to_save)}" if lora.modules_to_save else None
+    )
 
 
 def preflight(settings: Settings) -> Preflight:
@@ -227,11 +237,14 @@ def _alone_in_words(recipes: Sequence[Recipe]) -> str:
 
 def _check_config(recipe: Recipe) -> int:
     targets = targets_in(recipe)
-    check_rank(targets, recipe.lora.r)
-    if recipe.lora.init_lora_weights == "orthogonal" and recipe.lora.r % 2:
+    check_patterns(targets, recipe.lora)
+    trained_in_full(recipe)
+    ranks = layer_ranks(targets, recipe.lora)
+    odd = next((rank for rank in ranks if rank % 2), None)
+    if recipe.lora.init_lora_weights == "orthogonal" and odd:
         raise ConfigError(
             "`lora.init_lora_weights=orthogonal` needs an even rank.",
-            value=f"lora.r={recipe.lora.r}",
+            value=f"rank {odd}",
             way_out="take even ranks only, or `lora.init_lora_weights=true`",
         )
-    return targets.lora_params(recipe.lora.r)
+    return targets.lora_params(ranks)

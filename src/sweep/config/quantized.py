@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sweep.core.errors import ConfigError, ModelError
 from sweep.core.recipe import Recipe
+from sweep.core.words import label_of
 from sweep.lora.model import load_config, targets_in
 from sweep.lora.packable import rewrites_base
 from sweep.lora.quantization import check_quantization
@@ -40,6 +41,12 @@ def _check(recipe: Recipe) -> None:
             f"`{asked}` needs a base of linear layers.",
             value=f"{model.path} has Conv1D layers",
             way_out="set `model.quantization=none`, or take a model of another family",
+        )
+    if lora.modules_to_save:
+        raise ConfigError(
+            "What is trained in full must be kept in floating point.",
+            value=f"lora.modules_to_save={label_of(lora.modules_to_save)}, {asked}",
+            way_out="set `model.quantization=none`, or `lora.modules_to_save=[]`",
         )
     if rewrites_base(lora):
         raise ConfigError(

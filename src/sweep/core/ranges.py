@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -33,6 +34,14 @@ def _are_conditions(where: Mapping[str, Any]) -> bool:
 def _is_wanted(value: Any) -> bool:
     values = value if isinstance(value, list) else [value]
     return bool(values) and all(isinstance(one, (str, int, float, bool)) for one in values)
+
+
+def _is_expression(text: str) -> bool:
+    try:
+        re.compile(text)
+    except re.error:
+        return False
+    return True
 
 
 #: What a value must be, under the key it belongs to: (test, rule). The types are checked before.
@@ -71,6 +80,14 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "lora.init_lora_weights": (
         lambda start: start in (True, False, "gaussian", "orthogonal", "mica", "pissa", "olora"),
         "must be true, false, gaussian, orthogonal, mica, pissa or olora",
+    ),
+    "lora.rank_pattern": (
+        lambda pattern: all(map(_is_expression, pattern)) and all(r >= 1 for r in pattern.values()),
+        "must map names of layers, or regular expressions, to ranks of at least 1",
+    ),
+    "lora.alpha_pattern": (
+        lambda pattern: all(map(_is_expression, pattern)) and all(a > 0 for a in pattern.values()),
+        "must map names of layers, or regular expressions, to alphas above 0",
     ),
     "lora.target_modules": (bool, "must name at least one module or preset"),
     "trainer.learning_rate": (lambda x: 0 < x < math.inf, "must be above 0"),

@@ -9,16 +9,15 @@ their types and ranges are checked at the door (`sweep.config`). Keys under `lor
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, cast
 
 from sweep.core.conditions import Conditions
 from sweep.core.fingerprint import fingerprint
+from sweep.core.lora import Lora as Lora
 from sweep.core.model import Model as Model
 from sweep.core.task import Task
-from sweep.core.words import variant_name
 
 
 @dataclass(frozen=True)
@@ -100,41 +99,6 @@ _DEFAULT_DATA = Data()
 
 
 @dataclass(frozen=True)
-class Lora:
-    """LoRA settings, named as in `peft.LoraConfig`."""
-
-    r: int = 8
-    lora_alpha: int | float = 16
-    lora_dropout: float = 0.1
-    #: `qv`, `qkv`, `attention`, `mlp`, `all-linear`, `auto`, a list of names, or a regex.
-    target_modules: str | tuple[str, ...] = "qv"
-    use_rslora: bool = False
-    use_dora: bool = False
-    bias: Literal["none", "all", "lora_only"] = "none"
-    init_lora_weights: bool | str = True
-    layers_to_transform: int | tuple[int, ...] | None = None
-    #: LoRA+ (arXiv:2402.12354): the learning rate of B, and of biases, over that of A and the
-    #: head's weights, as PEFT's `create_loraplus_optimizer` has it. 1 is LoRA.
-    lr_ratio: float = 1.0
-
-    @property
-    def scaling(self) -> float:
-        """Factor on B·A: alpha/r, or alpha/sqrt(r) with rsLoRA (arXiv:2312.03732)."""
-        return self.lora_alpha / (math.sqrt(self.r) if self.use_rslora else self.r)
-
-    @property
-    def variant(self) -> str:
-        """What people call it: `LoRA`, `DoRA`, `rsLoRA, LoRA+`, `LoRA, olora start`."""
-        return variant_name({f"lora.{name}": value for name, value in vars(self).items()})
-
-    @property
-    def targets_label(self) -> str:
-        """Short text for tables: the preset, or the names joined by `+`."""
-        targets = self.target_modules
-        return targets if isinstance(targets, str) else "+".join(targets)
-
-
-@dataclass(frozen=True)
 class Trainer:
     """Training settings, named as in `transformers.TrainingArguments`; `precision` is our own."""
 
@@ -186,8 +150,7 @@ class Recipe:
     def config_id(self) -> str:
         """Hash of the recipe without its seed: equal for the runs of one config.
 
-        Equal as well where only the spelling differs: with rsLoRA another alpha gives the same
-        factor on B·A, hence the same training.
+        Equal as well where only the spelling differs.
         """
         content = dataclasses.asdict(self)
         del content["seed"], content["tuning"]
@@ -207,11 +170,7 @@ class Recipe:
         if self.tuning == "full":
             del content["lora"]
             return f"full-{fingerprint(content)}"
-        if self.lora.lr_ratio == 1:
-            del content["lora"]["lr_ratio"]
-        if self.lora.use_rslora:
-            alpha = round(self.lora.scaling * self.lora.r, 9)
-            content["lora"] |= {"use_rslora": False, "lora_alpha": alpha}
+        content["lora"] = self.lora.identity
         return fingerprint(content)
 
     @cached_property

@@ -39,11 +39,13 @@ def name_of(key: str) -> str:
 
 
 def label_of(value: object) -> str:
-    """Short text of a value for Optuna and tables: `0.1`, `true`, `query+value`."""
+    """Short text of a value for Optuna and tables: `0.1`, `true`, `query+value`, `query:4`."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (list, tuple)):
         return "+".join(label_of(inner) for inner in value)
+    if isinstance(value, dict):
+        return "+".join(f"{key}:{label_of(inner)}" for key, inner in value.items()) or "none"
     return "none" if value is None else str(value)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 from importlib.util import find_spec
@@ -11,7 +10,6 @@ from typing import Any
 
 import huggingface_hub
 import torch
-from peft import LoraConfig, TaskType
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -207,23 +205,6 @@ def _lacking(model: Model, classes: Classes) -> frozenset[str]:
     finally:
         hf_logging.set_verbosity(verbosity)
     return frozenset(name.rpartition(".")[0] for name in missing)
-
-
-def lora_config(recipe: Recipe) -> LoraConfig:
-    """What PEFT is told about a run: full paths of its layers, and its head."""
-    targets = targets_in(recipe)
-    fields = dataclasses.asdict(recipe.lora)
-    # PEFT compares it with names only, never with full paths: it is applied already.
-    fields["layers_to_transform"] = None
-    # The optimizer's.
-    del fields["lr_ratio"]
-    return LoraConfig(
-        # Of a sequence classifier PEFT trains the head, asked or not.
-        task_type=TaskType.SEQ_CLS if targets.head else TaskType.FEATURE_EXTRACTION,
-        modules_to_save=list(targets.head) or None,
-        fan_in_fan_out=targets.fan_in_fan_out,
-        **{**fields, "target_modules": targets.names},
-    )
 
 
 def load_base(

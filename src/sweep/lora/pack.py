@@ -1,105 +1,39 @@
 """A pack: the adapters and heads of K runs on one frozen base, computed together.
 
-The base is loaded once per process and lent to one pack after the other. Every run is a PEFT
-adapter named by its run id; PEFT creates, names and saves it.
+Every run is a PEFT adapter named by its run id; PEFT creates, names and saves it.
 """
 
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
-from peft import (
-    PeftModel,
-    get_peft_model,
-    get_peft_model_state_dict,
-    set_peft_model_state_dict,
-)
+from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora.layer import LoraLayer
 from peft.utils.other import ModulesToSaveWrapper
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase, set_seed
+from transformers import set_seed
 
-from sweep.core.recipe import Lora, Model
 from sweep.loop.trial import Run
-from sweep.lora.anatomy import is_part_of
-from sweep.lora.attention import use_keyed_attention
-from sweep.lora.batched import BatchedLora
+from sweep.lora.adapting import add_adapters
+from sweep.lora.base import Base as Base
+from sweep.lora.batched import AdaptedLayer, BatchedLora
 from sweep.lora.batched_dora import BatchedDora
 from sweep.lora.batched_head import BatchedHead
 from sweep.lora.batches import Batch
-from sweep.lora.draws import KeyedDropout, Noise, draws_by_itself, use_keyed_dropout
+from sweep.lora.draws import KeyedDropout, Noise
 from sweep.lora.heads import head_of
 from sweep.lora.loading import without_old_names
-from sweep.lora.model import Classes, load_base, lora_config, targets_in, targets_of
-from sweep.lora.packable import is_dora, why_plain
-from sweep.lora.quantization import is_small, num_bytes
+from sweep.lora.model import targets_in
+from sweep.lora.packable import layers_of, why_plain
 from sweep.lora.stack import Stack
+from sweep.lora.starts import BatchedStarted
 from sweep.lora.unpadded import UnpaddedEncoder, can_unpad
-
-
-class Base:
-    """A frozen base model with a head that is drawn anew for every run.
-
-    Args:
-        dtype: Of the frozen weights. The head is kept in float32.
-
-    Attributes:
-        draws_by_itself: Whether the model's code makes random draws of its own, which nobody can
-            key; runs on such a base share no pack.
-    """
-
-    def __init__(
-        self,
-        model: Model,
-        tokenizer: PreTrainedTokenizerBase,
-        *,
-        device: torch.device,
-        dtype: torch.dtype,
-        classes: Classes = None,
-    ) -> None:
-        self.noise = Noise()
-        self.tokenizer = tokenizer
-        self.device = device
-        self.net, self._missing = load_base(model, tokenizer, device, classes)
-        use_keyed_dropout(self.net, self.noise)
-        use_keyed_attention(self.net, self.noise)
-        self.draws_by_itself = draws_by_itself(self.net, tokenizer)
-        self.net.requires_grad_(False)
-        nn.Module.to(self.net, device)
-        head = targets_of(model, Lora(target_modules="all-linear"), classes=classes).head
-        for name, parameter in self.net.named_parameters():
-            # Buffers stay: rotary frequencies lose their meaning in 16 bits.
-            if not is_part_of(name, head) and not is_small(parameter):
-                parameter.data = parameter.data.to(dtype)
-        #: That the frozen part takes on its device.
-        self.memory_mb = round(num_bytes(self.net.base_model) / 1e6, 1)
-
-    def copied(self) -> Base:
-        """A base of its own, for a training that changes more than adapters and heads."""
-        own = copy.deepcopy(self)
-        for parameter in own.net.parameters():
-            # A copy of a parameter forgets that transformers has loaded it.
-            parameter._is_hf_initialized = True  # type: ignore[attr-defined]
-        return own
-
-    def draw_head(self, seed: int) -> None:
-        """Initialise the head as loading the model after `set_seed(seed)` does.
-
-        No adapter may be on the base. torch's generator is left as loading leaves it.
-        """
-        set_seed(seed)
-        # transformers draws nothing for what it has marked as initialised.
-        for name in self._missing:
-            path, _, _ = name.rpartition(".")
-            self.net.get_parameter(name)._is_hf_initialized = False  # type: ignore[attr-defined]
-            for module in _around(self.net, path):
-                module._is_hf_initialized = False  # type: ignore[assignment]
-        self.net.initialize_weights()  # type: ignore[no-untyped-call]
 
 
 class PackedModel:
@@ -112,7 +46,7 @@ class PackedModel:
 
     def __init__(self, base: Base, runs: Sequence[Run]) -> None:
         recipe = runs[0].recipe
-        self._batched = BatchedDora if is_dora(run.recipe for run in runs) else BatchedLora
+        kind = layers_of(run.recipe for run in runs)
         self.alone = why_plain(recipe)
         checkpointing = recipe.trainer.activation_checkpointing
         self._base = base.copied() if self.alone or checkpointing else base
@@ -123,8 +57,15 @@ class PackedModel:
         self._accepted = set(inspect.signature(self._head.adapted.forward).parameters) - {"labels"}
         self._heads = {n: self._base.net.get_submodule(n) for n in targets_in(recipe).head}
         with without_old_names():
-            self.model = self._add_adapters()
-        self._layers: list[BatchedLora | BatchedDora | BatchedHead] = []
+            self.model, starts = add_adapters(
+                self._base.net, self._head.adapted, runs, self._draw_head, kind=kind
+            )
+        self._batched: Callable[..., AdaptedLayer] = {
+            "lora": BatchedLora,
+            "dora": BatchedDora,
+            "started": functools.partial(BatchedStarted, starts=starts),
+        }[kind]
+        self._layers: list[AdaptedLayer | BatchedHead] = []
         #: Parameters that no stack holds: PEFT's own forward adds to their gradients.
         self._unstacked: list[nn.Parameter] = []
         self._encoder: UnpaddedEncoder | None = None
@@ -222,29 +163,11 @@ class PackedModel:
         parameters = self.run_parameters(run_id)
         return sum(p.numel() for name, p in parameters.items() if "lora_" in name)
 
-    def _add_adapters(self) -> PeftModel:
-        """Every run's head and adapter are drawn from the seed, as if it were alone."""
-        seed = self.runs[0].recipe.seed
+    def _draw_head(self, seed: int) -> None:
         if self._heads:
             self._base.draw_head(seed)
         else:
             set_seed(seed)
-        after_head = torch.get_rng_state()
-        model: PeftModel | None = None
-        for run in self.runs:
-            torch.set_rng_state(after_head)
-            config = lora_config(run.recipe)
-            if model is None:
-                wrapped = get_peft_model(self._head.adapted, config, adapter_name=run.id)
-                assert isinstance(wrapped, PeftModel)
-                model = wrapped
-            else:
-                model.add_adapter(run.id, config)
-            # Where the adapter says its base is: a name that others can load, no path from here.
-            name = run.recipe.model.hub_name or run.recipe.model.path
-            model.peft_config[run.id].base_model_name_or_path = name
-        assert model is not None
-        return model
 
     def _lay_stacks(self) -> None:
         names = [run.id for run in self.runs]
@@ -255,7 +178,7 @@ class PackedModel:
                 parameter.requires_grad_(True)
         self._layers = []
         for path, module in list(self._base.net.named_modules()):
-            if isinstance(module, ModulesToSaveWrapper):
+            if isinstance(module, ModulesToSaveWrapper) and path in self._heads:
                 self._layers.append(BatchedHead(module, names, self.noise))
             elif isinstance(module, LoraLayer) and self.alone:
                 _use_keyed_lora_dropout(module, self.noise, path)
@@ -290,11 +213,3 @@ def _use_keyed_lora_dropout(layer: LoraLayer, noise: Noise, path: str) -> None:
     for name, module in layer.lora_dropout.items():
         if isinstance(module, nn.Dropout):
             layer.lora_dropout[name] = KeyedDropout(module.p, noise, f"{path}.lora_dropout")
-
-
-def _around(net: nn.Module, path: str) -> Iterator[nn.Module]:
-    """The module at `path` and all that it is part of."""
-    while path:
-        yield net.get_submodule(path)
-        path = path.rpartition(".")[0]
-    yield net

@@ -22,8 +22,10 @@ _OWN = (
     "adam_beta2",
     "adam_epsilon",
 )
-#: Initialisations that change nothing but the adapter; others rewrite the base below it.
+#: Initialisations that change nothing but the adapter.
 _ADAPTER_ONLY = (True, False, "gaussian", "orthogonal")
+#: Those that take their adapter out of the base below it, as `BatchedStarted` computes.
+_OUT_OF_BASE = ("pissa", "olora")
 
 
 def why_alone(recipe: Recipe) -> str | None:
@@ -40,7 +42,9 @@ def why_plain(recipe: Recipe) -> str | None:
     lora = recipe.lora
     if lora.bias != "none":
         return f"lora.bias={lora.bias}"
-    if rewrites_base(lora):
+    if lora.modules_to_save:
+        return "lora.modules_to_save"
+    if rewrites_base(lora) and (lora.use_dora or not comes_out_of_base(lora)):
         return f"lora.init_lora_weights={lora.init_lora_weights}"
     if getattr(load_config(recipe.model), "quantization_config", None) is not None:
         return "a quantized base"
@@ -56,6 +60,11 @@ def rewrites_base(lora: Lora) -> bool:
     return lora.init_lora_weights not in _ADAPTER_ONLY
 
 
+def comes_out_of_base(lora: Lora) -> bool:
+    """Whether the adapter begins as a part of the weights below it, which PEFT takes out there."""
+    return lora.init_lora_weights in _OUT_OF_BASE
+
+
 @functools.lru_cache(maxsize=16)
 def _is_by_row(model: Model) -> bool:
     return is_by_row(outline(load_config(model)))
@@ -65,7 +74,7 @@ def pack_key(recipe: Recipe) -> str:
     """Runs with equal keys can be trained in one pack; a run that must be alone has its own.
 
     Equal are seed, model, data, task, all of the Trainer's settings but those in `_OWN`, and
-    whether it is DoRA, whose layers take another product more.
+    the layers: those of DoRA, PiSSA and OLoRA take more products than those of LoRA.
     """
     if why_alone(recipe) is not None:
         return recipe.run_id
@@ -77,16 +86,18 @@ def pack_key(recipe: Recipe) -> str:
 
 def layers_key(recipe: Recipe) -> str:
     """Which layers compute a run: those of one pack compute all of its runs."""
-    return "dora" if recipe.lora.use_dora else "lora"
+    if recipe.lora.use_dora:
+        return "dora"
+    return "started" if comes_out_of_base(recipe.lora) else "lora"
 
 
-def is_dora(recipes: Iterable[Recipe]) -> bool:
-    """Whether the layers of a pack are DoRA's.
+def layers_of(recipes: Iterable[Recipe]) -> str:
+    """The `layers_key` of a pack.
 
     Raises:
-        ValueError: they would have to be LoRA's as well.
+        ValueError: its runs need several kinds.
     """
     kinds = {layers_key(recipe) for recipe in recipes}
     if len(kinds) > 1:
-        raise ValueError("the runs of a pack must all be DoRA, or none")
-    return kinds == {"dora"}
+        raise ValueError(f"the runs of a pack must all be of one kind, not {sorted(kinds)}")
+    return kinds.pop()

@@ -48,7 +48,7 @@ def rank_use(adapter: Path, lora: Lora) -> list[LayerUse]:
     for name, tensor in load_file(adapter / "adapter_model.safetensors").items():
         if (found := _FACTORS.fullmatch(name)) is not None:
             factors[found["path"]][found["factor"]] = tensor
-    return [_use(path, values) for path, values in _singular_values(factors, lora.scaling)]
+    return [_use(path, values) for path, values in _singular_values(factors, lora)]
 
 
 def effective_rank(values: NDArray[np.float64]) -> float | None:
@@ -63,7 +63,7 @@ def effective_rank(values: NDArray[np.float64]) -> float | None:
 
 
 def _singular_values(
-    factors: Mapping[str, Mapping[str, NDArray[np.float32]]], scaling: float
+    factors: Mapping[str, Mapping[str, NDArray[np.float32]]], lora: Lora
 ) -> Iterator[tuple[str, NDArray[np.float64]]]:
     """Path and singular values `[R]` of scaling * B A, with A `[R, in]` and B `[out, R]`.
 
@@ -72,7 +72,7 @@ def _singular_values(
     for path, parts in sorted(factors.items(), key=lambda item: _place(item[0])):
         outer = np.linalg.qr(parts["B"].astype(np.float64)).R
         inner = np.linalg.qr(parts["A"].astype(np.float64).T).R
-        yield path, np.linalg.svdvals(scaling * outer @ inner.T)
+        yield path, np.linalg.svdvals(lora.scaling_at(path) * outer @ inner.T)
 
 
 def _use(path: str, values: NDArray[np.float64]) -> LayerUse:

@@ -16,9 +16,10 @@ torch, transformers and peft are imported where they are used: `PRESETS` costs n
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sweep.core.errors import TargetError
@@ -71,9 +72,15 @@ class ResolvedTargets:
         """Paths of the adapted layers in what the adapters are put on; for `target_modules`."""
         return [layer.name.removeprefix(f"{self.inside}.") for layer in self.layers]
 
-    def lora_params(self, r: int) -> int:
-        """Parameters that adapters of rank `r` add; the head is not among them."""
-        return sum(r * (layer.in_features + layer.out_features) for layer in self.layers)
+    def lora_params(self, r: int | Sequence[int]) -> int:
+        """Parameters that adapters of rank `r` add, or of one rank a layer; without the head."""
+        ranks = [r] * len(self.layers) if isinstance(r, int) else r
+        sizes = [layer.in_features + layer.out_features for layer in self.layers]
+        return sum(rank * size for rank, size in zip(ranks, sizes, strict=True))
+
+    def only(self, wanted: Iterable[bool]) -> ResolvedTargets:
+        """A part of the layers."""
+        return replace(self, layers=tuple(itertools.compress(self.layers, wanted)))
 
 
 def resolve_targets(

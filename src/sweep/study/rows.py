@@ -137,9 +137,9 @@ Row = TypeVar("Row", RunRow, ConfigRow)
 
 
 def searched(recipe: Recipe, keys: Sequence[str]) -> dict[str, Any]:
-    """The searched keys and their values, lists as text."""
+    """The searched keys and their values, lists and patterns as text."""
     values = {key: recipe.value_of(key) for key in keys}
-    return {k: label_of(v) if isinstance(v, tuple) else v for k, v in values.items()}
+    return {k: label_of(v) if isinstance(v, (tuple, dict)) else v for k, v in values.items()}
 
 
 def by_standing(rows: Sequence[ConfigRow]) -> list[tuple[str, list[ConfigRow]]]:

@@ -7,6 +7,7 @@ import functools
 from sweep.core.recipe import Lora, Model, Recipe
 from sweep.lora.anatomy import outline
 from sweep.lora.model import load_config, targets_in, targets_of
+from sweep.lora.patterns import layer_ranks
 from sweep.lora.quantization import expected_bytes
 
 
@@ -20,9 +21,10 @@ def relative_memory(recipe: Recipe) -> float:
     trainer, lora = recipe.trainer, recipe.lora
     targets = targets_in(recipe)
     kept = sum(layer.in_features for layer in targets.layers) if lora.lora_dropout > 0 else 0
-    kept += sum(min(lora.r, layer.in_features) for layer in targets.layers)
+    ranks = layer_ranks(targets, lora)
+    kept += sum(map(min, ranks, (layer.in_features for layer in targets.layers)))
     tokens = trainer.per_device_train_batch_size * _longest_pair(recipe)
-    return 4 * (kept * tokens + 4 * targets.lora_params(lora.r)) + base_bytes(recipe)
+    return 4 * (kept * tokens + 4 * targets.lora_params(ranks)) + base_bytes(recipe)
 
 
 def base_bytes(recipe: Recipe) -> int:
@@ -72,7 +74,8 @@ def relative_cost(recipe: Recipe) -> float:
     features = sum(layer.in_features + layer.out_features for layer in targets.layers)
     # Masks are drawn, kept and applied twice.
     masks = sum(layer.in_features for layer in targets.layers) if lora.lora_dropout > 0 else 0
-    a_token = 4 * base + 6 * targets.lora_params(lora.r) + 400 * features + 700 * masks
+    trained = targets.lora_params(layer_ranks(targets, lora))
+    a_token = 4 * base + 6 * trained + 400 * features + 700 * masks
     epochs = 1 if trainer.max_steps > 0 else trainer.num_train_epochs
     steps = max(trainer.max_steps, 1)
     rows = trainer.per_device_train_batch_size * trainer.gradient_accumulation_steps
