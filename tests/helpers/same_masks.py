@@ -23,6 +23,7 @@ from transformers import (
 from transformers.masking_utils import eager_mask
 
 from sweep.lora.draws import Noise
+from sweep.lora.flat import can_flatten
 from sweep.lora.layout import Layout
 from sweep.lora.unpadded import can_unpad
 
@@ -41,6 +42,7 @@ class SameMasks:
     ) -> None:
         self._noise = Noise(seed)
         self._passes = 0
+        self._flat = f"{base.base_model_prefix}." if can_flatten(base) else None
         self._layers = base.config.num_hidden_layers if can_unpad(base, tokenizer) else 0
         for path, module in list(base.named_modules()):
             if isinstance(module, nn.Dropout):
@@ -74,6 +76,8 @@ class SameMasks:
 
     def _kept(self, place: str, shape: torch.Size, rate: float) -> Tensor:
         """Truth values of `shape`."""
+        if self._flat is not None and place.startswith(self._flat):
+            return self._kept_of_tokens(place, shape, rate)
         found = re.search(r"\.encoder\.layer\.(\d+)\.(.+)", place)
         if not self._layers or found is None:
             return self._draw(place, shape, rate)
@@ -84,6 +88,13 @@ class SameMasks:
         positions = self._layout.tokens
         if first_only and not found[2].startswith(("attention.self.key", "attention.self.value")):
             positions = torch.arange(shape[0]) * shape[1]
+        kept = torch.ones(shape, dtype=torch.bool)
+        kept.view(-1, shape[-1])[positions] = self._draw(place, (len(positions), shape[-1]), rate)
+        return kept
+
+    def _kept_of_tokens(self, place: str, shape: torch.Size, rate: float) -> Tensor:
+        """Of `[B, T, D]`, where a pack computes all tokens of the base and no padding."""
+        positions = self._layout.tokens
         kept = torch.ones(shape, dtype=torch.bool)
         kept.view(-1, shape[-1])[positions] = self._draw(place, (len(positions), shape[-1]), rate)
         return kept

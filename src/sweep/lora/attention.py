@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
-from transformers.masking_utils import eager_mask
 
 from sweep.lora.draws import Noise
+from sweep.lora.flat import ByBlock, mask_of
 
 #: The name under which transformers knows it.
 KEYED = "sweep_keyed"
@@ -91,12 +91,18 @@ def keyed_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    attention_mask: Tensor | None,
+    attention_mask: Tensor | ByBlock | None,
     scaling: float | None = None,
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """transformers' attention interface; without dropout it is PyTorch's own attention."""
+    if isinstance(attention_mask, ByBlock):
+
+        def attended(*of_block: Tensor) -> Tensor:
+            return keyed_attention(module, *of_block, scaling, dropout, **kwargs)[0]
+
+        return attention_mask.attended(attended, query, key, value), None
     # A learned position bias is added up there; its dropout stays PyTorch's, seeded once a run.
     if dropout == 0 or kwargs.get("position_bias") is not None:
         out, _ = sdpa_attention_forward(
@@ -121,8 +127,7 @@ def use_keyed_attention(model: PreTrainedModel, noise: Noise) -> bool:
     if not model._supports_attention_backend or model.config._attn_implementation != "sdpa":
         return False
     AttentionInterface.register(KEYED, keyed_attention)
-    # Additive and never left out: scores are summed up by hand where there is dropout.
-    AttentionMaskInterface.register(KEYED, eager_mask)
+    AttentionMaskInterface.register(KEYED, mask_of)
     for path, module in model.named_modules():
         # A plain attribute: a tuple is no submodule and no buffer.
         module.sweep_noise = cast(nn.Module, (noise, path))

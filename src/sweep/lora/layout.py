@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -91,3 +92,51 @@ def _columns(length: int) -> int:
     """Rounded up, so that few shapes occur."""
     grain = max(_NARROWEST, (1 << (length - 1).bit_length()) // 8)
     return -(-length // grain) * grain
+
+
+def scattered_to(x: Tensor, positions: Tensor, size: int) -> Tensor:
+    """`[K, N, D]` to these positions of `[K, size, D]`, zeros elsewhere."""
+    scattered: Tensor = _Scatter.apply(x, positions, size)  # type: ignore[no-untyped-call]
+    return scattered
+
+
+def gathered(x: Tensor, positions: Tensor) -> Tensor:
+    """`[K, size, D]` to the rows at `positions`, `[K, N, D]`."""
+    rows: Tensor = _Gather.apply(x, positions)  # type: ignore[no-untyped-call]
+    return rows
+
+
+class _Scatter(torch.autograd.Function):
+    """`[K, N, D]` into zeros `[K, size, D]`; the inverse of `_Gather`, and its derivative.
+
+    Positions are distinct, so that nothing needs adding up, which index_add would do slowly.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, positions: Tensor, size: int) -> Tensor:
+        ctx.save_for_backward(positions)
+        return _scattered(x, positions, size)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (positions,) = ctx.saved_tensors
+        return grad.index_select(1, positions), None, None
+
+
+class _Gather(torch.autograd.Function):
+    """`[K, size, D]` to the rows at `positions`, `[K, N, D]`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, positions: Tensor) -> Tensor:
+        ctx.save_for_backward(positions)
+        ctx.size = x.shape[1]
+        return x.index_select(1, positions)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (positions,) = ctx.saved_tensors
+        return _scattered(grad, positions, ctx.size), None
+
+
+def _scattered(x: Tensor, positions: Tensor, size: int) -> Tensor:
+    return x.new_zeros(x.shape[0], size, x.shape[-1]).index_copy_(1, positions, x)

@@ -33,7 +33,7 @@ from sweep.lora.model import targets_in
 from sweep.lora.packable import layers_of, why_plain
 from sweep.lora.stack import Stack
 from sweep.lora.starts import BatchedStarted
-from sweep.lora.unpadded import UnpaddedEncoder, can_unpad
+from sweep.lora.unpadded import without_padding
 
 
 class PackedModel:
@@ -68,16 +68,15 @@ class PackedModel:
         self._layers: list[AdaptedLayer | BatchedHead] = []
         #: Parameters that no stack holds: PEFT's own forward adds to their gradients.
         self._unstacked: list[nn.Parameter] = []
-        self._encoder: UnpaddedEncoder | None = None
+        self._encoder = None
         # Checkpointing wraps transformers' own encoder, which then does the work.
-        if not checkpointing and can_unpad(self._base.net, base.tokenizer):
-            shared = not any(
-                _in_front(name) for run in runs for name in targets_in(run.recipe).names
-            )
-            self._encoder = UnpaddedEncoder(
+        if not checkpointing:
+            names = (name for run in runs for name in targets_in(run.recipe).names)
+            self._encoder = without_padding(
                 self._base.net,
+                base.tokenizer,
                 self.noise,
-                shared_embeddings=shared,
+                shared_embeddings=not any(map(_in_front, names)),
                 first_only=self._head.first_only,
             )
         self._lay_stacks()

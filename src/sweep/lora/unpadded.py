@@ -21,7 +21,8 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 from sweep.lora.attention import attend
 from sweep.lora.batched import linear_by_run
 from sweep.lora.draws import KeyedDropout, Noise
-from sweep.lora.layout import Layout
+from sweep.lora.flat import FlatBase, can_flatten
+from sweep.lora.layout import Layout, gathered, scattered_to
 
 #: Families whose classifier reads nothing but the first token of the encoder's output. The parts
 #: of each that are called here are listed in `sweep.core.hooks`.
@@ -82,7 +83,7 @@ class UnpaddedEncoder:
         columns = 1
         if not self._first_only:
             columns = hidden_states.shape[1]
-            hidden = _scattered_to(hidden, layout.tokens, len(layout.first) * columns)
+            hidden = scattered_to(hidden, layout.tokens, len(layout.first) * columns)
         states = hidden.reshape(-1, columns, hidden.shape[-1])
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=states)
 
@@ -112,7 +113,7 @@ class UnpaddedEncoder:
         runs = self._noise.runs
         context = torch.cat([block.reshape(runs, -1, x.shape[-1]) for block in blocks], dim=1)
         if not first_only:
-            context = _Gather.apply(context, layout.cells)  # type: ignore[no-untyped-call]
+            context = gathered(context, layout.cells)
         attended = layer.attention.output(context, wanted)
         out: Tensor = layer.output(layer.intermediate(attended), attended)
         return out
@@ -135,6 +136,22 @@ class UnpaddedEncoder:
         return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
+def without_padding(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    noise: Noise,
+    *,
+    shared_embeddings: bool,
+    first_only: bool,
+) -> UnpaddedEncoder | FlatBase | None:
+    """Have a model train and score without padding, until it is removed; None where it can't."""
+    if can_unpad(model, tokenizer):
+        return UnpaddedEncoder(
+            model, noise, shared_embeddings=shared_embeddings, first_only=first_only
+        )
+    return FlatBase(model, noise) if can_flatten(model) else None
+
+
 def can_unpad(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> bool:
     """Whether a model's classifier reads the first token alone, and that is at the front.
 
@@ -152,13 +169,7 @@ def _bias(mask: Tensor, runs: int, dtype: torch.dtype) -> Tensor:
 
 def _padded(x: Tensor, layout: Layout) -> Tensor:
     """`[K, N, D]` to `[K, cells, D]`, zeros for padding."""
-    return _scattered_to(x, layout.cells, layout.num_cells)
-
-
-def _scattered_to(x: Tensor, positions: Tensor, size: int) -> Tensor:
-    """`[K, N, D]` to these positions of `[K, size, D]`, zeros elsewhere."""
-    scattered: Tensor = _Scatter.apply(x, positions, size)  # type: ignore[no-untyped-call]
-    return scattered
+    return scattered_to(x, layout.cells, layout.num_cells)
 
 
 def _queries(attention: Any, x: Tensor, layout: Layout, *, first_only: bool) -> list[Tensor]:
@@ -176,39 +187,3 @@ def _by_head(x: Tensor, attention: Any, layout: Layout, columns: int | None = No
         part.view(len(x), *shape, attention.num_attention_heads, -1).transpose(2, 3).flatten(0, 1)
         for part, shape in zip(parts, shapes, strict=True)
     ]
-
-
-class _Scatter(torch.autograd.Function):
-    """`[K, N, D]` into zeros `[K, size, D]`; the inverse of `_Gather`, and its derivative.
-
-    Positions are distinct, so that nothing needs adding up, which index_add would do slowly.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, positions: Tensor, size: int) -> Tensor:
-        ctx.save_for_backward(positions)
-        return _scattered(x, positions, size)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        (positions,) = ctx.saved_tensors
-        return grad.index_select(1, positions), None, None
-
-
-class _Gather(torch.autograd.Function):
-    """`[K, size, D]` to the rows at `positions`, `[K, N, D]`."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, positions: Tensor) -> Tensor:
-        ctx.save_for_backward(positions)
-        ctx.size = x.shape[1]
-        return x.index_select(1, positions)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (positions,) = ctx.saved_tensors
-        return _scattered(grad, positions, ctx.size), None
-
-
-def _scattered(x: Tensor, positions: Tensor, size: int) -> Tensor:
-    return x.new_zeros(x.shape[0], size, x.shape[-1]).index_copy_(1, positions, x)

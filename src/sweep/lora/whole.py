@@ -14,7 +14,7 @@ from sweep.loop.trial import Run
 from sweep.lora.batches import Batch
 from sweep.lora.heads import head_of
 from sweep.lora.pack import Base, PackedModel
-from sweep.lora.unpadded import UnpaddedEncoder, can_unpad
+from sweep.lora.unpadded import without_padding
 
 #: What `save` writes into a folder.
 _WEIGHTS = "model.safetensors"
@@ -43,10 +43,11 @@ class WholeModel:
         self.model = self._head.adapted
         self.model.requires_grad_(True)
         self._accepted = set(inspect.signature(self.model.forward).parameters) - {"labels"}
-        self._encoder: UnpaddedEncoder | None = None
-        if not checkpointing and can_unpad(self._base.net, base.tokenizer):
-            self._encoder = UnpaddedEncoder(
+        self._encoder = None
+        if not checkpointing:
+            self._encoder = without_padding(
                 self._base.net,
+                base.tokenizer,
                 self.noise,
                 shared_embeddings=True,
                 first_only=self._head.first_only,
