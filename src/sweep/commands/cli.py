@@ -133,7 +133,12 @@ def _export(args: argparse.Namespace) -> int:
 
     with busy(console, "Loading the adapter in a fresh process ..."):
         folder, verified = export_from_study(
-            args.study, run_id=args.run, to=args.to, formats=formats_asked(args), repo=args.push
+            args.study,
+            run_id=args.run,
+            to=args.to,
+            formats=formats_asked(args),
+            base=args.model,
+            repo=args.push,
         )
     _say(f"exported to {folder}: dev {verified.metric} {verified.reloaded:.6f}, verified")
     for line in verified.lines:
