@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub
 from huggingface_hub import EvalResult, ModelCardData
-from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 from sweep.core.metric import Metric
 from sweep.core.recipe import Data, Model, Recipe
@@ -22,6 +22,8 @@ _ON_HUB = {
     "mcc": "matthews_correlation",
 }
 _CARD = "README.md"
+#: With an owner or without.
+_NAME = re.compile(r"(?:[\w.-]+/)?[\w.-]+", re.ASCII)
 
 
 def front_matter(
@@ -57,11 +59,8 @@ def front_matter(
 def name_on_hub(model: Model) -> str | None:
     """What others find the base by; None where it is a folder of this machine."""
     name = model.hub_name or model.path
-    try:
-        validate_repo_id(name)
-    except HFValidationError:
-        return None
-    return name if model.hub_name or not Path(name).expanduser().exists() else None
+    is_folder = model.hub_name is None and Path(name).expanduser().exists()
+    return name if _NAME.fullmatch(name) and not is_folder else None
 
 
 def licence_of(model: Model) -> str | None:
