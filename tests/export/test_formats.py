@@ -16,7 +16,7 @@ from peft import AutoPeftModelForSequenceClassification, PeftModel
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
-from exports import MAX_LENGTH, exported_family, texts
+from exports import MAX_LENGTH, WITH_HEAD, exported_family, texts
 from sweep.export.exported import predict
 from sweep.export.formats import FormatScore
 from sweep.stats.interval import Interval
@@ -69,7 +69,9 @@ def scored_by_transformers(model: Any, tokenizer: Any) -> Any:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("family", ["roberta", "distilbert", "modernbert", "qwen3"])
+@pytest.mark.parametrize(
+    "family", ["bert", "roberta", "distilbert", "electra", "modernbert", "qwen3"]
+)
 def test_every_form_scores_as_predict_wherever_it_is_loaded(family: str, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     best, verified = exported_family(tmp_path, family, ("merged", "onnx", "int8"))
@@ -79,8 +81,9 @@ def test_every_form_scores_as_predict_wherever_it_is_loaded(family: str, tmp_pat
     adapter, merged = str(best / "adapter"), str(best / "merged")
     tokenizer = AutoTokenizer.from_pretrained(adapter)
     # Of a base with another head, its own configuration says how many outputs there are.
-    by_peft = AutoPeftModelForSequenceClassification.from_pretrained(adapter, num_labels=1)
-    by_name = AutoModelForSequenceClassification.from_pretrained(adapter, num_labels=1)
+    outputs = {} if family in WITH_HEAD else {"num_labels": 1}
+    by_peft = AutoPeftModelForSequenceClassification.from_pretrained(adapter, **outputs)
+    by_name = AutoModelForSequenceClassification.from_pretrained(adapter, **outputs)
     base = AutoModelForSequenceClassification.from_pretrained(tmp_path / "base", num_labels=1)
     for model in (by_peft, by_name, PeftModel.from_pretrained(base, adapter)):
         assert 5 * scored_by_transformers(model, tokenizer) == pytest.approx(expected, abs=1e-5)
@@ -102,9 +105,10 @@ def test_every_form_scores_as_predict_wherever_it_is_loaded(family: str, tmp_pat
 
 
 @pytest.mark.long
-def test_forms_of_a_bi_encoder_score_as_predict(tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", ["roberta", "modernbert", "qwen3"])
+def test_forms_of_a_bi_encoder_score_as_predict(family: str, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
-    best, verified = exported_family(tmp_path, "bert", ("merged", "onnx"), encoder="bi")
+    best, verified = exported_family(tmp_path, family, ("merged", "onnx"), encoder="bi")
     expected = predicted_by_the_program(best, tmp_path)
     (onnx,) = without_torch(best / "onnx")
     assert onnx == pytest.approx([*expected, expected[0]], abs=1e-5)
