@@ -102,13 +102,7 @@ def export_run(
         write_text(files.card, _card(export, found, verified, taken))
         if taken is not None:
             note_costs(files, taken)
-        final, metric = found.final_scores, export.run.recipe.task.measure
-        if verified.merged is not None:
-            metrics[f"{metric.name}_merged_into_float"] = verified.merged
-        order = found.asymmetry
-        metrics["order_asymmetry"] = order.to_json(metric) if order else None
-        metrics["final_scores"] = final.to_json(metric) if final else None
-        metrics["formats"] = format_json(verified.formats, taken.costs if taken else ())
+        metrics |= _found_out(export, found, verified, taken)
         _write_json(files.metrics, metrics)
         return verified
 
@@ -215,6 +209,20 @@ def _metrics(export: Export) -> dict[str, Any]:
         "evaluations": [metric.in_files(dataclasses.asdict(e)) for e in outcome.evaluations],
         BASE_WEIGHTS: weights_digest(export.recipe.model),
         "versions": dict(export.versions),
+    }
+
+
+def _found_out(
+    export: Export, found: CardFacts, verified: Verified, taken: ScoringCosts | None
+) -> dict[str, Any]:
+    """What is known after the verification."""
+    final, metric, order = found.final_scores, export.recipe.task.measure, found.asymmetry
+    merged = {f"{metric.name}_merged_into_float": verified.merged}
+    return {
+        **(merged if verified.merged is not None else {}),
+        "order_asymmetry": order.to_json(metric) if order else None,
+        "final_scores": final.to_json(metric) if final else None,
+        "formats": format_json(verified.formats, taken.costs if taken else ()),
     }
 
 

@@ -17,6 +17,8 @@ from sweep.study.files import ExportedFiles
 from sweep.study.final_scores import FinalScores
 
 _EXAMPLE_PAIR = '("A man is eating.", "Someone eats.")'
+_EFFECTS = "What each setting did, in this study"
+_PAIRS = "The pairs that it was trained on"
 _UNTESTED = "Score held-out pairs before you rely on it."
 _TESTED = "The score on pairs that the search has not read is below."
 
@@ -42,23 +44,19 @@ def model_card(
         effects, guard: Sentences on what each setting did, and on the pairs.
         final: Scores on pairs that the search has not read.
         fingerprints: Of the pairs, by the name of the split.
-        warnings: Of forms that lose too much; they come first.
-        forms: A section on what else is in the folder.
+        warnings, forms: Of forms that lose too much, first of all; and a section on all forms.
     """
     recipe = run.recipe
-    licence = licence_of(recipe.model)
     return CARD.format(
         **_placed(recipe),
         **_by_task(recipe),
         front=_front(recipe, outcome, study, final),
-        licence=f", whose licence is `{licence}`" if licence else "",
         study=study,
         data=_data(recipe),
         **_measured(run, outcome),
         advice=_TESTED if final is not None else _UNTESTED,
         notes="".join(f"\n- {' '.join(note.split())}" for note in notes),
-        lists=_listed("What each setting did, in this study", effects)
-        + _listed("The pairs that it was trained on", guard),
+        lists=_listed(_EFFECTS, effects) + _listed(_PAIRS, guard),
         warnings="".join(f"> **Warning.** {said}\n\n" for said in warnings),
         forms=forms,
         settings=_settings(recipe, outcome, fingerprints or {}),
@@ -68,10 +66,16 @@ def model_card(
 
 
 def _placed(recipe: Recipe) -> dict[str, Any]:
-    """The base, and the scale of the scores."""
+    """The base with its licence, and the scale of the scores."""
     low, high = recipe.data.label_range
-    base = recipe.model.hub_name or recipe.model.path
-    return {"base": base, "low": low, "high": high, "width": high - low}
+    licence = licence_of(recipe.model)
+    return {
+        "base": recipe.model.hub_name or recipe.model.path,
+        "licence": f", whose licence is `{licence}`" if licence else "",
+        "low": low,
+        "high": high,
+        "width": high - low,
+    }
 
 
 def _front(recipe: Recipe, outcome: Outcome, study: str, final: FinalScores | None) -> str:
