@@ -95,10 +95,10 @@ def measurable(folder: Path, recipe: Recipe) -> list[Measured]:
 def measured(folder: Path, name: Measured, threads: int, base: str | None, seconds: float) -> Cost:
     """In a process that has done nothing else."""
     recipe = on_base(read_recipe(folder), folder, base)
-    pairs = _pairs(recipe)
+    pairs = pairs_of(recipe)
     before = resident_mb()
     with PeakMemory(torch.device("cpu")) as memory:
-        score = _loaded(name, folder, recipe, threads)
+        score = loaded(name, folder, recipe, threads=threads)
         in_batches(score, pairs[:64])
         rate, alone = _rate(score, pairs, seconds), _alone(score, pairs, seconds)
     peak = None if memory.peak_mb is None or before is None else memory.peak_mb - before
@@ -106,7 +106,8 @@ def measured(folder: Path, name: Measured, threads: int, base: str | None, secon
     return Cost(name, threads, rate, median, late, peak, _file_mb(name, folder))
 
 
-def _loaded(name: Measured, folder: Path, recipe: Recipe, threads: int) -> Score:
+def loaded(name: Measured, folder: Path, recipe: Recipe, *, threads: int) -> Score:
+    """The form, ready to score."""
     if name == "merged bf16":
         return score_of("merged", folder, recipe, threads=threads, dtype=torch.bfloat16)
     if name == "adapter nf4":
@@ -115,7 +116,8 @@ def _loaded(name: Measured, folder: Path, recipe: Recipe, threads: int) -> Score
     return score_of(name, folder, recipe, threads=threads)
 
 
-def _pairs(recipe: Recipe) -> list[tuple[str, str]]:
+def pairs_of(recipe: Recipe) -> list[tuple[str, str]]:
+    """Some of dev, in an order of chance."""
     dev = load_split(recipe.data, "dev")
     chosen = np.random.default_rng(0).permutation(len(dev))[:_PAIRS]
     return [(dev.text_a[place], dev.text_b[place]) for place in chosen]
