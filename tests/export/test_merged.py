@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -78,3 +79,24 @@ def test_other_weights_in_the_base_s_place_are_refused(
     code, _, err = run("predict", best, str(pairs_file), "--model", str(other), capfd=capfd)
     assert code == 2
     assert "the one that the adapter was trained on" in err
+
+
+@pytest.mark.trains
+def test_export_is_written_where_the_base_lies_elsewhere(
+    copied_study: Path, tiny_model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A base with a name on the Hub is named by that, one without by its folder."""
+    there = tmp_path / "다른 곳" / "base"
+    shutil.copytree(tiny_model, there)
+    target = tmp_path / "best"
+    options = ["--model", str(there), "--to", str(target), "--merge"]
+    assert run("export", str(copied_study), *options, capfd=capfd)[0] == 0
+    settings = json.loads((target / "adapter" / "adapter_config.json").read_text(encoding="utf-8"))
+    assert settings["base_model_name_or_path"] == str(there)
+    own, usual = (
+        json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        for folder in (target, copied_study / "best")
+    )
+    assert own["run_id"] == usual["run_id"]
+    # It needs no `--model` any more.
+    assert run("verify", str(target), capfd=capfd)[0] == 0

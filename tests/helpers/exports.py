@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from pathlib import Path
 from typing import Any
@@ -39,11 +40,14 @@ CONFIGS: dict[str, Any] = {
         pad_token_id=0,
         initializer_range=0.2,
     ),
+    "electra": tf.ElectraConfig(**ONE, embedding_size=16),
     # A layer that looks everywhere, and one that looks near.
     "modernbert": tf.ModernBertConfig(
         **{**ONE, "num_hidden_layers": 2}, global_attn_every_n_layers=2, local_attention=8
     ),
 }
+#: Families whose base comes with a head of one output, as a `CrossEncoder` does.
+WITH_HEAD = ("bert",)
 MAX_LENGTH = 20
 
 
@@ -83,7 +87,11 @@ def _base(folder: Path, family: str) -> Path:
         return decoder(folder)
     words_tokenizer(folder)
     torch.manual_seed(0)
-    tf.AutoModel.from_config(CONFIGS[family]).save_pretrained(folder)
+    config = copy.deepcopy(CONFIGS[family])
+    kind: Any = tf.AutoModel
+    if family in WITH_HEAD:
+        config.num_labels, kind = 1, tf.AutoModelForSequenceClassification
+    kind.from_config(config).save_pretrained(folder)
     return folder
 
 

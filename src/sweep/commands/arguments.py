@@ -104,6 +104,7 @@ def _add_adapters(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     export.add_argument("--int8", action="store_true", help="also that with weights in eight bits")
     export.add_argument("--push", metavar="REPO", help="send all of it to the Hub in the end")
     export.add_argument("--to", type=Path, help="folder to write; default: STUDY/best")
+    _add_base(export)
 
     predict = verbs.add_parser("predict", help="score the sentence pairs of a file")
     predict.add_argument("folder", type=_on_disk, help="an exported folder, e.g. results/X/best")

@@ -131,10 +131,9 @@ def _begins_anew(override: str) -> bool:
 def _export(args: argparse.Namespace) -> int:
     from sweep.commands.hand_over import export_from_study
 
+    asked = {"formats": formats_asked(args), "base": args.model, "repo": args.push}
     with busy(console, "Loading the adapter in a fresh process ..."):
-        folder, verified = export_from_study(
-            args.study, run_id=args.run, to=args.to, formats=formats_asked(args), repo=args.push
-        )
+        folder, verified = export_from_study(args.study, run_id=args.run, to=args.to, **asked)
     _say(f"exported to {folder}: dev {verified.metric} {verified.reloaded:.6f}, verified")
     for line in verified.lines:
         _say(line)

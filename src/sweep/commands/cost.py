@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -12,14 +11,19 @@ from rich.table import Table
 
 from sweep.core.commands import command
 from sweep.execute.cores import physical_cores
-from sweep.export.cost import Cost, cost_words, costs_of
+from sweep.export.cost import costs_of
+from sweep.export.cost_section import note_costs
 from sweep.export.formats import FORMATS, formats_in, why_not
+from sweep.study.files import ExportedFiles
+from sweep.study.scoring_costs import HEADS, ScoringCosts
 
 
 def show_cost(
     folder: Path, console: Console, *, base: str | None, seconds: float, as_json: bool
 ) -> None:
     """Measure on one thread and on all cores, and print a table and a sentence, or JSON.
+
+    The folder's card shows it from now on, and the report of a study whose `best/` it is.
 
     Args:
         seconds: For batches, and again for pairs one by one, of each form.
@@ -28,31 +32,24 @@ def show_cost(
         ExportError: the folder is not an exported one, or its base is not to be had.
     """
     threads = sorted({1, len(physical_cores())})
-    costs = costs_of(folder, threads=threads, base=base, seconds=seconds)
+    found = costs_of(folder, threads=threads, base=base, seconds=seconds)
+    note_costs(ExportedFiles(folder), found)
     if as_json:
-        print(json.dumps([dataclasses.asdict(cost) for cost in costs]))
+        print(json.dumps([dataclasses.asdict(cost) for cost in found.costs]))
         return
-    console.print(_table(costs))
-    for line in [*cost_words(costs), *_missing(folder)]:
+    console.print(_table(found))
+    for line in [found.sentence, *_missing(folder)]:
         console.print(line, soft_wrap=True, markup=False)
 
 
-def _table(costs: Sequence[Cost]) -> Table:
+def _table(found: ScoringCosts) -> Table:
+    first, *others = HEADS
     table = Table(box=None, pad_edge=False)
-    table.add_column("form")
-    names = ("threads", "pairs/s", "ms a pair", "p95", "memory MB", "file MB")
-    for name in names:
+    table.add_column(first)
+    for name in others:
         table.add_column(name, justify="right")
-    for cost in costs:
-        table.add_row(
-            "adapter on base" if cost.name == "adapter" else cost.name,
-            str(cost.threads),
-            f"{cost.pairs_per_second:.0f}",
-            f"{cost.median_ms:.1f}",
-            f"{cost.p95_ms:.1f}",
-            "" if cost.peak_mb is None else f"{cost.peak_mb:.0f}",
-            "" if cost.file_mb is None else f"{cost.file_mb:.1f}",
-        )
+    for cost in found.costs:
+        table.add_row(*cost.cells)
     return table
 
 

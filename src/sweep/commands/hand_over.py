@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -11,10 +11,13 @@ from rich.console import Console
 
 from sweep.core.commands import command, meant
 from sweep.core.errors import ExportError, VerificationError
+from sweep.core.recipe import Recipe
 from sweep.execute.cores import physical_cores
 from sweep.execute.fresh import in_fresh_process
 from sweep.export.adapter import CardFacts, Export, export_run
-from sweep.export.cost import Cost, costs_of
+from sweep.export.asymmetry import Asymmetry
+from sweep.export.cost import costs_of
+from sweep.export.exported import moved
 from sweep.export.formats import Format, scores_pairs
 from sweep.export.onnx_model import refuse_without_onnx
 from sweep.export.push import push
@@ -39,12 +42,14 @@ def export_from_study(
     run_id: str | None,
     to: Path | None,
     formats: tuple[Format, ...] = (),
+    base: str | None = None,
     repo: str | None = None,
 ) -> tuple[Path, Verified]:
     """Export the best run of a study, or the one named.
 
     Args:
         formats: Beside the adapter.
+        base: Where the base model lies, if not where it was at the training.
         repo: On the Hub, where all of it is sent in the end.
 
     Raises:
@@ -53,13 +58,18 @@ def export_from_study(
     """
     if {"onnx", "int8"} & {*formats}:
         refuse_without_onnx()
-    results = Study.open(folder).results()
+    study = Study.open(folder)
+    results = study.results()
     record = _named(results, run_id) if run_id is not None else _best(results)
     usual = results.files.best if run_id is None else results.files.export(record.run.id)
     target = to or usual
     threads = len(physical_cores())
-    earlier = _EarlierFindings(results, record.run, threads)
-    verified = _export(results, record, earlier, to=target, threads=threads, formats=formats)
+    known = study.settings.weights_of(record.run.recipe.model)
+    there = moved(record.run.recipe, base, known=known) if base else None
+    earlier = _EarlierFindings(results, record.run, there, threads)
+    verified = _export(
+        results, record, earlier, to=target, threads=threads, formats=formats, there=there
+    )
     if repo is not None:
         push(target, repo)
     return target, verified
@@ -128,7 +138,7 @@ class _Findings:
 
     def for_card(self) -> CardFacts:
         asymmetry = order_asymmetry(self.trained, self.scoring.result())
-        return CardFacts(asymmetry, self.final_scores, *_told(self.results, self.trained.run))
+        return _facts(self.results, self.trained.run, asymmetry, self.final_scores)
 
 
 @dataclass(frozen=True)
@@ -137,26 +147,33 @@ class _EarlierFindings:
 
     results: Results
     run: Run
+    moved: Recipe | None
     threads: int
 
     def for_card(self) -> CardFacts:
         trained = Trained.of(self.run, self.results.folder)
+        if self.moved is not None:
+            trained = replace(trained, run=replace(self.run, recipe=self.moved))
         predictions = scored(order_scoring(trained), processes=1, threads=self.threads)
         final = read_final_scores(self.results.files, self.results.metric)
         known = final if final and final.run_id == self.run.id else None
-        told = _told(self.results, self.run)
-        return CardFacts(order_asymmetry(trained, predictions), known, *told)
+        return _facts(self.results, self.run, order_asymmetry(trained, predictions), known)
 
 
-def _told(results: Results, run: Run) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Sentences on what the settings did, on the pairs, and on what the base scores without this
-    adapter."""
-    guard, baselines = Study.open(results.folder).guard, results.baselines()
+def _facts(
+    results: Results, run: Run, asymmetry: Asymmetry | None, final: FinalScores | None
+) -> CardFacts:
+    """With sentences on what the settings did, on the pairs, and on what the base scores without
+    this adapter."""
+    study, baselines = Study.open(results.folder), results.baselines()
     is_beside = baselines is not None and baselines.config_id == run.recipe.config_id
-    return (
-        read_effects(results.files).sentences,
-        tuple(guard.sentences) if guard else (),
-        baselines.sentences if baselines and is_beside else (),
+    return CardFacts(
+        asymmetry,
+        final,
+        effects=read_effects(results.files).sentences,
+        guard=tuple(study.guard.sentences) if study.guard else (),
+        baselines=baselines.sentences if baselines and is_beside else (),
+        fingerprints=study.settings.of_pairs(run.recipe.data),
     )
 
 
@@ -168,6 +185,7 @@ def _export(
     to: Path,
     threads: int,
     formats: tuple[Format, ...] = (),
+    there: Recipe | None = None,
 ) -> Verified:
     assert record.outcome is not None
     export = Export(
@@ -178,6 +196,7 @@ def _export(
         to=to,
         versions=versions(),
         formats=formats,
+        moved=there,
     )
     verifier = partial(_verify_in_fresh_process, threads=threads)
     costs = (
@@ -188,9 +207,8 @@ def _export(
     return export_run(export, verifier=verifier, findings=findings.for_card, costs=costs)
 
 
-def _no_costs(folder: Path) -> tuple[Cost, ...]:
+def _no_costs(folder: Path) -> None:
     """Of the adapter alone they are those of the base."""
-    return ()
 
 
 def _verify_in_fresh_process(folder: Path, *, threads: int) -> Verified:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
+from peft.utils import CONFIG_NAME
 
 from sweep.core.errors import ExportError
 from sweep.core.files import replacing_folder, write_text
-from sweep.core.recipe import Recipe
+from sweep.core.recipe import Model, Recipe
 from sweep.export.asymmetry import Asymmetry
-from sweep.export.cost import Cost
+from sweep.export.cost_section import cost_section, note_costs
 from sweep.export.exported import BASE_WEIGHTS
 from sweep.export.format_table import format_json, format_section
 from sweep.export.formats import Format, write_formats
@@ -28,6 +29,7 @@ from sweep.loop.trial import Outcome, Run
 from sweep.lora.model import load_tokenizer, weights_digest
 from sweep.study.files import ExportedFiles, RunFiles
 from sweep.study.final_scores import FinalScores
+from sweep.study.scoring_costs import ScoringCosts
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class CardFacts:
 
     `final_scores` are on test or held-out pairs, where there are any; `effects` are sentences on
     what each setting did in the study, `guard` on the pairs that it was trained on, `baselines` on
-    what the base scores without the adapter.
+    what the base scores without the adapter. `fingerprints` are of the pairs, by their split.
     """
 
     asymmetry: Asymmetry | None
@@ -44,6 +46,7 @@ class CardFacts:
     effects: tuple[str, ...] = ()
     guard: tuple[str, ...] = ()
     baselines: tuple[str, ...] = ()
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,13 @@ class Export:
     versions: Mapping[str, str]
     #: Beside the adapter.
     formats: tuple[Format, ...] = ()
+    #: The run's recipe with its base where it lies now; None where that is where it was.
+    moved: Recipe | None = None
+
+    @property
+    def recipe(self) -> Recipe:
+        """With its base where it lies now."""
+        return self.moved or self.run.recipe
 
 
 def export_run(
@@ -65,7 +75,7 @@ def export_run(
     *,
     verifier: Callable[[Path], Verified],
     findings: Callable[[], CardFacts],
-    costs: Callable[[Path], Sequence[Cost]] = lambda folder: (),
+    costs: Callable[[Path], ScoringCosts | None] = lambda folder: None,
 ) -> Verified:
     """Write config, adapter, tokenizer, metrics and card, after verifying them.
 
@@ -86,15 +96,13 @@ def export_run(
         metrics = _metrics(export)
         _write_json(files.metrics, metrics)
         verified, found = verifier(folder), findings()
+        metrics["formats"] = format_json(verified.formats)
+        _write_json(files.metrics, metrics)
         taken = costs(folder)
         write_text(files.card, _card(export, found, verified, taken))
-        final, metric = found.final_scores, export.run.recipe.task.measure
-        if verified.merged is not None:
-            metrics[f"{metric.name}_merged_into_float"] = verified.merged
-        order = found.asymmetry
-        metrics["order_asymmetry"] = order.to_json(metric) if order else None
-        metrics["final_scores"] = final.to_json(metric) if final else None
-        metrics["formats"] = format_json(verified.formats, taken)
+        if taken is not None:
+            note_costs(files, taken)
+        metrics |= _found_out(export, found, verified, taken)
         _write_json(files.metrics, metrics)
         return verified
 
@@ -115,8 +123,10 @@ def _refuse_to_overwrite(export: Export) -> None:
 
 
 def _write_model(export: Export, files: ExportedFiles) -> None:
-    recipe = export.run.recipe
+    recipe = export.recipe
     shutil.copytree(export.kept.adapter, files.adapter)
+    if export.moved is not None:
+        _name_base(files.adapter / CONFIG_NAME, recipe.model)
     tokenizer = load_tokenizer(recipe.model, recipe.data.template)
     tokenizer.save_pretrained(str(files.tokenizer))
     write_text(files.settings, experiment_file(recipe, name=f"{export.study}_best"))
@@ -129,11 +139,18 @@ def _write_model(export: Export, files: ExportedFiles) -> None:
         write_sentence_folder(files.merged, tokenizer, recipe)
 
 
-def _card(export: Export, found: CardFacts, verified: Verified, costs: Sequence[Cost]) -> str:
+def _name_base(settings: Path, model: Model) -> None:
+    """Where PEFT and transformers find the base."""
+    content = json.loads(settings.read_text(encoding="utf-8"))
+    content["base_model_name_or_path"] = model.hub_name or model.path
+    _write_json(settings, content)
+
+
+def _card(export: Export, found: CardFacts, verified: Verified, taken: ScoringCosts | None) -> str:
     final, metric = found.final_scores, export.run.recipe.task.measure
     apart = verified.in_words(export.run.recipe.model.quantization)
     return model_card(
-        export.run,
+        replace(export.run, recipe=export.recipe),
         export.outcome,
         study=export.study,
         versions=export.versions,
@@ -145,10 +162,18 @@ def _card(export: Export, found: CardFacts, verified: Verified, costs: Sequence[
         ],
         effects=found.effects,
         guard=found.guard,
-        is_tested=final is not None,
+        final=final,
+        fingerprints=found.fingerprints,
         warnings=[said for form in verified.formats if (said := form.warning)],
-        forms=format_section(verified.formats, costs, is_bi=export.run.recipe.task.encoder == "bi"),
+        forms=_forms(export, verified, taken),
     )
+
+
+def _forms(export: Export, verified: Verified, taken: ScoringCosts | None) -> str:
+    costs = taken.costs if taken else ()
+    said = format_section(verified.formats, costs, is_bi=export.recipe.task.encoder == "bi")
+    picture = ExportedFiles(export.to).picture.name
+    return said + (cost_section(taken, picture) if taken else "")
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -182,8 +207,22 @@ def _metrics(export: Export) -> dict[str, Any]:
         "head_params": outcome.head_params,
         "train_seconds": outcome.train_seconds,
         "evaluations": [metric.in_files(dataclasses.asdict(e)) for e in outcome.evaluations],
-        BASE_WEIGHTS: weights_digest(run.recipe.model),
+        BASE_WEIGHTS: weights_digest(export.recipe.model),
         "versions": dict(export.versions),
+    }
+
+
+def _found_out(
+    export: Export, found: CardFacts, verified: Verified, taken: ScoringCosts | None
+) -> dict[str, Any]:
+    """What is known after the verification."""
+    final, metric, order = found.final_scores, export.recipe.task.measure, found.asymmetry
+    merged = {f"{metric.name}_merged_into_float": verified.merged}
+    return {
+        **(merged if verified.merged is not None else {}),
+        "order_asymmetry": order.to_json(metric) if order else None,
+        "final_scores": final.to_json(metric) if final else None,
+        "formats": format_json(verified.formats, taken.costs if taken else ()),
     }
 
 

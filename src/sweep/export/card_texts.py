@@ -4,14 +4,12 @@ from __future__ import annotations
 
 CARD = """\
 ---
-base_model: {base}
-library_name: {library}
-tags: [lora, {tags}]
+{front}
 ---
 
 # LoRA adapter from the study `{study}`
 
-{warnings}{what}{by}. Base: `{base}`; data: {data}.
+{warnings}{what}{by}. Base: `{base}`{licence}; data: {data}.
 
 | dev {metric} | dev {other} | seed | best step | LoRA parameters | head parameters |
 |---|---|---|---|---|---|
@@ -35,20 +33,33 @@ Trained with {versions}. `{experiment}` trains it again:
 """
 
 
-CROSS = """\
+#: What all adapters with a head share; `score` is what follows.
+LOADING = """\
 ```python
 import torch
 from peft import PeftModel
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
-{imports}
+{imports}{names}
 tokenizer = AutoTokenizer.from_pretrained("tokenizer")
 base = AutoModelForSequenceClassification.from_pretrained(
-    "{base}", num_labels=1, problem_type="regression", pad_token_id=tokenizer.pad_token_id{small}
+    "{base}",
+    {outputs},
+    pad_token_id=tokenizer.pad_token_id{small},
 )
 model = PeftModel.from_pretrained(base, "adapter").eval()
 
 
 @torch.inference_mode()
+{score}```
+"""
+#: How many outputs the head has.
+ONE_NUMBER = """\
+num_labels=1,
+    problem_type="regression\""""
+NAMED = """\
+id2label=dict(enumerate(classes)),
+    label2id={name: place for place, name in enumerate(classes)}"""
+PAIRS = """\
 def score(pairs):
     first, second = map(list, zip(*pairs))
     # Cut as in training: longer pairs would score otherwise, or not at all.
@@ -60,52 +71,8 @@ def score(pairs):
 
 
 print(score([("A man is eating.", "Someone eats."), ("A man is eating.", "It rains.")]))
-```
-"""
-CLASSES = """\
-```python
-import torch
-from peft import PeftModel
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-{imports}
-classes = {classes}
-tokenizer = AutoTokenizer.from_pretrained("tokenizer")
-base = AutoModelForSequenceClassification.from_pretrained(
-    "{base}",
-    id2label=dict(enumerate(classes)),
-    label2id={{name: place for place, name in enumerate(classes)}},
-    pad_token_id=tokenizer.pad_token_id{small},
-)
-model = PeftModel.from_pretrained(base, "adapter").eval()
-
-
-@torch.inference_mode()
-def classify(rows):
-    texts = [list(side) for side in zip(*rows)]
-    # Cut as in training: longer rows would be answered otherwise, or not at all.
-    batch = tokenizer(
-        *texts, truncation=True, max_length={max_length}, padding=True, return_tensors="pt"
-    )
-    return [classes[int(place)] for place in model(**batch).logits.argmax(-1)]
-
-
-print(classify([{example}]))
-```
 """
 SINGLE = """\
-```python
-import torch
-from peft import PeftModel
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-{imports}
-tokenizer = AutoTokenizer.from_pretrained("tokenizer")
-base = AutoModelForSequenceClassification.from_pretrained(
-    "{base}", num_labels=1, problem_type="regression", pad_token_id=tokenizer.pad_token_id{small}
-)
-model = PeftModel.from_pretrained(base, "adapter").eval()
-
-
-@torch.inference_mode()
 def score(texts):
     # Cut as in training: longer texts would score otherwise, or not at all.
     batch = tokenizer(
@@ -116,7 +83,18 @@ def score(texts):
 
 
 print(score(["A man is eating."]))
-```
+"""
+CLASSES = """\
+def classify(rows):
+    texts = [list(side) for side in zip(*rows)]
+    # Cut as in training: longer rows would be answered otherwise, or not at all.
+    batch = tokenizer(
+        *texts, truncation=True, max_length={max_length}, padding=True, return_tensors="pt"
+    )
+    return [classes[int(place)] for place in model(**batch).logits.argmax(-1)]
+
+
+print(classify([{example}]))
 """
 BI = """\
 ```python

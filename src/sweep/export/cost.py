@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
+from sweep.core.optional import trouble_with
 from sweep.core.recipe import Recipe
 from sweep.data.pairs import load_split
 from sweep.execute.fresh import in_fresh_process
@@ -24,41 +25,27 @@ from sweep.export.formats import (
     score_of,
     why_not,
 )
+from sweep.stats.interval import Interval
 from sweep.study.files import ExportedFiles
+from sweep.study.reading import read_json
+from sweep.study.scoring_costs import Cost, ScoringCosts
 from sweep.train.memory import PeakMemory, resident_mb
 from sweep.train.precision import resolve_precision
 
-#: A form, or the merged model in bfloat16, where the processor multiplies it.
-Measured = Literal["adapter", "merged", "merged bf16", "onnx", "int8"]
+#: A form; the adapter on a base in four bits; the merged model in bfloat16, where the processor
+#: multiplies it.
+Measured = Literal["adapter", "adapter nf4", "merged", "merged bf16", "onnx", "int8"]
 #: Pairs of dev: enough of their lengths, and a batch loop of some seconds.
 _PAIRS = 512
 _ALONE = 200
 _UNMEASURED = 5
-#: Less than so many times the pairs a second is noise.
-_GAIN = 1.1
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a form takes on so many threads.
-
-    Pairs a second are those of batches of like length; milliseconds are of one pair at a time,
-    in the order of the file. `peak_mb` is what loading and scoring add to a process that has its
-    libraries, `file_mb` the form on disk, without the base where it is an adapter; None is unknown.
-    """
-
-    name: Measured
-    threads: int
-    pairs_per_second: float
-    median_ms: float
-    p95_ms: float
-    peak_mb: float | None
-    file_mb: float | None
+#: Instructions that multiply integers of eight bits many at a time.
+_EIGHT_BITS = ("avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8")
 
 
 def costs_of(
     folder: Path, *, threads: Sequence[int], base: str | None = None, seconds: float = 2.0
-) -> list[Cost]:
+) -> ScoringCosts:
     """Measure every form of an exported folder, one after the other.
 
     Args:
@@ -69,32 +56,49 @@ def costs_of(
     Raises:
         ExportError: the folder is not an exported one, or its base is not to be had.
     """
-    refuse_other_tasks(read_recipe(folder), "Measurements of `cost`")
-    return [
+    recipe = read_recipe(folder)
+    refuse_other_tasks(recipe, "Measurements of `cost`")
+    found = tuple(
         in_fresh_process(measured, folder.resolve(), name, number, base, seconds)
         for number in threads
-        for name in measurable(folder)
-    ]
+        for name in measurable(folder, recipe)
+    )
+    able = torch.cpu.get_capabilities()
+    has_vnni = any(able.get(name) for name in _EIGHT_BITS) if "avx2" in able else None
+    change = _change_of_int8(folder)
+    word = recipe.task.measure.word
+    return ScoringCosts(found, able.get("cpu_name", ""), has_vnni, change, word)
 
 
-def measurable(folder: Path) -> list[Measured]:
+def _change_of_int8(folder: Path) -> Interval | None:
+    """On dev, as the export has found it."""
+    metrics = read_json(ExportedFiles(folder).metrics, dict[str, Any], otherwise="") or {}
+    for form in metrics.get("formats") or ():
+        if form.get("name") == "int8":
+            return Interval(**form["difference"])
+    return None
+
+
+def measurable(folder: Path, recipe: Recipe) -> list[Measured]:
     """What can be measured here: merged also where it is not written, bf16 in silicon only."""
+    can_shrink = recipe.model.quantization == "none" and not trouble_with("bitsandbytes")
+    nf4: list[Measured] = ["adapter nf4"] if can_shrink else []
     there = formats_in(folder)
     others: list[Format] = [name for name in ("onnx", "int8") if name in there]
     bf16: list[Measured] = (
         ["merged bf16"] if resolve_precision("auto", use_cpu=True) == "bf16" else []
     )
     usable: list[Measured] = [name for name in others if why_not(name) is None]
-    return ["adapter", "merged", *bf16, *usable]
+    return ["adapter", *nf4, "merged", *bf16, *usable]
 
 
 def measured(folder: Path, name: Measured, threads: int, base: str | None, seconds: float) -> Cost:
     """In a process that has done nothing else."""
     recipe = on_base(read_recipe(folder), folder, base)
-    pairs = _pairs(recipe)
+    pairs = pairs_of(recipe)
     before = resident_mb()
     with PeakMemory(torch.device("cpu")) as memory:
-        score = _loaded(name, folder, recipe, threads)
+        score = loaded(name, folder, recipe, threads=threads)
         in_batches(score, pairs[:64])
         rate, alone = _rate(score, pairs, seconds), _alone(score, pairs, seconds)
     peak = None if memory.peak_mb is None or before is None else memory.peak_mb - before
@@ -102,13 +106,18 @@ def measured(folder: Path, name: Measured, threads: int, base: str | None, secon
     return Cost(name, threads, rate, median, late, peak, _file_mb(name, folder))
 
 
-def _loaded(name: Measured, folder: Path, recipe: Recipe, threads: int) -> Score:
-    if name != "merged bf16":
-        return score_of(name, folder, recipe, threads=threads)
-    return score_of("merged", folder, recipe, threads=threads, dtype=torch.bfloat16)
+def loaded(name: Measured, folder: Path, recipe: Recipe, *, threads: int) -> Score:
+    """The form, ready to score."""
+    if name == "merged bf16":
+        return score_of("merged", folder, recipe, threads=threads, dtype=torch.bfloat16)
+    if name == "adapter nf4":
+        small = replace(recipe, model=replace(recipe.model, quantization="nf4"))
+        return score_of("adapter", folder, small, threads=threads)
+    return score_of(name, folder, recipe, threads=threads)
 
 
-def _pairs(recipe: Recipe) -> list[tuple[str, str]]:
+def pairs_of(recipe: Recipe) -> list[tuple[str, str]]:
+    """Some of dev, in an order of chance."""
     dev = load_split(recipe.data, "dev")
     chosen = np.random.default_rng(0).permutation(len(dev))[:_PAIRS]
     return [(dev.text_a[place], dev.text_b[place]) for place in chosen]
@@ -137,27 +146,7 @@ def _alone(score: Score, pairs: Sequence[tuple[str, str]], seconds: float) -> li
 
 
 def _file_mb(name: Measured, folder: Path) -> float | None:
-    place = ExportedFiles(folder).folder / name.partition(" ")[0]
-    if name == "merged bf16" or not place.is_dir():
+    place = folder / name
+    if " " in name or not place.is_dir():
         return None
     return sum(path.stat().st_size for path in place.rglob("*") if path.is_file()) / 1e6
-
-
-def cost_words(costs: Sequence[Cost]) -> list[str]:
-    """What merging and eight bits change, on the fewest threads that were measured."""
-    fewest = min(cost.threads for cost in costs)
-    known = {cost.name: cost for cost in costs if cost.threads == fewest}
-    adapter, merged, int8 = (known.get(name) for name in ("adapter", "merged", "int8"))
-    assert adapter is not None
-    assert merged is not None
-    times = merged.pairs_per_second / adapter.pairs_per_second
-    words = [
-        "LoRA leaves the cost of scoring as that of the base; merging makes it "
-        f"{times:.2f} times the adapter's pairs a second, on {fewest} "
-        f"thread{'s' * (fewest > 1)}."
-    ]
-    if int8 is not None:
-        gain = int8.pairs_per_second / merged.pairs_per_second
-        said = f"{gain:.2f} times merged" if gain >= _GAIN else f"no gain here ({gain:.2f} times)"
-        words.append(f"int8 gives {said}; what it loses stands in the card.")
-    return words

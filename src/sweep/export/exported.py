@@ -147,18 +147,31 @@ def on_base(recipe: Recipe, folder: Path, base: str | None) -> Recipe:
     Raises:
         ExportError: other weights lie there: scores would mean nothing, and nobody would see it.
     """
+    return moved(recipe, base, known=base_weights(folder))
+
+
+def moved(recipe: Recipe, base: str | None, *, known: str | None) -> Recipe:
+    """A recipe with its base at another place, a folder or a name on the Hub.
+
+    Args:
+        known: Digest of the weights that it was trained on; a commit can't be told from files.
+
+    Raises:
+        ExportError: other weights lie there.
+    """
     if base is None:
         return recipe
     model = dataclasses.replace(recipe.model, path=base, sha256=None)
-    if Path(base).expanduser().is_dir():
-        known, found = base_weights(folder) or recipe.model.sha256, weights_digest(model)
-        if known not in (None, "unknown", found):
-            raise ExportError(
-                "The base must be the one that the adapter was trained on.",
-                value=f"the weights in {base} have the SHA-256 {found[:12]}..., "
-                f"those of the training {known[:12]}...",
-                way_out=f"bring {recipe.model.path} from where it was trained",
-            )
+    if not Path(base).expanduser().is_dir():
+        return dataclasses.replace(recipe, model=model)
+    digest, found = known or recipe.model.sha256, weights_digest(model)
+    if digest is not None and len(digest) == len(found) and digest != found:
+        raise ExportError(
+            "The base must be the one that the adapter was trained on.",
+            value=f"the weights in {base} have the SHA-256 {found[:12]}..., "
+            f"those of the training {digest[:12]}...",
+            way_out=f"bring {recipe.model.path} from where it was trained",
+        )
     return dataclasses.replace(recipe, model=model)
 
 

@@ -8,13 +8,17 @@ from typing import Any
 
 from sweep.core.metric import KNOWN
 from sweep.core.recipe import Lora, Recipe
-from sweep.export.card_texts import BI, CARD, CLASSES, CROSS, SINGLE
+from sweep.export.card_texts import BI, CARD, CLASSES, LOADING, NAMED, ONE_NUMBER, PAIRS, SINGLE
+from sweep.export.front_matter import front_matter, licence_of
 from sweep.loop.trial import Outcome, Run
 from sweep.lora.heads import pooling_for
 from sweep.lora.model import targets_of
 from sweep.study.files import ExportedFiles
+from sweep.study.final_scores import FinalScores
 
 _EXAMPLE_PAIR = '("A man is eating.", "Someone eats.")'
+_EFFECTS = "What each setting did, in this study"
+_PAIRS = "The pairs that it was trained on"
 _UNTESTED = "Score held-out pairs before you rely on it."
 _TESTED = "The score on pairs that the search has not read is below."
 
@@ -28,7 +32,8 @@ def model_card(
     notes: Sequence[str] = (),
     effects: Sequence[str] = (),
     guard: Sequence[str] = (),
-    is_tested: bool = False,
+    final: FinalScores | None = None,
+    fingerprints: Mapping[str, str] | None = None,
     warnings: Sequence[str] = (),
     forms: str = "",
 ) -> str:
@@ -37,56 +42,83 @@ def model_card(
     Args:
         notes: Sentences below the scores.
         effects, guard: Sentences on what each setting did, and on the pairs.
-        is_tested: Whether these hold a score on pairs that the search has not read.
-        warnings: Of forms that lose too much; they come first.
-        forms: A section on what else is in the folder.
+        final: Scores on pairs that the search has not read.
+        fingerprints: Of the pairs, by the name of the split.
+        warnings, forms: Of forms that lose too much, first of all; and a section on all forms.
     """
     recipe = run.recipe
     return CARD.format(
         **_placed(recipe),
         **_by_task(recipe),
+        front=_front(recipe, outcome, study, final),
         study=study,
         data=_data(recipe),
         **_measured(run, outcome),
-        advice=_TESTED if is_tested else _UNTESTED,
+        advice=_TESTED if final is not None else _UNTESTED,
         notes="".join(f"\n- {' '.join(note.split())}" for note in notes),
-        lists=_listed("What each setting did, in this study", effects)
-        + _listed("The pairs that it was trained on", guard),
+        lists=_listed(_EFFECTS, effects) + _listed(_PAIRS, guard),
         warnings="".join(f"> **Warning.** {said}\n\n" for said in warnings),
         forms=forms,
-        settings=_settings(recipe, outcome),
+        settings=_settings(recipe, outcome, fingerprints or {}),
         experiment=ExportedFiles(Path()).settings,
         versions=", ".join(f"{name} {version}" for name, version in versions.items()),
     )
 
 
 def _placed(recipe: Recipe) -> dict[str, Any]:
-    """The base, and the scale of the scores."""
+    """The base with its licence, and the scale of the scores."""
     low, high = recipe.data.label_range
-    base = recipe.model.hub_name or recipe.model.path
-    return {"base": base, "low": low, "high": high, "width": high - low}
+    licence = licence_of(recipe.model)
+    return {
+        "base": recipe.model.hub_name or recipe.model.path,
+        "licence": f", whose licence is `{licence}`" if licence else "",
+        "low": low,
+        "high": high,
+        "width": high - low,
+    }
+
+
+def _front(recipe: Recipe, outcome: Outcome, study: str, final: FinalScores | None) -> str:
+    is_bi = recipe.task.encoder == "bi"
+    return front_matter(
+        recipe,
+        outcome.score,
+        study=study,
+        library="sentence-transformers" if is_bi else "peft",
+        tags=["lora", *_tags(recipe)],
+        final=final,
+    )
 
 
 def _by_task(recipe: Recipe) -> dict[str, str]:
     """What the adapter does, what a pair is scored by, and the lines that load it."""
     pooling, single = pooling_for(recipe.model, recipe.task.encoder), recipe.data.text_b is None
-    what, tags = _answers(recipe, single=single)
-    scoring = SINGLE if single else CROSS if pooling is None else BI
-    use = CLASSES if recipe.data.classes is not None else scoring
     return {
-        "library": "peft" if pooling is None else "sentence-transformers",
-        "tags": tags,
-        "what": what,
+        "what": _answers(recipe, single=single),
         "rows": "rows" if single else "pairs",
         "by": "" if pooling is None else f", by the cosine of their vectors ({pooling.words})",
-        "use": use.format(
-            **_placed(recipe),
-            **_quantized(recipe),
-            max_length=recipe.data.max_length,
-            classes=list(recipe.data.classes or ()),
-            example='("A man is eating.",)' if single else _EXAMPLE_PAIR,
-        ),
+        "use": _use(recipe, pooled=pooling is not None, single=single),
     }
+
+
+def _use(recipe: Recipe, *, pooled: bool, single: bool) -> str:
+    """Lines of Python that load the adapter and score with it."""
+    classes = recipe.data.classes
+    values = {
+        **_placed(recipe),
+        **_quantized(recipe),
+        "max_length": recipe.data.max_length,
+        "example": '("A man is eating.",)' if single else _EXAMPLE_PAIR,
+    }
+    if pooled:
+        return BI.format(**values)
+    score = CLASSES if classes is not None else SINGLE if single else PAIRS
+    return LOADING.format(
+        **values,
+        names="" if classes is None else f"\nclasses = {list(classes)}",
+        outputs=ONE_NUMBER if classes is None else NAMED,
+        score=score.format(**values),
+    )
 
 
 def _quantized(recipe: Recipe) -> dict[str, str]:
@@ -114,16 +146,22 @@ def _quantized(recipe: Recipe) -> dict[str, str]:
     }
 
 
-def _answers(recipe: Recipe, *, single: bool) -> tuple[str, str]:
-    """What the adapter does, and its tags."""
+def _answers(recipe: Recipe, *, single: bool) -> str:
+    """What the adapter does."""
     if recipe.data.classes is not None:
         of = "a sentence is" if single else "two sentences are"
-        return f"Tells which class {of} of: {', '.join(recipe.data.classes)}", "text-classification"
+        return f"Tells which class {of} of: {', '.join(recipe.data.classes)}"
     low, high = recipe.data.label_range
     scale = f"from {low:g} to {high:g}"
     if recipe.task.kind == "similarity":
-        return f"Scores the similarity of two sentences {scale}", "sentence-similarity, regression"
-    return f"Scores {'single sentences' if single else 'two sentences'} {scale}", "regression"
+        return f"Scores the similarity of two sentences {scale}"
+    return f"Scores {'single sentences' if single else 'two sentences'} {scale}"
+
+
+def _tags(recipe: Recipe) -> list[str]:
+    if recipe.data.classes is not None:
+        return ["text-classification"]
+    return ["sentence-similarity"] * (recipe.task.kind == "similarity") + ["regression"]
 
 
 def _measured(run: Run, outcome: Outcome) -> dict[str, Any]:
@@ -157,7 +195,7 @@ def _data(recipe: Recipe) -> str:
     return "own files"
 
 
-def _settings(recipe: Recipe, outcome: Outcome) -> str:
+def _settings(recipe: Recipe, outcome: Outcome, fingerprints: Mapping[str, str]) -> str:
     lora, trainer, task = recipe.lora, recipe.trainer, recipe.task
     budget = (
         f"{trainer.max_steps} steps"
@@ -180,4 +218,7 @@ def _settings(recipe: Recipe, outcome: Outcome) -> str:
         rows["base"] = f"{kept}, {outcome.base_memory_mb:,.1f} MB{of}"
     if task.encoder == "bi":
         rows["loss"] = f"{task.loss} of the cosine"
+    if fingerprints:
+        found = ", ".join(f"{split} `{digest}`" for split, digest in fingerprints.items())
+        rows["fingerprints of the pairs"] = found
     return "\n".join(f"| {name} | {value} |" for name, value in rows.items())

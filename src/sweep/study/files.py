@@ -258,10 +258,21 @@ class ExportedFiles:
         return self.folder / "int8"
 
     @property
+    def costs(self) -> Path:
+        """What scoring takes in each form, as it was last measured."""
+        return self.folder / "cost.json"
+
+    @property
+    def picture(self) -> Path:
+        """The same, for the card."""
+        return self.folder / "cost.svg"
+
+    @property
     def names(self) -> frozenset[str]:
         """All that such a folder may hold."""
         own = (self.settings, self.adapter, self.tokenizer, self.metrics, self.card)
-        return frozenset(path.name for path in (*own, self.merged, self.onnx, self.int8))
+        forms = (self.merged, self.onnx, self.int8)
+        return frozenset(path.name for path in (*own, *forms, self.costs, self.picture))
 
 
 @dataclass(frozen=True)

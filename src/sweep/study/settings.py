@@ -12,7 +12,7 @@ import yaml
 
 from sweep.core.errors import StudyError, UserMistake
 from sweep.core.metric import Metric
-from sweep.core.recipe import SEARCHABLE_KEYS, Recipe
+from sweep.core.recipe import SEARCHABLE_KEYS, Data, Model, Recipe
 from sweep.loop.objectives import PEARSON, Objective, parse_objectives
 from sweep.space.space import Space, parse_space
 from sweep.study.files import FORMAT, StudyFiles
@@ -61,6 +61,16 @@ class StudySettings:
     def num_configs(self) -> int:
         """That the search is to train."""
         return self.space.num_configs(None if self.sampler == "grid" else self.num_trials)
+
+    def weights_of(self, model: Model) -> str | None:
+        """Digest of a model's weights, or its commit, as the study began with them."""
+        is_base = model.in_float == self.base.model.in_float
+        return self.fingerprints.get("weights" if is_base else f"weights of {model.path}")
+
+    def of_pairs(self, data: Data) -> dict[str, str]:
+        """Digests of all texts and labels, by split, as far as the study has kept them."""
+        own = ("train", "dev") if data == self.base.data else ("dev",)
+        return {name: self.fingerprints[name] for name in own if name in self.fingerprints}
 
     @property
     def experiment_file(self) -> str:

@@ -19,7 +19,7 @@ from sweep.stats.levels import Factor
 from sweep.stats.verdict import Contender, Verdict
 from sweep.study.baselines import Baselines, read_baselines
 from sweep.study.effects_files import Effects, read_effects
-from sweep.study.files import StudyFiles
+from sweep.study.files import ExportedFiles, StudyFiles
 from sweep.study.final_scores import FinalScores, read_final_scores
 from sweep.study.kept_runs import read_records
 from sweep.study.levels import as_searched, by_factor, most_separating
@@ -30,6 +30,7 @@ from sweep.study.ranking import Ranking
 from sweep.study.reading import read_json
 from sweep.study.record import Record, ended
 from sweep.study.rows import ConfigRow, RunRow, read_configs, read_full_runs, read_runs
+from sweep.study.scoring_costs import ScoringCosts, read_scoring_costs
 from sweep.study.settings import StudySettings, read_settings
 from sweep.study.tables import Results, read_confirming
 from sweep.study.verdict_file import read_verdict
@@ -218,6 +219,11 @@ class Study:
     def rank_use(self) -> tuple[ModuleUse, ...]:
         """How much of its rank each kept adapter uses, by module."""
         return read_rank_use(self.files)
+
+    @cached_property
+    def scoring_costs(self) -> ScoringCosts | None:
+        """What scoring takes in each form of the exported best, where that was measured."""
+        return read_scoring_costs(ExportedFiles(self.files.best))
 
     def results(self) -> Results:
         """To write the tables again, from the records."""

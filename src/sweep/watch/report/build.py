@@ -27,6 +27,7 @@ from sweep.watch.report.sections.making import making
 from sweep.watch.report.sections.own_rates import own_rates
 from sweep.watch.report.sections.parts import Section
 from sweep.watch.report.sections.runs import curves, failures, pruning
+from sweep.watch.report.sections.scoring import scoring
 from sweep.watch.report.sections.settings import effects, importance, together
 from sweep.watch.report.sections.trust import guard, rank_use, test
 from sweep.watch.report.sections.variants import variants
@@ -46,6 +47,7 @@ SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
     curves,
     pruning,
     cost,
+    scoring,
     rank_use,
     plan,
     guard,
