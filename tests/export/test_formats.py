@@ -17,8 +17,8 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from exports import MAX_LENGTH, exported_family, texts
-from sweep.export.exported import predict
 from sweep.export.formats import FormatScore
+from sweep.export.predicting import predict
 from sweep.stats.interval import Interval
 
 PAIRS = texts(12, seed=7)
@@ -56,7 +56,7 @@ def without_torch(*folders: Path) -> list[np.ndarray]:
 def predicted_by_the_program(folder: Path, place: Path) -> Any:
     file = place / "pairs.csv"
     pd.DataFrame(PAIRS, columns=["sentence1", "sentence2"]).to_csv(file, index=False)
-    return predict(folder, file, {}, tell=lambda _: None)[1]
+    return predict(folder, file, {}, tell=lambda _: None)["prediction"].to_numpy()
 
 
 @torch.no_grad()

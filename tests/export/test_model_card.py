@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from sweep.export.exported import predict
+from sweep.export.predicting import predict
 
 LONG = " ".join(["고양이", "먹는다", "바다"] * 60)
 PAIRS = [("고양이 먹는다", "강아지 먹는다"), (LONG, LONG), ("cat", LONG), ("바다", "기차 달린다")]
@@ -29,6 +29,6 @@ def test_lines_of_the_card_score_any_pairs_as_predict_does(
     file = tmp_path / "쌍.csv"
     frame = pd.DataFrame(PAIRS, columns=["sentence1", "sentence2"])
     frame.to_csv(file, index=False)
-    _, expected = predict(best, file, {}, tell=lambda _: None)
+    expected = predict(best, file, {}, tell=lambda _: None)["prediction"].to_numpy()
     assert names["score"](PAIRS) == pytest.approx(expected.tolist(), abs=1e-5)
     assert [names["score"]([pair])[0] for pair in PAIRS] == pytest.approx(expected, abs=1e-5)

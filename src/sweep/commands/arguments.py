@@ -112,7 +112,19 @@ def _add_adapters(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add_reading_flags(predict)
     _add_base(predict)
-    predict.add_argument("--out", type=Path, help="CSV to write; default: standard output")
+    predict.add_argument(
+        "--form",
+        choices=("adapter", "merged", "onnx", "int8"),
+        help="which form of the export scores; default: adapter, or the folder that is named",
+    )
+    predict.add_argument(
+        "--out",
+        type=Path,
+        help="file to write, CSV, or TSV, JSONL, Parquet by its name; default: standard output",
+    )
+    predict.add_argument(
+        "--restart", action="store_true", help="score anew what an interrupted job has begun"
+    )
 
     verify = verbs.add_parser("verify", help="reload an exported adapter and score dev again")
     verify.add_argument("folder", type=_on_disk)

@@ -143,26 +143,23 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace) -> int:
-    from sweep.export.answers import scores_in_words, table_of_answers
-    from sweep.export.exported import predict
+    from sweep.commands.predict import Wanted, score_file
 
-    if args.out is not None:
-        # A place that can't be written to is refused now, not after the scoring.
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-    pairs, predictions = predict(
-        args.folder, args.pairs, reading_given(args), tell=_say_aside, base=args.model
+    wanted = Wanted(
+        folder=args.folder,
+        pairs=args.pairs,
+        reading=reading_given(args),
+        out=args.out,
+        base=args.model,
+        form=args.form,
+        restart=args.restart,
     )
-    table = table_of_answers(args.folder, pairs, predictions.round(4))
-    if args.out is None:
-        _print_data(table.to_csv(index=False))
-    else:
-        from sweep.core.files import write_text
-
-        write_text(args.out, table.to_csv(index=False))
-        err_console.print(Text(f"{len(table):,} pairs scored: {args.out}"))
-    said = scores_in_words(args.folder, pairs, predictions)
-    if said is not None:
-        _say_aside(said)
+    try:
+        score_file(wanted, err_console, tell=_say_aside, print_text=_print_data)
+    except Interrupted:
+        if args.out is not None:
+            _say_aside("interrupted; the same command goes on")
+        raise
     return EXIT_DONE
 
 
