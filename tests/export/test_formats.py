@@ -97,6 +97,10 @@ def test_every_form_scores_as_predict_wherever_it_is_loaded(family: str, tmp_pat
 
     onnx, int8 = without_torch(best / "onnx", best / "int8")
     assert onnx == pytest.approx([*expected, expected[0]], abs=1e-5)
+    for form, scores in (("onnx", onnx), ("int8", int8)):
+        assert predicted_by_the_program(best / form, tmp_path) == pytest.approx(
+            scores[:-1], abs=1e-5
+        )
     (said,) = [form.largest for form in verified.formats if form.name == "int8"]
     assert np.abs(int8[:-1] - expected).max() <= 3 * said + 0.01
 
