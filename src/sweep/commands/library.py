@@ -23,7 +23,7 @@ from rich.console import Console
 from sweep.core.commands import command
 from sweep.core.errors import ConfigError, StudyError
 from sweep.core.files import replacing_file
-from sweep.study.plan import Plan, read_plan
+from sweep.study.plan import Plan
 from sweep.study.study import Study as StudyFolder
 
 #: What a split may be given as: a table, a `datasets.Dataset`, or a file.
@@ -67,7 +67,8 @@ class Study:
 
     @classmethod
     def open(cls, folder: str | Path) -> Study:
-        """
+        """The study in a folder, finished or not.
+
         Raises:
             StudyError: the folder holds no study, or one of a newer program.
         """
@@ -179,10 +180,7 @@ def plan(
     with _without_chatter():
         settings = _settings(_overrides(experiment, data, overrides), config_dir)
         warm_up("sweep.train.first_step")
-        show_plan(settings, console or Console(quiet=True))
-    found = read_plan(settings.folder)
-    assert found is not None
-    return found
+        return show_plan(settings, console or Console(quiet=True))
 
 
 def load(folder: str | Path) -> Adapter:
