@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FLOOR := .venv-floor
+DOCS := .venv-docs
 FLOOR_TESTS := tests/core/test_hooks.py tests/lora/test_parity.py \
 	$(addprefix tests/commands/test_,run.py resume.py exported_adapter.py)
 
@@ -10,7 +11,7 @@ FLOOR_TESTS := tests/core/test_hooks.py tests/lora/test_parity.py \
 QUANTIZED := .quantized
 QUANTIZED_TESTS := tests/lora/test_quantization.py tests/commands/test_quantized.py
 
-.PHONY: demo install install-dev test test-fast test-floor test-quantized lint format clean
+.PHONY: demo docs install install-dev test test-fast test-floor test-quantized lint format clean
 
 demo: install
 	$(BIN)/python -m sweep +experiment=lora_demo
@@ -34,6 +35,13 @@ test-quantized: install-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
 		--target $(QUANTIZED) bitsandbytes==0.50.2 torchao==0.18.0
 	PYTHONPATH=$(QUANTIZED) $(PYTEST) $(QUANTIZED_TESTS)
+
+# Docstrings are read, not imported, so that nothing of the program's own packages is needed.
+docs:
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check \
+		mkdocs==1.6.1 mkdocstrings==1.0.8 mkdocstrings-python==2.0.11
+	$(DOCS)/bin/python -m mkdocs build --strict --quiet
 
 lint: install-dev
 	$(BIN)/ruff format --check src tests benchmarks tools
@@ -66,4 +74,4 @@ $(FLOOR)/installed: pyproject.toml tools/floors.py
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(FLOOR) $(QUANTIZED) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(FLOOR) $(DOCS) $(QUANTIZED) .pytest_cache .mypy_cache .ruff_cache

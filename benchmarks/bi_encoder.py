@@ -24,7 +24,8 @@ from common import write
 from sentence_transformers import SentenceTransformer
 
 from sweep.core.recipe import Model
-from sweep.export.exported import predict, read_recipe
+from sweep.export.exported import read_recipe
+from sweep.export.predicting import predict
 from sweep.lora.model import locate
 from sweep.study.study import Study
 
@@ -58,7 +59,8 @@ def curves(study: Study) -> dict[str, list[dict[str, Any]]]:
 
 def differences(exported: Path, dev: Path) -> dict[str, float]:
     """Largest difference between `predict` and sentence-transformers, for each exported folder."""
-    pairs, expected = predict(exported, dev, {}, tell=lambda _: None)
+    pairs = predict(exported, dev, {}, tell=lambda _: None)
+    expected = pairs["prediction"].to_numpy()
     low, high = read_recipe(exported).data.label_range
     found = {}
     for part in ("adapter", "merged"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import warnings
 from pathlib import Path
@@ -15,6 +16,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from command_line import run, table
 from studies import read_json
+from sweep.commands.as_json import Rescored
 
 
 def test_best_trains_again_to_the_same_score(
@@ -125,7 +127,11 @@ def test_tampered_adapter_does_not_verify(
     copied_study: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     best = Path("results/작은_실험/best")
-    assert run("verify", str(best), capfd=capfd)[0] == 0
+    code, out, _ = run("verify", str(best), "--json", capfd=capfd)
+    assert code == 0
+    found = json.loads(out)
+    assert [*found] == [field.name for field in dataclasses.fields(Rescored)]
+    assert found["reloaded"] == pytest.approx(found["measured"], abs=1e-4)
     metrics = read_json(best / "metrics.json")
     metrics["pearson"] += 2e-4
     (best / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Callable
 
 import pytest
 
-from sweep.commands.signals import interruptible
+from sweep.commands.signals import Halt, interruptible
 from sweep.core.errors import Interrupted
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2]
@@ -72,3 +73,17 @@ def test_other_troubles_of_destructors_are_told_as_ever(monkeypatch: pytest.Monk
     with interruptible():
         Faulty()
     assert told == [ValueError]
+
+
+def test_thread_that_can_hear_nothing_runs_a_verb_all_the_same() -> None:
+    """As a program around the library, or a notebook's server, may do."""
+    done: list[str] = []
+
+    def work() -> None:
+        with interruptible(), Halt(timeout_min=None, grace_s=1.0, say=print) as halt:
+            done.append(halt().name)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert done == ["NO"]

@@ -11,11 +11,22 @@ from typing import Any
 import pytest
 
 from finished import make
-from sweep.commands.as_json import Chosen, Compared, Status, UnderWay
+from sweep.commands.as_json import (
+    Chosen,
+    Compared,
+    FormRescored,
+    Judged,
+    Planned,
+    Rescored,
+    RetrainedScore,
+    Status,
+    UnderWay,
+)
 from sweep.commands.cli import run_command
 from sweep.export.cost import Cost
 from sweep.stats.interval import Interval
 from sweep.study.lock import locked
+from sweep.study.plan import PlannedConfig, PlannedFull
 
 DOCS = Path(__file__).parents[2] / "docs" / "json.md"
 
@@ -67,7 +78,32 @@ def test_mistake_is_told_and_nothing_is_printed(
     assert "error: " in err
 
 
-@pytest.mark.parametrize("kind", [Status, UnderWay, Compared, Chosen, Interval, Cost])
+def test_verdict_is_the_one_that_people_read(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = make(tmp_path / "작은 실험", {2: 0.5, 8: 3.0}, model="a/small")
+    found = told("verdict", str(folder), capfd=capfd)
+    assert [*found] == names(Judged)
+    assert found["settings"] == {"lora.r": 2}
+    assert found["recommended"] in (found["best"], *found["tie_set"])
+    kept = json.loads((folder / "verdict.json").read_text("utf-8"))
+    assert found["sentences"] == kept["sentences"]
+    assert run_command(["verdict", str(folder)]) == 0
+    assert capfd.readouterr().out.splitlines()[0] == kept["sentences"][0]
+
+
+def test_json_of_a_sweep_is_for_its_plan(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["+experiment=lora_grid", "--json"]) == 2
+    assert "mode=plan --json" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(Status, UnderWay, Compared, Chosen, Interval, Cost, Judged, Planned, PlannedConfig),
+        *(PlannedFull, Rescored, FormRescored, RetrainedScore),
+    ],
+)
 def test_every_key_is_documented(kind: type) -> None:
     documented = set(re.findall(r"`(\w+)`", DOCS.read_text(encoding="utf-8")))
     assert set(names(kind)) <= documented

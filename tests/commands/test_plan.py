@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from command_line import SPACE, run, table
+from sweep.commands.as_json import Planned
 from sweep.config.compose import load_settings
 
 pytestmark = [pytest.mark.trains, pytest.mark.long]
@@ -32,9 +34,12 @@ def test_plan_shows_every_config_with_time_and_memory(
     assert all(config["measured_seconds"] is None for config in plan["configs"])
     for asked, runs in (3, 3), (9, 4):
         drawn = [*arguments, "mode=plan", "search=random", f"search.n_trials={asked}"]
-        code, out, _ = run(*drawn, capfd=capfd)
+        code, out, err = run(*drawn, "--json", capfd=capfd)
         assert code == 0
-        assert f"plan {runs} runs" in " ".join(out.split())
+        assert f"plan {runs} runs" in " ".join(err.split())
+        found = json.loads(out)
+        assert [*found] == [field.name for field in dataclasses.fields(Planned)]
+        assert (found["runs"], len(found["configs"]), found["full"]) == (runs, runs, None)
 
 
 def test_plan_without_weights_has_the_sizes_and_ids_of_the_sweep(

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 
 from command_line import BARE, run, table
 from odd_models import decoder, write_pairs
-from sweep.export.exported import predict
+from sweep.export.predicting import predict
 
 
 @pytest.fixture
@@ -48,7 +48,9 @@ def test_template_is_searched_exported_and_used_by_predict(
     read = tokenizer.decode(tokenizer("w1", "w2")["input_ids"])
     assert read == best["data.template"].format(a="w1", b="w2")
     (run_folder,) = (study / "runs").glob(f"{best['config_id']}-s*")
-    _, found = predict(study / "best", home / "dev.jsonl", {}, tell=lambda _: None)
+    found = predict(study / "best", home / "dev.jsonl", {}, tell=lambda _: None)[
+        "prediction"
+    ].to_numpy()
     assert np.allclose(found, np.load(run_folder / "predictions.npy"), atol=1e-4)
     assert run("verify", str(study / "best"), capfd=capfd)[0] == 0
 

@@ -12,7 +12,7 @@ import pytest
 from pair_tables import ROWS, write
 from sweep.core.errors import DataError
 from sweep.core.recipe import Data
-from sweep.data.pairs import load_unscored
+from windows import load_unscored
 
 
 def test_pairs_to_predict_need_no_labels(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ def test_documented_command_is_understood(command: str) -> None:
         "status",
         "stop",
         "add",
+        "verdict",
         "compare",
         "wandb",
         "cost",
@@ -39,7 +40,9 @@ def test_documented_command_is_understood(command: str) -> None:
     if arguments[0] in verbs:
         assert make_parser().parse_args(arguments).verb == arguments[0]
         return
-    overrides = [a for a in arguments if a != "--cfg" and "best/config.yaml" not in a]
+    overrides = [
+        a for a in arguments if a not in ("--cfg", "--json") and "best/config.yaml" not in a
+    ]
     content, _ = compose_config(overrides)
     assert content["name"]
 

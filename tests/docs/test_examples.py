@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -73,3 +74,25 @@ def test_own_group(beside: Path, small: list[str], capfd: pytest.CaptureFixture[
     capfd.readouterr()
     assert run_command([*alone, *small, "--cfg"]) == 0
     assert yaml.safe_load(capfd.readouterr().out)["lora"]["use_rslora"]
+
+
+@pytest.mark.trains
+@pytest.mark.long
+def test_notebook(home: Path, small: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cells one after the other, but for the installation."""
+    quick = "confirm=none baselines=none results_dir=out search.space={lora.r:[2,4]}"
+    monkeypatch.setenv("SWEEP_NOTEBOOK_OVERRIDES", " ".join([*small, quick]))
+    notebook = json.loads((EXAMPLES / "notebook" / "which_lora.ipynb").read_text("utf-8"))
+    assert all(cell.get("outputs", []) == [] for cell in notebook["cells"])
+    cells = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
+    assert "%pip install" in cells[0]
+    names: dict[str, object] = {}
+    for number, source in enumerate(cells[1:], start=2):
+        exec(compile(source, f"cell {number}", "exec"), names)
+    scored, report = names["scored"], names["report"]
+    assert isinstance(scored, pd.DataFrame)
+    assert len(scored) == 5
+    assert scored["prediction"].notna().all()
+    assert isinstance(report, Path)
+    assert report.is_file()
+    assert len(complete(home / "out" / "notebook")) == 2

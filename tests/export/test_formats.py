@@ -18,8 +18,8 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from exports import MAX_LENGTH, WITH_HEAD, exported_family, texts
-from sweep.export.exported import predict
 from sweep.export.formats import Format, FormatScore
+from sweep.export.predicting import predict
 from sweep.stats.interval import Interval
 
 PAIRS = texts(12, seed=7)
@@ -63,7 +63,7 @@ def scored_by_its_script(folder: Path) -> np.ndarray:
 def predicted_by_the_program(folder: Path, place: Path) -> Any:
     file = place / "pairs.csv"
     pd.DataFrame(PAIRS, columns=["sentence1", "sentence2"]).to_csv(file, index=False)
-    return predict(folder, file, {}, tell=lambda _: None)[1]
+    return predict(folder, file, {}, tell=lambda _: None)["prediction"].to_numpy()
 
 
 @torch.no_grad()
@@ -107,6 +107,10 @@ def test_every_form_scores_as_predict_wherever_it_is_loaded(family: str, tmp_pat
 
     onnx, int8 = (scored_by_its_script(best / name) for name in ("onnx", "int8"))
     assert onnx == pytest.approx([*expected, expected[0]], abs=1e-5)
+    for form, scores in (("onnx", onnx), ("int8", int8)):
+        assert predicted_by_the_program(best / form, tmp_path) == pytest.approx(
+            scores[:-1], abs=1e-5
+        )
     (said,) = [form.largest for form in verified.formats if form.name == "int8"]
     assert np.abs(int8[:-1] - expected).max() <= 3 * said + 0.01
 

@@ -12,7 +12,7 @@ import pytest
 from sentence_transformers import CrossEncoder
 
 from command_line import run
-from sweep.export.exported import predict
+from sweep.export.predicting import predict
 
 LONG = " ".join(["고양이", "먹는다", "바다"] * 60)
 PAIRS = [("고양이 먹는다", "강아지 먹는다"), (LONG, LONG), ("cat", LONG), ("바다", "기차 달린다")]
@@ -31,7 +31,7 @@ def test_cross_encoder_gives_the_scores_of_predict_on_their_scale(
 ) -> None:
     target = tmp_path / "합친 모델"
     assert run("export", str(copied_study), "--merge", "--to", str(target), capfd=capfd)[0] == 0
-    _, expected = predict(target, pairs_file, {}, tell=lambda _: None)
+    expected = predict(target, pairs_file, {}, tell=lambda _: None)["prediction"].to_numpy()
     found = CrossEncoder(str(target / "merged"), device="cpu").predict(PAIRS)
     assert found == pytest.approx(expected, abs=1e-5)
     assert run("verify", str(target), capfd=capfd)[0] == 0
@@ -56,7 +56,9 @@ def test_export_on_another_machine_is_told_where_its_base_lies(
     assert "--model" in err
     options = ["--model", str(tiny_model), "--out", str(tmp_path / "out.csv")]
     assert run("predict", str(best), str(pairs_file), *options, capfd=capfd)[0] == 0
-    _, expected = predict(copied_study / "best", pairs_file, {}, tell=lambda _: None)
+    expected = predict(copied_study / "best", pairs_file, {}, tell=lambda _: None)[
+        "prediction"
+    ].to_numpy()
     scored = pd.read_csv(tmp_path / "out.csv")["prediction"]
     assert np.allclose(scored, expected, atol=1e-4)
     assert run("verify", str(best), "--model", str(tiny_model), capfd=capfd)[0] == 0

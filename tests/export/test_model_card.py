@@ -13,8 +13,8 @@ import pytest
 from huggingface_hub import ModelCard
 
 from sweep.core.recipe import Model
-from sweep.export.exported import predict
 from sweep.export.front_matter import licence_of, name_on_hub
+from sweep.export.predicting import predict
 from sweep.study.study import Study
 
 LONG = " ".join(["고양이", "먹는다", "바다"] * 60)
@@ -34,7 +34,7 @@ def test_lines_of_the_card_score_any_pairs_as_predict_does(
     file = tmp_path / "쌍.csv"
     frame = pd.DataFrame(PAIRS, columns=["sentence1", "sentence2"])
     frame.to_csv(file, index=False)
-    _, expected = predict(best, file, {}, tell=lambda _: None)
+    expected = predict(best, file, {}, tell=lambda _: None)["prediction"].to_numpy()
     assert names["score"](PAIRS) == pytest.approx(expected.tolist(), abs=1e-5)
     assert [names["score"]([pair])[0] for pair in PAIRS] == pytest.approx(expected, abs=1e-5)
 

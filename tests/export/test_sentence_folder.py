@@ -16,7 +16,7 @@ from sentence_transformers import SentenceTransformer
 
 from command_line import run, table, tiny_sweep
 from sweep.commands.cli import run_command
-from sweep.export.exported import predict
+from sweep.export.predicting import predict
 
 LONG = " ".join(["고양이", "먹는다", "바다"] * 60)
 PAIRS = [("고양이 먹는다", "강아지 먹는다"), (LONG, "책"), ("cat", LONG), ("바다", "기차 달린다")]
@@ -64,7 +64,7 @@ def test_its_own_library_gives_the_scores_of_predict(
     part: str, exported: Path, pairs_file: Path
 ) -> None:
     said: list[str] = []
-    _, expected = predict(exported, pairs_file, {}, tell=said.append)
+    expected = predict(exported, pairs_file, {}, tell=said.append)["prediction"].to_numpy()
     assert said == [
         "2 of 8 given sentences (25%) are cut to data.max_length=9 tokens; "
         "184 would fit 99% of them"
@@ -86,7 +86,7 @@ def test_lines_of_the_card_score_as_predict_does(
     with chdir(exported):
         exec(compile(code, "README.md", "exec"), names)
     assert len(re.findall(r"-?\d+\.\d+", capfd.readouterr().out)) == 2
-    _, expected = predict(exported, pairs_file, {}, tell=lambda _: None)
+    expected = predict(exported, pairs_file, {}, tell=lambda _: None)["prediction"].to_numpy()
     assert names["score"](PAIRS) == pytest.approx(expected.tolist(), abs=1e-5)
 
 
@@ -98,7 +98,7 @@ def test_export_keeps_pooling_and_prefix_where_the_base_lies_elsewhere(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """The same weights in a folder whose name and files say nothing."""
-    _, expected = predict(exported, pairs_file, {}, tell=lambda _: None)
+    expected = predict(exported, pairs_file, {}, tell=lambda _: None)["prediction"].to_numpy()
     out = tmp_path / "out.csv"
     options = ["--model", str(tiny_model), "--out", str(out)]
     assert run("predict", str(exported), str(pairs_file), *options, capfd=capfd)[0] == 0

@@ -8,16 +8,20 @@ from pathlib import Path
 from transformers import AutoTokenizer
 
 from sweep.core.arrays import Floats
-from sweep.data.pairs import load_unscored
-from sweep.export.exported import predict, predicted, read_recipe
+from sweep.export.exported import predicted, read_recipe
 from sweep.export.merged import load_merged
+from sweep.export.predicting import predict
 from sweep.study.files import ExportedFiles
+from windows import load_unscored
 
 
 def reloaded(folders: Sequence[Path], pairs_file: Path) -> list[tuple[Floats, Floats]]:
     """What each folder's adapter and each folder's merged model score, in the labels' units."""
     return [
-        (predict(folder, pairs_file, {}, tell=lambda _: None)[1], _by_merged(folder, pairs_file))
+        (
+            predict(folder, pairs_file, {}, tell=lambda _: None)["prediction"].to_numpy(),
+            _by_merged(folder, pairs_file),
+        )
         for folder in folders
     ]
 

@@ -20,6 +20,7 @@ Which LoRA setting is best for a task, how sure that is, and the adapter.
   python -m sweep cost    results/NAME/best    what a pair takes, in every form of an export
   python -m sweep report  results/NAME         rebuild the HTML report; --figures: SVG and PNG
   python -m sweep status  results/NAME         how far it is, from another terminal
+  python -m sweep verdict results/NAME         which config to use, and how sure that is
   python -m sweep compare results/A results/B  two studies of one task, paired on the dev pairs
   python -m sweep stop    results/NAME --run ID    end a run that is not worth its time
   python -m sweep add     results/NAME lora.r=32   train one more config of its space
@@ -88,6 +89,7 @@ def make_parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--config-dir", type=_on_disk, help="your own folder of groups and experiments"
     )
+    run.add_argument("--json", action="store_true", help="with mode=plan: print the plan as JSON")
     run.add_argument("--cfg", action="store_true", help="print the composed configuration and stop")
     _add_adapters(verbs)
     _add_studies(verbs)
@@ -113,11 +115,23 @@ def _add_adapters(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add_reading_flags(predict)
     _add_base(predict)
-    predict.add_argument("--out", type=Path, help="CSV to write; default: standard output")
+    predict.add_argument(
+        "--form",
+        choices=("adapter", "merged", "onnx", "int8"),
+        help="which form of the export scores; default: adapter, or the folder that is named",
+    )
+    predict.add_argument(
+        "--out",
+        type=Path,
+        help="file to write, CSV, or TSV, JSONL, Parquet by its name; default: standard output",
+    )
+    predict.add_argument(
+        "--restart", action="store_true", help="score anew what an interrupted job has begun"
+    )
 
     verify = verbs.add_parser("verify", help="reload an exported adapter and score dev again")
     verify.add_argument("folder", type=_on_disk)
-    verify.add_argument("--json", action="store_true", help="print the two scores as JSON")
+    verify.add_argument("--json", action="store_true", help="print the scores as JSON")
     verify.add_argument(
         "--retrain", action="store_true", help="train its config again, and compare the scores"
     )
@@ -146,6 +160,10 @@ def _add_studies(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     status = verbs.add_parser("status", help="runs by state and the ranking so far")
     status.add_argument("study", type=_on_disk)
     status.add_argument("--json", action="store_true", help="print all of it as JSON")
+
+    verdict = verbs.add_parser("verdict", help="which config to use, and how sure that is")
+    verdict.add_argument("study", type=_on_disk)
+    verdict.add_argument("--json", action="store_true", help="print the figures as JSON")
 
     stop = verbs.add_parser("stop", help="end one run of a sweep that is going on")
     stop.add_argument("study", type=_on_disk)

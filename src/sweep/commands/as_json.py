@@ -1,11 +1,11 @@
-"""`--json` of the verbs about studies: what they say, for scripts (docs/json.md)."""
+"""`--json` of the verbs: what they say, for scripts (docs/json.md)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweep.commands.compare import Side, sides_of
 from sweep.commands.live import going, going_in_full, seconds_left
@@ -14,9 +14,15 @@ from sweep.stats.interval import Interval
 from sweep.stats.studies import lead, lead_in_words
 from sweep.study.lock import driver_of, is_driven
 from sweep.study.notes import added_points
+from sweep.study.plan import Plan, PlannedConfig, PlannedFull
 from sweep.study.reading import missing_is_none, to_json
 from sweep.study.rows import RunRow, table_of_configs
 from sweep.study.study import Study
+
+if TYPE_CHECKING:
+    # They import torch, which most verbs can do without.
+    from sweep.export.retrain import Retrained
+    from sweep.export.verification import Verified
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,121 @@ class Compared:
     difference: Interval
     is_clear: bool
     verdict: str
+
+
+@dataclass(frozen=True)
+class Judged:
+    """`verdict --json`: the figures of `verdict.json`. Before the first score, all but the study
+    and its metric is None or empty. `settings` are the searched keys of what is recommended."""
+
+    study: str
+    metric: str
+    best: str | None = None
+    recommended: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    baseline: str | None = None
+    tie_set: tuple[str, ...] = ()
+    beats_baseline: bool | None = None
+    versus_baseline: Interval | None = None
+    gives_up: Interval | None = None
+    confirmed: bool = False
+    expected_score: float | None = None
+    unsteady: Mapping[str, str] = field(default_factory=dict)
+    looks: int = 0
+    sentences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FormRescored:
+    """A form of an export beside its adapter, on dev; `difference` is the form minus that."""
+
+    name: str
+    score: float
+    difference: Interval
+    largest: float
+    is_safe: bool
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """`verify --json`: the score on dev in the sweep and of the exported adapter. `merged` is that
+    of a quantized base's adapter on the float base, None elsewhere."""
+
+    metric: str
+    measured: float
+    reloaded: float
+    merged: float | None
+    formats: tuple[FormRescored, ...]
+
+
+@dataclass(frozen=True)
+class RetrainedScore:
+    """`verify --retrain --json`: the same beside a training from the start."""
+
+    metric: str
+    measured: float
+    retrained: float
+    tolerance: float
+
+
+def verdict_json(folder: Path) -> str:
+    """Which config to use, and how sure that is.
+
+    Raises:
+        StudyError: the folder holds no study.
+    """
+    study = Study.open(folder)
+    found, recipes = study.verdict, study.ranking.recipes
+    named = None if found is None else recipes.get(found.recommended)
+    of_study = Judged(
+        study=str(folder),
+        metric=study.metric.name,
+        settings={} if named is None else {key: named.value_of(key) for key in study.keys},
+    )
+    own = {} if found is None else {f.name: getattr(found, f.name) for f in fields(found)}
+    judged = replace(of_study, **{name: own[name] for name in own if hasattr(of_study, name)})
+    return f"{to_json(judged)}\n"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """`mode=plan --json`: what `plan.json` holds, before anything is trained."""
+
+    study: str
+    workers: int
+    runs: int
+    seconds: float
+    disk_mb: float
+    folded_cells: int
+    infeasible_cells: int
+    configs: tuple[PlannedConfig, ...]
+    full: PlannedFull | None
+
+
+def plan_json(folder: Path, plan: Plan) -> str:
+    """What a sweep would train and take.
+
+    Args:
+        folder: Of the study that it would become.
+    """
+    own = {f.name: getattr(plan, f.name) for f in fields(plan)}
+    return f"{to_json(Planned(study=str(folder), **own))}\n"
+
+
+def verified_json(found: Verified) -> str:
+    """What `verify` has found."""
+    forms = tuple(
+        FormRescored(one.name, one.score, one.difference, one.largest, one.is_safe)
+        for one in found.formats
+    )
+    told = Rescored(found.metric, found.measured, found.reloaded, found.merged, forms)
+    return f"{to_json(told)}\n"
+
+
+def retrained_json(found: Retrained) -> str:
+    """What `verify --retrain` has found."""
+    told = RetrainedScore(found.metric, found.measured, found.retrained, found.tolerance)
+    return f"{to_json(told)}\n"
 
 
 def status_json(folder: Path) -> str:

@@ -23,7 +23,7 @@ from rich.console import Console
 from sweep.core.commands import command
 from sweep.core.errors import ConfigError, StudyError
 from sweep.core.files import replacing_file
-from sweep.study.plan import Plan, read_plan
+from sweep.study.plan import Plan
 from sweep.study.study import Study as StudyFolder
 
 #: What a split may be given as: a table, a `datasets.Dataset`, or a file.
@@ -37,24 +37,26 @@ class Adapter:
 
     folder: Path
 
-    def predict(self, pairs: Table, **reading: Any) -> pd.DataFrame:
+    def predict(self, pairs: Table, *, form: str | None = None, **reading: Any) -> pd.DataFrame:
         """Score pairs: columns `text_a`, `text_b`, `label` where there is one, and `prediction`.
+
+        Rows that are no pairs have no prediction; a column `problem` says why, where there are any.
 
         Args:
             pairs: A DataFrame, a `datasets.Dataset`, or a file of any kind that `predict` reads.
+            form: Which form of the export scores: `adapter` (None), `merged`, `onnx`, `int8`.
             reading: Keys of `data` for how it is read (`text_a="first"`); else as in the training.
 
         Raises:
             ExportError: the folder is not an exported one, or its base is not to be had.
-            DataError: the pairs can't be read or lack a column.
+            DataError: the pairs can't be read, lack a column, or none of the rows is a pair.
         """
-        from sweep.export.answers import table_of_answers
-        from sweep.export.exported import predict
+        from sweep.export.predicting import predict
 
         with tempfile.TemporaryDirectory() as scratch, _without_chatter():
             file = _file_of(pairs, Path(scratch), "pairs")
-            scored, predictions = predict(self.folder, file, reading, tell=lambda line: None)
-        return table_of_answers(self.folder, scored, predictions)
+            kind: Any = form
+            return predict(self.folder, file, reading, tell=lambda line: None, form=kind)
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class Study:
 
     @classmethod
     def open(cls, folder: str | Path) -> Study:
-        """
+        """The study in a folder, finished or not.
+
         Raises:
             StudyError: the folder holds no study, or one of a newer program.
         """
@@ -177,10 +180,7 @@ def plan(
     with _without_chatter():
         settings = _settings(_overrides(experiment, data, overrides), config_dir)
         warm_up("sweep.train.first_step")
-        show_plan(settings, console or Console(quiet=True))
-    found = read_plan(settings.folder)
-    assert found is not None
-    return found
+        return show_plan(settings, console or Console(quiet=True))
 
 
 def load(folder: str | Path) -> Adapter:

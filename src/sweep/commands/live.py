@@ -1,4 +1,4 @@
-"""`status`, `stop`, `add`: looking at a study, and steering it, while its driver runs."""
+"""`status`, `verdict`, `stop`, `add`: looking at a study and steering it while it is driven."""
 
 from __future__ import annotations
 
@@ -52,6 +52,16 @@ def show_status(folder: Path, console: Console) -> None:
         console.print(
             ranked_groups(study.leaderboard[:_SHOWN], keys=study.keys, metric=study.metric)
         )
+
+
+def show_verdict(folder: Path, console: Console) -> None:
+    """Which config to use, and how sure that is, in the sentences of the verdict.
+
+    Raises:
+        StudyError: the folder holds no study.
+    """
+    found = Study.open(folder).verdict
+    _say(console, *(found.sentences if found else ("No run has a score yet.",)))
 
 
 def going(study: Study) -> list[RunRow]:

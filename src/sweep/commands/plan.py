@@ -29,7 +29,7 @@ from sweep.watch.terminal import busy
 _SHOWN = 24
 
 
-def show_plan(settings: Settings, console: Console) -> None:
+def show_plan(settings: Settings, console: Console) -> Plan:
     """Check everything, time two packs for a few steps, print, and write `plan.json`.
 
     Where the base's weights are not at hand, random ones stand in for them.
@@ -38,10 +38,12 @@ def show_plan(settings: Settings, console: Console) -> None:
         UserMistake: whatever would stop the sweep.
     """
     with standing_in(settings.model) as model:
-        _show_plan(settings if model is None else replace(settings, model=model), settings, console)
+        return _show_plan(
+            settings if model is None else replace(settings, model=model), settings, console
+        )
 
 
-def _show_plan(settings: Settings, asked: Settings, console: Console) -> None:
+def _show_plan(settings: Settings, asked: Settings, console: Console) -> Plan:
     """`show_plan` of settings whose base can be loaded; `asked` are those of the user."""
     with busy(console, "Checking model, data and every config ..."):
         settings = settled(settings)
@@ -72,6 +74,7 @@ def _show_plan(settings: Settings, asked: Settings, console: Console) -> None:
         "next   the same command without mode=plan",
     ):
         console.print(Text(line), soft_wrap=True)
+    return plan
 
 
 def _weights_line(settings: Settings, asked: Settings) -> list[str]:

@@ -32,9 +32,17 @@ def heard() -> list[signal.Signals]:
     """Signals that ask to stop, without those that were ignored from the start (`nohup`).
 
     Ctrl-C and SIGTERM are heard all the same: shells start what is in the background without.
+    Python lets the main thread alone hear: in another one, which a program around this may use,
+    there are none.
     """
+    if not _is_main_thread():
+        return []
     always = {*_BY_HAND, signal.SIGTERM}
     return [s for s in ASKS_TO_STOP if s in always or signal.getsignal(s) != signal.SIG_IGN]
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 @contextmanager
@@ -46,7 +54,7 @@ def interruptible() -> Iterator[None]:
         raise Interrupted(128 + number)
 
     before: dict[int, Any] = {s: signal.signal(s, stop) for s in heard()}
-    if hasattr(signal, "SIGALRM"):
+    if before and hasattr(signal, "SIGALRM"):
         before[signal.SIGALRM] = signal.getsignal(signal.SIGALRM)
     try:
         with _never_lost():
@@ -115,7 +123,7 @@ class Halt:
 
     def __enter__(self) -> Halt:
         self._before = {s: signal.signal(s, self._hear) for s in heard()}
-        if hasattr(signal, "SIGALRM"):
+        if self._before and hasattr(signal, "SIGALRM"):
             signal.signal(signal.SIGALRM, self._ring)
         self._began = time.monotonic()
         return self

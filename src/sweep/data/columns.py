@@ -6,7 +6,7 @@ Raises everywhere:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,26 +53,50 @@ def is_missing(cell: Any, *, label: bool = False) -> bool:
     return not text or (label and text.lower() in NO_SCORE)
 
 
+@dataclass(frozen=True)
+class Texts:
+    """The texts `[N]` of a column; those that are none are empty, with what is wrong by place."""
+
+    texts: tuple[str, ...]
+    faults: Mapping[int, DataError]
+
+
 def texts(table: pd.DataFrame, named: Named, origin: str) -> tuple[str, ...]:
     """The texts of a column `[N]`, whole numbers among them; an empty cell is refused."""
-    column = column_of(table, named, origin)
+    return _faultless(texts_and_faults(column_of(table, named, origin)))
+
+
+def texts_and_faults(column: Column) -> Texts:
+    """The same of cells of which some may be no texts."""
     # JSON and Parquet may hold the text `2020` as a number.
     values = [str(v) if type(v) is int else v for v in column.cells]
-    for place, value in enumerate(values):
-        if not isinstance(value, str) or not value.strip():
-            raise DataError(
-                "Every text must be there.",
-                value=column.at(place),
-                way_out="mend or remove the row; where a lone quote swallowed lines, "
-                "set `data.quoting=false`",
-            )
-        if not _is_whole(value):
-            raise DataError(
-                "Every text must be whole: half of a character can't be read by a model.",
-                value=column.at(place),
-                way_out="mend or remove the row; who cut the text cut an emoji in two",
-            )
-    return tuple(values)
+    faults = {
+        place: DataError(fault[0], value=column.at(place), way_out=fault[1])
+        for place, value in enumerate(values)
+        if (fault := _fault_of(value)) is not None
+    }
+    return Texts(tuple("" if i in faults else v for i, v in enumerate(values)), faults)
+
+
+def _fault_of(value: Any) -> tuple[str, str] | None:
+    """Rule and way out, where a cell is no text."""
+    if not isinstance(value, str) or not value.strip():
+        return (
+            "Every text must be there.",
+            "mend or remove the row; where a lone quote swallowed lines, set `data.quoting=false`",
+        )
+    if not _is_whole(value):
+        return (
+            "Every text must be whole: half of a character can't be read by a model.",
+            "mend or remove the row; who cut the text cut an emoji in two",
+        )
+    return None
+
+
+def _faultless(found: Texts) -> tuple[str, ...]:
+    if found.faults:
+        raise found.faults[min(found.faults)]
+    return found.texts
 
 
 def _is_whole(text: str) -> bool:
@@ -88,20 +112,32 @@ def both_texts(
     table: pd.DataFrame, named: Named, origin: str, *, between: str
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The two texts of each cell of a column."""
-    column = column_of(table, named, origin)
+    both = both_and_faults(column_of(table, named, origin), between=between)
+    return _faultless(both[0]), both[1].texts
+
+
+def both_and_faults(column: Column, *, between: str) -> tuple[Texts, Texts]:
+    """The same of cells of which some may not hold two texts."""
     between = unescaped(between)
-    pairs = []
-    for place, text in enumerate(texts(table, named, origin)):
+    found = texts_and_faults(column)
+    faults, pairs = dict(found.faults), []
+    for place, text in enumerate(found.texts):
         # A cell that is split at line ends may end in one.
         parts = [part.strip() for part in text.strip().split(between)]
         if len(parts) != 2 or not all(parts):
-            raise DataError(
-                f"Every cell must hold two texts, parted by `data.split_text` ({between!r}).",
-                value=f"{column.at(place)}: {len(parts)} of them",
-                way_out="mend the row, or set `data.split_text` to what stands between the texts",
-            )
+            faults.setdefault(place, _not_two(column, place, len(parts), between))
+            parts = ["", ""]
         pairs.append((parts[0], parts[1]))
-    return tuple(a for a, _ in pairs), tuple(b for _, b in pairs)
+    first, second = (tuple(pair[side] for pair in pairs) for side in (0, 1))
+    return Texts(first, faults), Texts(second, faults)
+
+
+def _not_two(column: Column, place: int, number: int, between: str) -> DataError:
+    return DataError(
+        f"Every cell must hold two texts, parted by `data.split_text` ({between!r}).",
+        value=f"{column.at(place)}: {number} of them",
+        way_out="mend the row, or set `data.split_text` to what stands between the texts",
+    )
 
 
 def has_column(table: pd.DataFrame, named: Named) -> bool:
@@ -121,6 +157,14 @@ def column_of(table: pd.DataFrame, named: Named, origin: str) -> Column:
         top, _, inner = name.partition(".")
         cells = [_follow(cell, inner) for cell in table[top].tolist()]
     return Column(name, cells, table.index.tolist(), origin)
+
+
+def column_or_none(table: pd.DataFrame, named: Named, origin: str) -> Column:
+    """The same of a part of a table: a column that it lacks has nothing in it."""
+    if has_column(table, named):
+        return column_of(table, named, origin)
+    name = tidied(named if isinstance(named, tuple) else (named,))[0]
+    return Column(name, [None] * len(table), table.index.tolist(), origin)
 
 
 def _no_column(table: pd.DataFrame, name: str | int, origin: str) -> DataError:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from sweep.core.words import excerpt
 from sweep.data.encoding import text_of
-from sweep.data.reading import Reading, tidy
+from sweep.data.reading import Faults, Reading, tidy
 
 _SHAPES = "a list of objects, one object a line, or what `to_json` writes, alone or under one key"
 _OBJECT = re.compile(r'(\[\s*)?\{\s*"')
@@ -43,9 +43,12 @@ def _parses(text: str) -> bool:
 
 
 def json_tables(
-    file: BinaryIO, reading: Reading, sample: str, *, rows: int
+    file: BinaryIO, reading: Reading, sample: str, *, rows: int, faults: Faults = None
 ) -> Iterator[pd.DataFrame]:
     """The rows, so many at a time, under their number in the file, from 1; structs stay as dicts.
+
+    Args:
+        faults: Told which lines are no objects; they come as rows without cells.
 
     Raises:
         ValueError: it is no JSON, or has another shape; says where.
@@ -53,7 +56,7 @@ def json_tables(
     text = text_of(file, reading.encoding)
     try:
         found = iter(
-            _objects(text) if _is_lines(sample) else _rows(_document(text.read()), reading)
+            _objects(text, faults) if _is_lines(sample) else _rows(_document(text.read()), reading)
         )
         number = 1
         while part := list(islice(found, rows)):
@@ -73,18 +76,30 @@ def _is_lines(sample: str) -> bool:
     return len(first) == 2 and first[0].startswith("{") and _parses(first[0])
 
 
-def _objects(lines: Iterator[str]) -> Iterator[Any]:
+def _objects(lines: Iterator[str], faults: Faults) -> Iterator[Any]:
     """What each line holds: a line feed or carriage return ends it."""
+    count = 0
     for number, line in enumerate(lines, start=1):
         if not line.strip("\ufeff \t\r\n"):
             continue
+        count += 1
         try:
-            row = json.loads(line.lstrip("\ufeff"))
+            row = _object(line, number)
         except ValueError as error:
-            raise ValueError(f"line {number} is no JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise ValueError(f"line {number} must hold an object, but holds {excerpt(row)}")
-        yield _tidy_row(row)
+            if faults is None:
+                raise
+            faults[count], row = str(error), {}
+        yield row
+
+
+def _object(line: str, number: int) -> dict[Any, Any]:
+    try:
+        row = json.loads(line.lstrip("\ufeff"))
+    except ValueError as error:
+        raise ValueError(f"line {number} is no JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise ValueError(f"line {number} must hold an object, but holds {excerpt(row)}")
+    return _tidy_row(row)
 
 
 def _document(text: str) -> Any:

@@ -6,9 +6,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import datasets
@@ -21,13 +20,13 @@ from sweep.core.arrays import Floats
 from sweep.core.errors import DataError
 from sweep.core.recipe import Data
 from sweep.data.classes import class_numbers
-from sweep.data.columns import both_texts, has_column, texts
+from sweep.data.columns import both_texts, texts
 from sweep.data.findings import Split
 from sweep.data.holdout import held_out
 from sweep.data.labels import labels
 from sweep.data.likeness import Key, pair_keys, unordered
 from sweep.data.rows import NONE_LEFT_OUT, LeftOut, refuse_none, rows_that_count
-from sweep.data.sources import table_of, table_to_predict
+from sweep.data.sources import table_of
 from sweep.data.token_ids import TOGETHER, Reading, Seen, encoded
 
 #: `holdout` is the part of the train rows that `data.holdout` sets aside.
@@ -137,47 +136,7 @@ def _side(pairs: Pairs, data: Data, *, held: bool) -> Pairs:
     return dataclasses.replace(taken, origin=origin, left_out=NONE_LEFT_OUT)
 
 
-def load_unscored(
-    path: Path,
-    data: Data,
-    *,
-    tell: Callable[[str], None],
-    needs_labels: bool = False,
-    given: Collection[str] = (),
-) -> Pairs:
-    """Pairs to predict: the same columns, labels only where the file has some that are of use.
-
-    Args:
-        data: Of the training, with what was asked for beside it. What the training files had
-            otherwise is found out by looking, its separator is tried first; UTF-8, its encoding,
-            then cp949.
-        tell: Hears why the labels that are there are left out, what rows are, and of a guessed
-            encoding.
-        needs_labels: Refuse what is wrong with them instead.
-        given: Keys of `data` that were asked for; they hold as they are.
-
-    Raises:
-        DataError: the file can't be read or lacks a text column.
-    """
-    table, data = table_to_predict(path, data, given, tell)
-    table, left_out = rows_that_count(table, data, "test", str(path), scored=False)
-    if left_out.in_words:
-        tell(f"left out: {left_out.in_words}")
-    if needs_labels:
-        return pairs_of(table, data, origin=str(path))
-    pairs = pairs_of(table, data, origin=str(path), scored=False)
-    # The number of a column is that of the training files, not of a file with other names.
-    other = isinstance(data.label, int) and {"text_a", "text_b"} & {*given}
-    if other or not has_column(table, data.label):
-        return pairs
-    try:
-        return pairs_of(table, data, origin=str(path))
-    except DataError as error:
-        tell(f"labels left out: {error.value}")
-        return pairs
-
-
-def pairs_of(table: pd.DataFrame, data: Data, *, origin: str, scored: bool = True) -> Pairs:
+def pairs_of(table: pd.DataFrame, data: Data, *, origin: str) -> Pairs:
     """Take texts and labels out of a table and check them."""
     refuse_none(table, origin)
     if data.split_text:
@@ -187,11 +146,12 @@ def pairs_of(table: pd.DataFrame, data: Data, *, origin: str, scored: bool = Tru
         text_b = ("",) * len(text_a)
         if data.text_b is not None:
             text_b = texts(table, data.text_b, origin)
-    numbers = _labels(table, data, origin) if scored else None
+    numbers = labels_of(table, data, origin)
     return Pairs(text_a, text_b, numbers, origin, single=data.text_b is None)
 
 
-def _labels(table: pd.DataFrame, data: Data, origin: str) -> Floats:
+def labels_of(table: pd.DataFrame, data: Data, origin: str) -> Floats:
+    """The labels `[N]` of a table, checked: scores, or numbers of classes."""
     if data.classes is not None:
         return class_numbers(table, data.label, origin, classes=data.classes)
     return labels(table, data.label, origin, allowed=data.label_range, decimal=data.decimal)

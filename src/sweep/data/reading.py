@@ -16,6 +16,9 @@ _ESCAPES = ("\\\\", '\\"')
 #: What `csv` must not see, in the order of a form's stand-ins; a separator of several letters last.
 _HIDDEN = ("\r", "\n", *_ESCAPES)
 
+#: Why rows, by their numbers from 1, can't be cut into cells; None refuses them.
+Faults = dict[int, str] | None
+
 
 @dataclass(frozen=True)
 class Reading:

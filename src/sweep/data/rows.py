@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sweep.core.errors import DataError
 from sweep.core.recipe import Data
 from sweep.core.words import counted, excerpt
-from sweep.data.columns import Named, column_of, is_missing
+from sweep.data.columns import Named, column_of, column_or_none, is_missing
 from sweep.data.findings import Finding, Split
 
 #: How files name the splits; the first name of each is ours.
@@ -48,6 +48,15 @@ class LeftOut:
         if self.lines_above:
             parts.append(f"{counted(self.lines_above, 'line')} above the header")
         return ", ".join(parts)
+
+    def and_more(self, other: LeftOut) -> LeftOut:
+        """Of two parts of one source."""
+        return LeftOut(
+            self.empty + other.empty,
+            self.unscored + other.unscored,
+            self.elsewhere + other.elsewhere,
+            self.lines_above + other.lines_above,
+        )
 
     def found_in(self, split: Split) -> list[Finding]:
         """For the guard: what was left out, if anything."""
@@ -130,6 +139,49 @@ def _scored(table: pd.DataFrame, data: Data, origin: str) -> NDArray[np.bool_]:
             "`data.label=`",
         )
     return scored
+
+
+@dataclass(frozen=True)
+class RowChoice:
+    """Which rows are pairs of a split, of a table that comes in parts.
+
+    `wanted` is what each column must hold; in those that are `folded`, no cell of any part holds it
+    but for upper and lower case.
+    """
+
+    wanted: Mapping[str, Sequence[Any]]
+    folded: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, data: Data, split: Split, parts: Callable[[], Iterable[pd.DataFrame]]) -> RowChoice:
+        """Args:
+        parts: Gives the parts of the table; asked for only where columns must hold something.
+        """
+        wanted = _wanted(data.where or {}, split)
+        exact: set[str] = set()
+        for part in parts() if wanted else ():
+            for column, values in wanted.items():
+                if column not in exact and _held(part, column, values, folded=False).any():
+                    exact.add(column)
+        return cls(wanted, frozenset(wanted) - exact)
+
+    def masks(self, part: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Rows `[N]` that hold something, and those that are asked for."""
+        asked = np.ones(len(part), dtype=bool)
+        for column, values in self.wanted.items():
+            asked &= _held(part, column, values, folded=column in self.folded)
+        return ~_empty(part), asked
+
+
+def _held(
+    part: pd.DataFrame, column: str, values: Sequence[Any], *, folded: bool
+) -> NDArray[np.bool_]:
+    cells = map(_as_text, column_or_none(part, _named(column, part), "").cells)
+    texts = {_as_text(value) for value in values}
+    if folded:
+        texts = {text.casefold() for text in texts}
+        cells = map(str.casefold, cells)
+    return np.array([cell in texts for cell in cells], dtype=bool)
 
 
 # -- data.where ----------------------------------------------------------------------------------

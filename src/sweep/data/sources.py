@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -14,13 +13,12 @@ import pandas as pd
 
 from sweep.core.errors import DataError
 from sweep.core.recipe import Data
-from sweep.data.columns import has_column
 from sweep.data.demo.nli_demo import generate_nli
 from sweep.data.demo.sts_demo import generate
 from sweep.data.encoding import KOREAN, UTF8, encoding_of
 from sweep.data.findings import Split
 from sweep.data.reading import Reading
-from sweep.data.tables import existing, read_table
+from sweep.data.tables import read_table
 
 #: What a file to predict may have otherwise than those of the training: found out anew.
 _FOUND_OUT = ("separator", "quoting", "skip_lines", "decimal", "where")
@@ -85,10 +83,10 @@ def _load_hub(data: Data, split: str) -> pd.DataFrame:
     return pd.DataFrame(loaded.to_list())
 
 
-def table_to_predict(
+def ways_to_read(
     path: Path, data: Data, given: Collection[str], tell: Callable[[str], None]
-) -> tuple[pd.DataFrame, Data]:
-    """The rows of a file that may be written in another way than the training files.
+) -> list[Data]:
+    """How a file may be read that may be written in another way than the training files.
 
     Args:
         data: Of the training, with what was asked for beside it.
@@ -96,23 +94,18 @@ def table_to_predict(
         tell: Hears of a guessed encoding.
 
     Returns:
-        The rows, and the settings that they are to be taken by.
+        The settings to try, one after the other: the last hold where no others find the texts.
 
     Raises:
-        DataError: the file can't be read.
+        DataError: there is no such file, or it is no text of a known encoding.
     """
-    path = existing(path)
     separator = data.separator
     data = _found_out_anew(data, given)
     if "encoding" not in given:
         data = replace(data, encoding=_encoding(path, data.encoding, tell))
-    if separator is not None and "separator" not in given:
-        with contextlib.suppress(DataError):
-            table = read_table(path, Reading.of(replace(data, separator=separator)))
-            named = [text for text in (data.text_a, data.text_b) if text is not None]
-            if all(has_column(table, text) for text in named):
-                return table, data
-    return read_table(path, Reading.of(data)), data
+    if separator is None or "separator" in given:
+        return [data]
+    return [replace(data, separator=separator), data]
 
 
 def _found_out_anew(data: Data, given: Collection[str]) -> Data:

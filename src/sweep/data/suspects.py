@@ -57,10 +57,19 @@ def suspects(splits: Splits, data: Data) -> list[Finding]:
 
 def one_text_twice(pairs: Pairs, noun: str) -> str | None:
     """A sentence where nearly all pairs have one text twice."""
-    count = sum(a == b for a, b in pairs.keys)
-    if not _is_nearly_all(count, len(pairs)):
+    return one_text_twice_told(num_one_text_twice(pairs), len(pairs), noun)
+
+
+def num_one_text_twice(pairs: Pairs) -> int:
+    """How many pairs have one text twice, in normalised text."""
+    return sum(a == b for a, b in pairs.keys)
+
+
+def one_text_twice_told(count: int, rows: int, noun: str) -> str | None:
+    """A sentence where that is so of nearly all rows."""
+    if not _is_nearly_all(count, rows):
         return None
-    return f"{_share(count, len(pairs), noun)} have one text twice"
+    return f"{_share(count, rows, noun)} have one text twice"
 
 
 def _one_text_twice(splits: Splits, data: Data) -> Iterator[_Suspect]:

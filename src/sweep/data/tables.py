@@ -19,7 +19,7 @@ from sweep.core.files import as_on_disk
 from sweep.data.encoding import settled, text_of, undecodable
 from sweep.data.first_bytes import Opened, opened
 from sweep.data.json_files import is_json, json_tables
-from sweep.data.reading import Reading, numbered, tidy
+from sweep.data.reading import Faults, Reading, numbered, tidy
 from sweep.data.text_files import text_tables
 
 #: Characters of a text file that are looked at to find out its form.
@@ -50,12 +50,18 @@ def read_table(path: Path, reading: Reading) -> pd.DataFrame:
     return whole
 
 
-def read_tables(path: Path, reading: Reading, *, rows: int = _ROWS) -> Iterator[pd.DataFrame]:
+def read_tables(
+    path: Path, reading: Reading, *, rows: int = _ROWS, faults: Faults = None
+) -> Iterator[pd.DataFrame]:
     """The rows of a file, so many at a time, under their numbers in it, from 1.
 
     First bytes decide what it is: text, JSON, Parquet or Arrow, packed or not, under any name. JSON
     structs stay as dicts; a text file without header has columns 0, 1, ... Cells of a text file are
     texts, or None where empty. Names of columns come without blanks around them.
+
+    Args:
+        faults: Told, by number, which rows can't be cut into cells, and why; they come without
+            any. Without it such a row is refused.
 
     Raises:
         DataError: the file does not exist or can't be read; says why.
@@ -63,13 +69,13 @@ def read_tables(path: Path, reading: Reading, *, rows: int = _ROWS) -> Iterator[
     path = existing(path)
     with _trouble_told(path, reading, _BRING_AGAIN), opened(path) as content:
         if content.form == "text":
-            yield from _text_or_json(path, content, reading, rows)
+            yield from _text_or_json(path, content, reading, rows, faults)
         else:
             yield from _columns(content, rows)
 
 
 def _text_or_json(
-    path: Path, content: Opened, reading: Reading, rows: int
+    path: Path, content: Opened, reading: Reading, rows: int, faults: Faults
 ) -> Iterator[pd.DataFrame]:
     reading = replace(reading, encoding=settled(path, content.head, reading.encoding))
     text = text_of(content.file, reading.encoding)
@@ -80,10 +86,12 @@ def _text_or_json(
     named_so = bool(suffixes) and suffixes[-1].lower() in _JSON
     if is_json(sample, whole=not more, named_so=named_so):
         with _trouble_told(path, reading, _MEND_JSON):
-            yield from json_tables(content.file, reading, sample, rows=rows)
+            yield from json_tables(content.file, reading, sample, rows=rows, faults=faults)
     else:
         with _trouble_told(path, reading, _SET_FORM):
-            yield from text_tables(content.file, reading, sample, whole=not more, rows=rows)
+            yield from text_tables(
+                content.file, reading, sample, whole=not more, rows=rows, faults=faults
+            )
 
 
 def _columns(content: Opened, rows: int) -> Iterator[pd.DataFrame]:

@@ -12,11 +12,17 @@ import pandas as pd
 from sweep.core.words import excerpt
 from sweep.data.encoding import text_of
 from sweep.data.form import found_out
-from sweep.data.reading import Form, Reading, cells_of, numbered, tidy
+from sweep.data.reading import Faults, Form, Reading, cells_of, numbered, tidy
 
 
 def text_tables(
-    file: BinaryIO, reading: Reading, sample: str, *, whole: bool, rows: int
+    file: BinaryIO,
+    reading: Reading,
+    sample: str,
+    *,
+    whole: bool,
+    rows: int,
+    faults: Faults = None,
 ) -> Iterator[pd.DataFrame]:
     """The rows, so many at a time, under the number that they have in the file, from 1.
 
@@ -26,9 +32,10 @@ def text_tables(
     Args:
         sample: The beginning of the text.
         whole: Whether that is all of it.
+        faults: Told which rows do not fit; they come without cells.
 
     Raises:
-        ValueError: a row does not fit; says which.
+        ValueError: a row does not fit, and nobody is told; says which.
     """
     form = found_out(sample, reading, whole=whole)
     text = text_of(file, reading.encoding, newline=form.line_end)
@@ -38,7 +45,9 @@ def text_tables(
         names = numbered([tidy(cell) for cell in next(cells, [])]) if reading.has_header else None
         number = 1
         while True:
-            part = [_fitted(row, names, number + i) for i, row in enumerate(islice(cells, rows))]
+            part = [
+                _fitted(row, names, number + i, faults) for i, row in enumerate(islice(cells, rows))
+            ]
             if part or number == 1:
                 yield _table(part, names, number, form)
             if len(part) < rows:
@@ -62,7 +71,9 @@ def _told(rows: Iterator[list[str]]) -> Iterator[list[str]]:
         ) from None
 
 
-def _fitted(row: list[str], names: Sequence[str] | None, number: int) -> list[str | None]:
+def _fitted(
+    row: list[str], names: Sequence[str] | None, number: int, faults: Faults
+) -> list[str | None]:
     """The row as long as the header; an empty cell may follow the last one.
 
     Cells that slip into the next column would be texts and scores of others.
@@ -71,11 +82,15 @@ def _fitted(row: list[str], names: Sequence[str] | None, number: int) -> list[st
     if names is None:
         return cells
     if len(row) > len(names) and row[len(names) :] != [""]:
-        raise ValueError(
+        fault = (
             f"data row {number} has more cells than the header, which names {len(names)}, "
             f"from {excerpt(names[0])} on"
         )
-    return (cells + [None] * (len(names) - len(row)))[: len(names)]
+        if faults is None:
+            raise ValueError(fault)
+        faults[number] = fault
+        cells = []
+    return (cells + [None] * (len(names) - len(cells)))[: len(names)]
 
 
 def _table(

@@ -47,6 +47,18 @@ class Seen:
     def cut_share(self) -> float:
         return self.cut / self.rows if self.rows else 0.0
 
+    def and_more(self, other: Seen) -> Seen:
+        """Of two parts of one file. What fits 99 % of either part fits as many of both."""
+        if not self.rows:
+            return other
+        return Seen(
+            self.rows + other.rows,
+            self.cut + other.cut,
+            max(self.fitting, other.fitting),
+            self.unknown.and_more(other.unknown),
+            self.unit,
+        )
+
     def to_text(self) -> str:
         """For a table of tokens, which carries it along."""
         return json.dumps(asdict(self), ensure_ascii=False)

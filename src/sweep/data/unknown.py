@@ -24,6 +24,11 @@ class Unknown:
     count: int = 0
     examples: tuple[str, ...] = ()
 
+    def and_more(self, other: Unknown) -> Unknown:
+        """Of two parts of one file."""
+        examples = tuple(dict.fromkeys((*self.examples, *other.examples)))[:_NUM_EXAMPLES]
+        return Unknown(self.words + other.words, self.count + other.count, examples)
+
     @property
     def share(self) -> float:
         return self.count / self.words if self.words else 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,8 @@ from sweep.core.arrays import Floats
 from sweep.core.errors import ExportError, ModelError
 from sweep.core.files import lost_or_damaged
 from sweep.core.recipe import Data, Model, Recipe
-from sweep.data.pairs import Pairs, in_label_units, load_unscored, seen_in, tokenized
-from sweep.data.seen import said_of
-from sweep.data.suspects import one_text_twice
+from sweep.data.pairs import Pairs, in_label_units, tokenized
 from sweep.export.merged import speaks_label_units
-from sweep.lora.fit import most_positions
-from sweep.lora.heads import reading_for
 from sweep.lora.loading import SAFE, loading, without_old_names
 from sweep.lora.model import load_base, weights_digest
 from sweep.lora.pairing import refuse_without_words
@@ -40,49 +36,6 @@ from sweep.study.yaml_file import read_mapping
 #: In `metrics.json`.
 BASE_WEIGHTS = "base_weights"
 AGAIN = "`python -m sweep export STUDY` writes it again"
-
-
-def predict(
-    folder: Path,
-    pairs_file: Path,
-    given: Mapping[str, Any],
-    *,
-    tell: Callable[[str], None],
-    base: str | None = None,
-) -> tuple[Pairs, Floats]:
-    """Predicted scores `[N]` of the pairs of a file; its labels are optional.
-
-    Args:
-        given: Keys of `data` that say how the file is read; the rest is found out. A label that is
-            named must be of use; another one is left out if it is not.
-        tell: Hears that labels or rows are left out, and why.
-        base: Where the base model lies, if not where it was at the training.
-
-    Raises:
-        ExportError: the folder is not an exported one, or its base is not to be had.
-        DataError: the file can't be read or lacks a column that is named.
-    """
-    recipe = on_base(read_recipe(folder), folder, base)
-    data = dataclasses.replace(recipe.data, source="files", **given)
-    pairs = load_unscored(
-        pairs_file, data, tell=tell, needs_labels="label" in given, given=given.keys()
-    )
-    tokenizer = load_exported_tokenizer(folder)
-    model = load_adapted(folder, recipe, tokenizer)
-    data, pooling = _cut_to(model, data), exported_pooling(folder, recipe)
-    rows = tokenized(pairs, tokenizer, data, reading_for(pooling))
-    twice = one_text_twice(pairs, "given")
-    said = said_of(seen_in(rows), "given", max_length=data.max_length)
-    for sentence in (*_on_quantized(recipe), *([twice] if twice else []), *said):
-        tell(sentence)
-    if pooling is not None:
-        return pairs, _by_cosine(model, pairs, tokenizer, data, pooling)
-    return pairs, _scored(model, rows, tokenizer, data)
-
-
-def _on_quantized(recipe: Recipe) -> list[str]:
-    kind = recipe.model.quantization
-    return [] if kind == "none" else [f"scored on the {kind} base that the adapter was trained on"]
 
 
 def exported_pooling(folder: Path, recipe: Recipe) -> SentencePooling | None:
@@ -104,16 +57,6 @@ def exported_pooling(folder: Path, recipe: Recipe) -> SentencePooling | None:
             way_out=AGAIN,
         )
     return pooling
-
-
-def _cut_to(model: PeftModel, data: Data) -> Data:
-    """Pairs may be longer than those that the model was trained on, and than it has positions."""
-    most = most_positions(model.get_base_model())
-    return (
-        data
-        if most is None or most >= data.max_length
-        else dataclasses.replace(data, max_length=most)
-    )
 
 
 def read_recipe(folder: Path) -> Recipe:
@@ -268,13 +211,21 @@ def _scored(
     collate = DataCollatorWithPadding(tokenizer)
     # Pairs of like length share a batch: of shuffled ones, half can be padding.
     order = np.argsort([len(row) for row in rows["input_ids"]], kind="stable")
-    logits = np.empty(len(rows), dtype=np.float64)
+    answers = np.empty(len(rows), dtype=np.float64)
     for start in range(0, len(order), batch_size):
         places = order[start : start + batch_size]
-        found = model(**collate([rows[int(place)] for place in places])).logits
-        answers = found.argmax(-1) if data.classes else found.reshape(-1)
-        logits[places] = answers.double().numpy()
-    return logits if speaks_label_units(model) else in_label_units(logits, data)
+        batch = collate([rows[int(place)] for place in places])
+        answers[places] = answers_to(batch, model, data)
+    return answers
+
+
+@torch.inference_mode()
+def answers_to(batch: Mapping[str, Any], model: torch.nn.Module, data: Data) -> Floats:
+    """Scores `[B]` of padded pairs in the units of the labels, or numbers of classes."""
+    found = model(**batch).logits
+    answers = found.argmax(-1) if data.classes else found.reshape(-1)
+    numbers: Floats = answers.double().numpy()
+    return numbers if speaks_label_units(model) else in_label_units(numbers, data)
 
 
 def _by_cosine(
