@@ -12,6 +12,7 @@ from pathlib import Path
 from sweep.core.errors import RunFailed
 from sweep.loop.ports import Handle, Pack
 from sweep.loop.trial import Finished, Outcome, Progress, Run, RunState
+from sweep.study.files import RunFiles
 from sweep.study.notes import asked_to_stop
 
 
@@ -48,10 +49,10 @@ def train_by_rank(pack: Pack, runs_dir: Path, handle: Handle) -> None:
 
 
 def train_dying(pack: Pack, runs_dir: Path, handle: Handle) -> None:
-    """Rank 1 kills its worker every time, rank 2 the first time only."""
+    """Rank 1 kills its worker every time, rank 2 the first time only: its rung says so."""
     for run in pack:
         rank = run.recipe.lora.r
-        mark = runs_dir / run.id / "died-before"
+        mark = RunFiles(runs_dir / run.id).checkpoint
         if rank == 1 or (rank == 2 and not mark.exists()):
             mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -62,7 +63,7 @@ def train_dying_in_a_message(pack: Pack, runs_dir: Path, handle: Handle) -> None
     """As `train_dying`, in the middle of telling the score, or of saying how long that will be."""
     for run in pack:
         rank = run.recipe.lora.r
-        mark = runs_dir / run.id / "died-before"
+        mark = RunFiles(runs_dir / run.id).checkpoint
         if rank == 1 or (rank == 2 and not mark.exists()):
             mark.touch()
             die_after(2 if rank == 2 else 20)
