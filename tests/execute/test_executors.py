@@ -24,7 +24,6 @@ from trainings import (
     train_two_at_once,
 )
 
-
 #: Those whose workers are processes of their own.
 APART = (open_processes, open_folder)
 

@@ -33,7 +33,7 @@ def children_for(train: TrainFn) -> Callable[[StudyFiles], Hire]:
 
     def of_place(place: StudyFiles) -> Hire:
         def hire(name: str, runs_dir: Path, threads: int) -> Hands:
-            log = place.logs / f"worker-{name}.log"
+            log = place.logs / f"{name}.log"
             return ChildProcess(train, name, runs_dir, log=log, threads=threads, device="")
 
         return hire

@@ -23,6 +23,7 @@ Which LoRA setting is best for a task, how sure that is, and the adapter.
   python -m sweep compare results/A results/B  two studies of one task, paired on the dev pairs
   python -m sweep stop    results/NAME --run ID    end a run that is not worth its time
   python -m sweep add     results/NAME lora.r=32   train one more config of its space
+  python -m sweep worker  results/NAME         train for a sweep with executor=folder, from anywhere
   python -m sweep wandb   results/NAME         write to wandb what it lacks; --online: send it
   python -m sweep VERB --help                  flags of a verb
 """
@@ -161,6 +162,22 @@ def _add_studies(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     wandb = verbs.add_parser("wandb", help="give wandb what it lacks of a study")
     wandb.add_argument("study", type=_on_disk)
     wandb.add_argument("--online", action="store_true", help="also send all that waits")
+
+    worker = verbs.add_parser("worker", help="train what a sweep with executor=folder gives out")
+    worker.add_argument("study", type=_on_disk, help="its folder, which may come later")
+    worker.add_argument(
+        "--wait",
+        type=float,
+        default=10.0,
+        metavar="MIN",
+        help="minutes to wait for a driver, first and where it falls silent; default: 10",
+    )
+    worker.add_argument(
+        "--stay", action="store_true", help="wait as long once a driver has nothing more to do"
+    )
+    worker.add_argument(
+        "--threads", type=int, default=1, help="where executor.threads says nothing; default: 1"
+    )
 
     report = verbs.add_parser("report", help="rebuild the report of a study")
     report.add_argument("study", type=_on_disk)

@@ -44,6 +44,7 @@ def run_command(argv: Sequence[str]) -> int:
         "stop": _stop,
         "add": _add,
         "compare": _compare,
+        "worker": _worker,
         "wandb": _wandb,
         "cost": _cost,
     }
@@ -273,6 +274,12 @@ def _wandb(args: argparse.Namespace) -> int:
 
     write_to_wandb(args.study, online=args.online, console=console, say=_say)
     return EXIT_DONE
+
+
+def _worker(args: argparse.Namespace) -> int:
+    from sweep.commands.worker import work_for
+
+    return work_for(args.study, wait_min=args.wait, stay=args.stay, threads=args.threads, say=_say)
 
 
 def _disk_trouble(error: OSError) -> str:

@@ -28,7 +28,7 @@ class Deaths:
             self._deaths.pop(run_id, None)
 
     def after(self, runs: Pack) -> list[Pack]:
-        """What to train now that the worker of these is dead; nothing where it was once too often."""
+        """What to train now that the worker of these is dead; nothing at the last."""
         for run in runs:
             self._deaths[run.id] = self._deaths.get(run.id, 0) + 1
         if len(runs) == 1 and self._deaths[runs[0].id] >= self._most:

@@ -1,7 +1,7 @@
 """What is done to files that several machines share, one way for each.
 
-A listing may be old, a file may be seen later than it was written, a clock may be wrong. So nothing
-here reads a time, a name that is listed may be gone, and what is read ends with its last whole line.
+A listing may be old, a file may be seen later than it was written, a clock may be wrong. So
+nothing here reads a time, a name that is listed may be gone, and reading ends with a whole line.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sweep.study.exchange import is_plain
 def names_in(folder: Path) -> list[str]:
     """Plain names of what lies there, in order; none where there is no such folder."""
     try:
-        return sorted(name for name in os.listdir(folder) if is_plain(name))
+        return sorted(path.name for path in folder.iterdir() if is_plain(path.name))
     except OSError:
         return []
 

@@ -1,4 +1,4 @@
-"""Packs as files in the study's folder, for workers that come and go; the driver hears and decides."""
+"""Packs as files in the study's folder, for workers that come and go."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from sweep.core.files import write_text
 from sweep.execute.boundary import clear_leftovers
 from sweep.execute.deaths import Deaths
 from sweep.execute.folder.colleague import Colleague
@@ -149,7 +148,7 @@ class Folder:
         RunFiles(self._runs_dir / end.run_id).remove_checkpoint()
 
     def _go_round(self) -> None:
-        """What need not be known at once: who has come, notes that were left, packs that are lost."""
+        """What need not be known at once: who has come, notes that were left, lost packs."""
         for name in names_in(self._files.workers):
             worker = name.removesuffix(".jsonl")
             if worker not in self._gone and worker not in self._crew:

@@ -33,10 +33,12 @@ class Terms:
         session: Names this start of the driver, and its folder.
         lost_after_s: Seconds of silence after which either counts as lost.
         grace_s: Seconds between a signal to a worker and its end.
+        version: Of the driver's program; another one may compute something else.
         threads: Of a worker; None leaves it to the worker.
     """
 
     session: str
+    version: str
     lost_after_s: float
     grace_s: float
     threads: int | None = None

@@ -30,8 +30,8 @@ from sweep.study.exchange import SessionFiles
 from sweep.study.files import RunFiles
 from sweep.study.notes import ask_to_pause
 
-#: Seconds: between two looks for a pack, doubled up to the most; for an event; for a rung that can't
-#: be seen yet.
+#: Seconds: between two looks for a pack, more and more up to the most; for an event; for a rung
+#: that can't be seen yet.
 _LOOK, _MOST, _EVENTS, _RUNG = 0.05, 1.0, 0.2, 10.0
 
 

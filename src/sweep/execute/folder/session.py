@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
+from sweep import __version__
 from sweep.core.files import write_text
 from sweep.execute.folder.disk import append, names_in, new_lines
 from sweep.execute.folder.home import bring_all_home
@@ -34,7 +35,9 @@ class Session:
     ) -> None:
         self._exchange, self._runs_dir = exchange, runs_dir
         self.inherited = _inherit(exchange, runs_dir)
-        self.terms = Terms(f"session-{uuid4().hex[:12]}", lost_after_s, grace_s, threads)
+        self.terms = Terms(
+            f"session-{uuid4().hex[:12]}", __version__, lost_after_s, grace_s, threads
+        )
         self.files = exchange.of(self.terms.session)
         for folder in (self.files.packs, self.files.claim("0", "0").parent, self.files.workers):
             folder.mkdir(parents=True)

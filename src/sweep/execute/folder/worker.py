@@ -9,11 +9,12 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 from uuid import uuid4
 
+from sweep import __version__
+from sweep.core.errors import StudyError
 from sweep.execute.children import ASKS_TO_STOP
 from sweep.execute.folder.disk import size_of
 from sweep.execute.folder.hands import Hire
@@ -81,7 +82,11 @@ class Worker:
         self._pulses: dict[str, Pulse] = {}
 
     def run(self) -> Ended | None:
-        """Work until there is nothing more to do; None where no driver came."""
+        """Work until there is nothing more to do; None where no driver came.
+
+        Raises:
+            StudyError: the driver is of another version.
+        """
         ended = None
         while not self._leave():
             is_over = ended is Ended.OVER and not self._stay
@@ -100,6 +105,7 @@ class Worker:
             for place in self._places:
                 terms = open_session(ExchangeFiles(place.exchange))
                 if terms is not None and self._lives(place, terms):
+                    _refuse_another_program(terms)
                     return place, terms
             if self._leave() or time.monotonic() >= ends_at:
                 return None
@@ -145,6 +151,15 @@ def open_session(exchange: ExchangeFiles) -> Terms | None:
     except (OSError, ValueError):
         return None
     return terms if is_plain(terms.session) else None
+
+
+def _refuse_another_program(terms: Terms) -> None:
+    if terms.version != __version__:
+        raise StudyError(
+            "A worker must be of the same version as the driver.",
+            value=f"this is sweep {__version__}, the driver is {terms.version}",
+            way_out="start it in the environment of the driver",
+        )
 
 
 def host_name(variables: Mapping[str, str]) -> str:
