@@ -31,8 +31,9 @@ def take(source: Path, target: Path) -> bool:
 
 
 def append(path: Path, text: str) -> None:
-    """Add to a file that nobody else writes; closed at once, so that others see it."""
-    with path.open("a", encoding="utf-8", newline="") as file:
+    """Add to a file that is there and that nobody else writes; closed at once: others see it."""
+    with path.open("r+", encoding="utf-8", newline="") as file:
+        file.seek(0, os.SEEK_END)
         file.write(text)
 
 

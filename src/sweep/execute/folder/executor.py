@@ -245,6 +245,9 @@ class Folder:
             self._files.claim(one.pack, one.name).unlink(missing_ok=True)
         given_up = self._files.given_up(one.name)
         with suppress(OSError):
+            # Where it still lives, it finds out by that.
+            one.file.unlink()
+        with suppress(OSError):
             given_up.parent.mkdir(exist_ok=True)
             self._files.runs(one.name).rename(given_up)
             bring_all_home(given_up, self._runs_dir)

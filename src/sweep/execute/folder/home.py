@@ -12,13 +12,15 @@ from sweep.study.exchange import is_plain
 from sweep.study.files import RunFiles
 
 
-def left_in(folder: Path) -> tuple[str, ...]:
+def left_in(folder: Path, *, has_ended: bool = False) -> tuple[str, ...]:
     """Names of what a run leaves: no notes, nothing half written; its rung last.
 
-    A rung without the adapter that belongs to it would be gone on from.
+    A rung without the adapter that belongs to it would be gone on from. That of a run that
+    `has_ended` is of no use, and is removed at this time.
     """
     files = RunFiles(folder)
-    names = [name for name in names_in(folder) if name != files.stop.name]
+    useless = {files.stop.name, *([files.checkpoint.name] if has_ended else [])}
+    names = [name for name in names_in(folder) if name not in useless]
     return tuple(sorted(names, key=lambda name: name == files.checkpoint.name))
 
 

@@ -93,6 +93,7 @@ class Post:
             # It takes a while where much is to be imported; nobody waits for who has not come.
             runs_dir, threads = self._files.runs(self._name), self._terms.threads
             self._hands = self._hire(self._name, runs_dir, threads or self._threads)
+            self._files.messages(self._name).touch()
             self._outbox.say(hello)
             while (ended := self._why_leave()) is None:
                 self._go_on()
@@ -101,7 +102,8 @@ class Post:
             self._say_last(Bye(str(death), died=True))
             return Ended.DROPPED
         except NobodyReads:
-            return Ended.OVER
+            is_over = size_of(self._files.driver) is None
+            return Ended.OVER if is_over else self._dropped()
         finally:
             self._end_hands()
 
@@ -118,10 +120,14 @@ class Post:
         if not self._driver.beats(mark):
             return self._go("the driver is silent", Ended.ALONE)
         if self._pack and not self._files.claim(self._pack, self._name).exists():
-            self._end_hands()
-            shutil.rmtree(self._files.runs(self._name), ignore_errors=True)
-            return Ended.DROPPED
+            return self._dropped()
         return None
+
+    def _dropped(self) -> Ended:
+        """Counted as lost: what it has is with others, and what it leaves is read by nobody."""
+        self._end_hands()
+        shutil.rmtree(self._files.runs(self._name), ignore_errors=True)
+        return Ended.DROPPED
 
     def _go(self, cause: str, ended: Ended) -> Ended:
         """Leave in order: every run is saved where it is, if that takes not too long."""
@@ -149,11 +155,19 @@ class Post:
             pack = name.removesuffix(".json")
             claim = self._files.claim(pack, self._name)
             if take(self._files.packs / name, claim):
-                self._pack = pack
-                self._outbox.say(Took(pack))
+                self._say_taken(pack, claim)
                 self._begin(claim)
                 return True
         return False
+
+    def _say_taken(self, pack: str, claim: Path) -> None:
+        try:
+            self._outbox.say(Took(pack))
+        except NobodyReads:
+            # The driver knows this worker no more: the pack is for others.
+            take(claim, self._files.pack(pack))
+            raise
+        self._pack = pack
 
     def _begin(self, claim: Path) -> None:
         try:
@@ -183,7 +197,8 @@ class Post:
             left: tuple[str, ...] = ()
             if isinstance(event, Finished | Paused):
                 self._open.discard(event.run_id)
-                left = left_in(self._files.runs(self._name) / event.run_id)
+                folder = self._files.runs(self._name) / event.run_id
+                left = left_in(folder, has_ended=isinstance(event, Finished))
             self._outbox.say(Told(event, left))
         self._outbox.beat()
         if not self._open and self._pack:

@@ -18,7 +18,7 @@ from sweep.study.exchange import ExchangeFiles, SessionFiles
 
 
 class Session:
-    """Opens a session; everything that an earlier driver has left is brought home first.
+    """Opens a session; everything that an earlier driver has left is brought home.
 
     Attributes:
         inherited: What runs came to after their driver was gone.
@@ -34,7 +34,6 @@ class Session:
         threads: int | None,
     ) -> None:
         self._exchange, self._runs_dir = exchange, runs_dir
-        self.inherited = _inherit(exchange, runs_dir)
         self.terms = Terms(
             f"session-{uuid4().hex[:12]}", __version__, lost_after_s, grace_s, threads
         )
@@ -42,7 +41,9 @@ class Session:
         for folder in (self.files.packs, self.files.claim("0", "0").parent, self.files.workers):
             folder.mkdir(parents=True)
         self.files.driver.touch()
+        # Before the earlier one is closed: its workers come over.
         write_text(exchange.session, to_text(self.terms))
+        self.inherited = _inherit(exchange, runs_dir, but=self.terms.session)
         self._is_over = threading.Event()
         self._beats = threading.Thread(target=self._beat, name="beat", daemon=True)
         self._beats.start()
@@ -65,13 +66,11 @@ class Session:
                 append(self.files.driver, "\n")
 
 
-def _inherit(exchange: ExchangeFiles, runs_dir: Path) -> dict[str, Finished]:
+def _inherit(exchange: ExchangeFiles, runs_dir: Path, *, but: str) -> dict[str, Finished]:
     """Bring home what is left of drivers that were killed; returns the ends nobody has heard of."""
     found: dict[str, Finished] = {}
-    with suppress(OSError):
-        exchange.session.unlink()
     for name in names_in(exchange.folder):
-        if exchange.of(name).folder.is_dir():
+        if name != but and exchange.of(name).folder.is_dir():
             found |= _set_aside(exchange, name, runs_dir)
     for hidden in exchange.folder.glob(".session-*"):
         shutil.rmtree(hidden, ignore_errors=True)
