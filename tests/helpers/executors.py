@@ -49,7 +49,7 @@ class ThreadStaff:
         self._threads: list[threading.Thread] = []
         self.leave = threading.Event()
 
-    def look_after(self, *, wanted: int) -> str | None:
+    def look_after(self, *, wanted: int, present: int = 0) -> str | None:
         while len(self._threads) < min(wanted, self._most):
             self._threads.append(threading.Thread(target=self._work))
             self._threads[-1].start()

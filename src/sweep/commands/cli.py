@@ -7,17 +7,17 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from errno import EACCES, EDQUOT, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS
 
 import yaml
 from rich.console import Console
 from rich.text import Text
 
-from sweep.commands.arguments import formats_asked, parsed
+from sweep.commands.arguments import formats_asked, parsed, refuse_broken_text
+from sweep.commands.disk_trouble import OF_THE_DISK, disk_trouble
 from sweep.commands.reading_flags import reading_given
 from sweep.commands.signals import interruptible
 from sweep.core.commands import command
-from sweep.core.errors import ConfigError, Interrupted, SweepError, UserMistake
+from sweep.core.errors import Interrupted, SweepError, UserMistake
 from sweep.core.streams import print_data
 from sweep.execute.children import warm_up
 from sweep.watch.terminal import busy
@@ -25,8 +25,6 @@ from sweep.watch.terminal import busy
 EXIT_DONE = 0
 EXIT_UNEXPECTED = 1
 EXIT_MISTAKE = 2
-#: What is wrong with a disk or a path, not with this program.
-_OF_THE_DISK = {EACCES, EPERM, EROFS, ENOSPC, EDQUOT, EEXIST, ENOTDIR, EISDIR, ENAMETOOLONG}
 
 console = Console(highlight=False)
 err_console = Console(stderr=True, highlight=False)
@@ -36,6 +34,7 @@ def run_command(argv: Sequence[str]) -> int:
     """Run one verb and return the exit code. The only place where errors end."""
     verbs: dict[str, Callable[[argparse.Namespace], int]] = {
         "run": _run,
+        "submit": _submit,
         "export": _export,
         "predict": _predict,
         "verify": _verify,
@@ -67,9 +66,9 @@ def run_command(argv: Sequence[str]) -> int:
         _tell("error", str(error))
         return EXIT_UNEXPECTED
     except OSError as error:
-        if error.errno not in _OF_THE_DISK:
+        if error.errno not in OF_THE_DISK:
             raise
-        _tell("error", _disk_trouble(error))
+        _tell("error", disk_trouble(error))
         return EXIT_UNEXPECTED
 
 
@@ -84,7 +83,7 @@ def _parsed(argv: list[str]) -> argparse.Namespace:
 def _run(args: argparse.Namespace) -> int:
     from sweep.config.compose import compose_config, load_settings
 
-    _refuse_broken_text(args.overrides)
+    refuse_broken_text(args.overrides)
     if args.cfg:
         content, notices = compose_config(args.overrides, config_dir=args.config_dir)
         _notice(notices)
@@ -104,24 +103,24 @@ def _run(args: argparse.Namespace) -> int:
     return run_sweep(settings, console=console, command=_command_to_go_on(args))
 
 
+def _submit(args: argparse.Namespace) -> int:
+    from sweep.commands.submit import submit_sweep
+    from sweep.config.compose import load_settings
+
+    refuse_broken_text(args.overrides)
+    settings, notices = load_settings(args.overrides, config_dir=args.config_dir)
+    _notice(notices)
+    own = ["--config-dir", str(args.config_dir.resolve())] if args.config_dir else []
+    for line in submit_sweep(settings, [*own, *args.overrides]):
+        _say(line)
+    return EXIT_DONE
+
+
 def _command_to_go_on(args: argparse.Namespace) -> str:
     """The command that was given, without what would begin anew instead of going on."""
     own = ["--config-dir", str(args.config_dir)] if args.config_dir else []
     kept = [override for override in args.overrides if not _begins_anew(override)]
     return command(*own, *kept)
-
-
-def _refuse_broken_text(overrides: Sequence[str]) -> None:
-    """What the shell's encoding does not hold comes as halves of characters, and no file of a
-    study could keep it."""
-    for override in overrides:
-        if not override.isascii() and any("\ud800" <= letter <= "\udfff" for letter in override):
-            raise ConfigError(
-                "Settings must be text in the encoding of the shell.",
-                value=override,
-                way_out="take a shell that works in UTF-8 (`export LANG=C.UTF-8`); a file whose "
-                "name has another encoding gets a new name (`convmv`, `mv`)",
-            )
 
 
 def _begins_anew(override: str) -> bool:
@@ -280,17 +279,6 @@ def _worker(args: argparse.Namespace) -> int:
     from sweep.commands.worker import work_for
 
     return work_for(args.study, wait_min=args.wait, stay=args.stay, threads=args.threads, say=_say)
-
-
-def _disk_trouble(error: OSError) -> str:
-    where = f"{error.filename}: " if error.filename else ""
-    return str(
-        UserMistake(
-            "Files must be readable, and folders writable.",
-            value=f"{where}{error.strerror}",
-            way_out="free space, or name another folder; a sweep goes on by the same command",
-        )
-    )
 
 
 def _tell(kind: str, message: str) -> None:

@@ -13,6 +13,9 @@ from sweep.execute.folder.worker import Leaving, Worker, device_of
 from sweep.loop.ports import Handle, Pack
 from sweep.study.files import StudyFiles
 
+#: Minutes that a worker waits for a driver.
+WAIT_MIN = 10.0
+
 
 def work_for(
     study: Path, *, wait_min: float, stay: bool, threads: int, say: Callable[[str], None]

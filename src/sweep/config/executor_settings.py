@@ -35,7 +35,7 @@ class ExecutorSettings:
     lost_after_s: float = 60.0
     #: Of `slurm`: where its jobs run, and how long each may (`04:00:00`, `1-00:00:00`, minutes).
     partition: str | None = None
-    time: str | None = None
+    time: str | int | None = None
     #: Of `slurm`: other options of sbatch under their long names: `{gres: gpu:1, mem: 16G}`.
     sbatch: dict[str, Any] = field(default_factory=dict)
 
@@ -63,6 +63,11 @@ def check_executor(executor: ExecutorSettings) -> None:
             value=executor.grace_s,
             way_out="10 fits where the program is killed 10 s after SIGTERM; under Slurm take what "
             "`--signal=USR1@90` leaves: executor.grace_s=90",
+        )
+    if executor.kind == "slurm" and executor.time is None:
+        raise ConfigError(
+            "`executor=slurm` needs to know how long a job may run.",
+            way_out="executor.time=04:00:00; a job that has come to its end is queued again",
         )
     for name in ("workers", "threads", "pack_size"):
         number = getattr(executor, name)

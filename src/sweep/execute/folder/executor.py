@@ -32,8 +32,8 @@ _MOST_DEATHS = 3
 class Staff(Protocol):
     """Who starts workers, where the driver does."""
 
-    def look_after(self, *, wanted: int) -> str | None:
-        """Start workers where some are missing; says what they wait for."""
+    def look_after(self, *, wanted: int, present: int) -> str | None:
+        """Start workers where some are missing; says how those are that it has started."""
 
     def send_home(self) -> None:
         """End all that were started. Safe to call twice."""
@@ -162,7 +162,8 @@ class Folder:
         if self._paused is None:
             self._desk.put_again_what_is_lost()
         if self._staff is not None and self._paused is None:
-            self._jobs = self._staff.look_after(wanted=min(self._workers, self.num_open))
+            wanted = min(self._workers, self.num_open)
+            self._jobs = self._staff.look_after(wanted=wanted, present=len(self._crew))
         with suppress(OSError):
             members = tuple(one.member for one in self._crew.values())
             write_crew(self._exchange.folder, Crew(members, len(self._desk), self._jobs))
