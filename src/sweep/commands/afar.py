@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sweep.commands.worker import WAIT_MIN, train_late, worker_of
 from sweep.config.executor_settings import ExecutorSettings
 from sweep.core.fingerprint import fingerprint
 from sweep.execute.folder.executor import Folder
 from sweep.execute.folder.worker import Leaving
 from sweep.execute.slurm import JobTerms, SlurmJobs, minutes_of
-from sweep.loop.ports import Executor
+from sweep.loop.ports import Executor, TrainFn
 from sweep.study.exchange import ExchangeFiles
 from sweep.study.files import StudyFiles
 
@@ -88,13 +89,14 @@ class WorkerJob(_Requeued):
 
     study: Path
     threads: int
+    train: TrainFn = train_late
 
     def __call__(self) -> None:
-        from sweep.commands.worker import WAIT_MIN, worker_of
-
         requeue: Any = signal.getsignal(signal.SIGUSR2)
         with Leaving().heard() as leaving:
-            worker_of(self.study, WAIT_MIN, say, leaving, threads=self.threads).run()
+            worker_of(
+                self.study, WAIT_MIN, say, leaving, threads=self.threads, train=self.train
+            ).run()
         if leaving.signal == signal.SIGUSR2:
             requeue(signal.SIGUSR2, None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,18 @@ from sweep.core.errors import StudyError
 from sweep.execute.children import warm_up
 from sweep.execute.folder.hands import ChildProcess, Hands, Hire
 from sweep.execute.folder.worker import Leaving, Worker, device_of
-from sweep.loop.ports import Handle, Pack
+from sweep.loop.ports import Handle, Pack, TrainFn
 from sweep.study.files import StudyFiles
 
 #: Minutes that a worker waits for a driver.
 WAIT_MIN = 10.0
+
+
+def train_late(pack: Pack, runs_dir: Path, handle: Handle) -> None:
+    """As `train_pack`, which only the process that trains imports."""
+    from sweep.train.runs import train_pack
+
+    train_pack(pack, runs_dir, handle)
 
 
 def work_for(
@@ -46,14 +54,15 @@ def worker_of(
     *,
     stay: bool = False,
     threads: int = 1,
+    train: TrainFn = train_late,
 ) -> Worker:
     """A worker for the runs of a study, and for those of full fine-tuning behind its search."""
     # What trains is forked from a server that has imported all of it.
-    warm_up("sweep.train.runs")
+    warm_up("sweep.train.runs" if train is train_late else train.__module__)
     files = StudyFiles(study.resolve())
     return Worker(
         [files, files.full],
-        _hire_for,
+        functools.partial(_hire, train),
         wait_s=60 * wait_min,
         say=say,
         leave=leave,
@@ -62,16 +71,9 @@ def worker_of(
     )
 
 
-def _hire_for(place: StudyFiles) -> Hire:
+def _hire(train: TrainFn, place: StudyFiles) -> Hire:
     def hire(name: str, runs_dir: Path, threads: int) -> Hands:
         log, device = place.logs / f"{name}.log", device_of(os.environ)
         return ChildProcess(train, name, runs_dir, log=log, threads=threads, device=device)
 
     return hire
-
-
-def train(pack: Pack, runs_dir: Path, handle: Handle) -> None:
-    """As `train_pack`, which only the process that trains imports."""
-    from sweep.train.runs import train_pack
-
-    train_pack(pack, runs_dir, handle)

@@ -165,7 +165,7 @@ class Folder:
             wanted = min(self._workers, self.num_open)
             self._jobs = self._staff.look_after(wanted=wanted, present=len(self._crew))
         with suppress(OSError):
-            members = tuple(one.member for one in self._crew.values())
+            members = tuple(one.member for one in self._crew.values() if one.hello is not None)
             write_crew(self._exchange.folder, Crew(members, len(self._desk), self._jobs))
 
     def _listen_to(self, one: Colleague, handle: Handle) -> bool:
