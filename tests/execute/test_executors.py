@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from executors import drain, open_in_process, open_processes, outcomes, run_of
+from executors import OPEN, Open, drain, open_folder, open_processes, outcomes, run_of
 from sweep.execute.cores import physical_cores
 from sweep.execute.in_process import InProcess
 from sweep.execute.processes import Processes
@@ -24,8 +24,11 @@ from trainings import (
     train_two_at_once,
 )
 
+#: Those whose workers are processes of their own.
+APART = (open_processes, open_folder)
 
-@pytest.fixture(params=[open_in_process, open_processes], ids=["in_process", "processes"])
+
+@pytest.fixture(params=OPEN.values(), ids=OPEN)
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Executor]:
     executor = request.param(train_by_rank, tmp_path)
     yield executor
@@ -88,8 +91,11 @@ def test_workers_share_no_cores_and_write_to_their_logs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("train", [train_dying, train_dying_in_a_message])
-def test_run_whose_worker_died_is_put_back_once(train: TrainFn, tmp_path: Path) -> None:
-    executor = open_processes(train, tmp_path)
+@pytest.mark.parametrize("open_executor", APART)
+def test_run_whose_worker_died_is_put_back(
+    train: TrainFn, open_executor: Open, tmp_path: Path
+) -> None:
+    executor = open_executor(train, tmp_path)
     unlucky, deadly, fine = run_of(2), run_of(1), run_of(8)
     for run in (unlucky, deadly, fine):
         executor.submit((run,))
@@ -98,7 +104,7 @@ def test_run_whose_worker_died_is_put_back_once(train: TrainFn, tmp_path: Path) 
     assert found[unlucky.id].score == 0.02
     assert found[fine.id].score == 0.08
     assert found[deadly.id].state is RunState.FAILED
-    assert "died twice (killed by SIGKILL" in str(found[deadly.id].reason)
+    assert re.search(r"died (twice|3 times) \(killed by SIGKILL", str(found[deadly.id].reason))
 
 
 def test_workers_end_with_the_executor_in_the_middle_of_a_run(tmp_path: Path) -> None:
@@ -153,9 +159,10 @@ def test_pack_that_does_not_fit_is_halved_and_the_next_ones_are_cut(
     assert sizes == [8, 4, 2, 2, 2, 2, 2, 2]
 
 
-def test_death_in_a_pack_costs_the_others_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("open_executor", APART)
+def test_death_in_a_pack_costs_the_others_nothing(open_executor: Open, tmp_path: Path) -> None:
     # Nobody knows whose fault it was: the runs come back in halves, until one dies alone.
-    executor = open_processes(train_dying, tmp_path)
+    executor = open_executor(train_dying, tmp_path)
     runs = tuple(map(run_of, (8, 4, 1, 16)))
     executor.submit(runs)
     found = outcomes(drain(executor))
@@ -166,7 +173,7 @@ def test_death_in_a_pack_costs_the_others_nothing(tmp_path: Path) -> None:
         1: None,
         16: 0.16,
     }
-    assert "died twice" in str(found[runs[2].id].reason)
+    assert "its worker process died" in str(found[runs[2].id].reason)
 
 
 def test_pinned_workers_stay_on_cores_of_their_own(tmp_path: Path) -> None:

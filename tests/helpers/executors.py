@@ -1,15 +1,21 @@
-"""Both executors on trainings that cost nothing, and what came of them."""
+"""All executors on trainings that cost nothing, and what came of them."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from sweep.core.recipe import Lora, Recipe
+from sweep.execute.folder.executor import Folder
+from sweep.execute.folder.hands import ChildProcess, Hands, Hire
+from sweep.execute.folder.worker import Worker
 from sweep.execute.in_process import InProcess
 from sweep.execute.processes import Processes
 from sweep.loop.ports import Executor, TrainFn
 from sweep.loop.trial import Event, Finished, Outcome, Run
+from sweep.study.exchange import ExchangeFiles
+from sweep.study.files import StudyFiles
 
 Open = Callable[[TrainFn, Path], Executor]
 
@@ -20,6 +26,68 @@ def open_in_process(train: TrainFn, folder: Path) -> Executor:
 
 def open_processes(train: TrainFn, folder: Path) -> Executor:
     return Processes(train, runs_dir=folder / "runs", logs_dir=folder / "logs", workers=2)
+
+
+def children_for(train: TrainFn) -> Callable[[StudyFiles], Hire]:
+    """As `python -m sweep worker` trains, with another training."""
+
+    def of_place(place: StudyFiles) -> Hire:
+        def hire(name: str, runs_dir: Path, threads: int) -> Hands:
+            log = place.logs / f"{name}.log"
+            return ChildProcess(train, name, runs_dir, log=log, threads=threads, device="")
+
+        return hire
+
+    return of_place
+
+
+class ThreadStaff:
+    """Workers as threads of this process; what they train with are processes all the same."""
+
+    def __init__(self, study: Path, hire: Callable[[StudyFiles], Hire], *, most: int = 2) -> None:
+        self._study, self._hire, self._most = study, hire, most
+        self._threads: list[threading.Thread] = []
+        self.leave = threading.Event()
+
+    def look_after(self, *, wanted: int, present: int = 0) -> str | None:
+        while len(self._threads) < min(wanted, self._most):
+            self._threads.append(threading.Thread(target=self._work))
+            self._threads[-1].start()
+        return None
+
+    def send_home(self) -> None:
+        self.leave.set()
+        for thread in self._threads:
+            thread.join(60)
+            assert not thread.is_alive()
+
+    def _work(self) -> None:
+        places = [StudyFiles(self._study)]
+        leave = lambda: "sent home" if self.leave.is_set() else None  # noqa: E731
+        Worker(places, self._hire, wait_s=30, say=print, leave=leave).run()
+
+
+def open_folder(train: TrainFn, folder: Path) -> Executor:
+    return folder_with(ThreadStaff(folder, children_for(train)), folder)
+
+
+def folder_with(
+    staff: ThreadStaff | None, folder: Path, *, workers: int = 2, lost_after_s: float = 20.0
+) -> Folder:
+    files = StudyFiles(folder)
+    return Folder(
+        exchange=ExchangeFiles(files.exchange),
+        runs_dir=files.runs,
+        logs_dir=files.logs,
+        workers=workers,
+        lost_after_s=lost_after_s,
+        grace_s=0.5,
+        staff=staff,
+    )
+
+
+#: Every back end, for tests of what all of them promise.
+OPEN = {"in_process": open_in_process, "processes": open_processes, "folder": open_folder}
 
 
 def run_of(r: int) -> Run:

@@ -10,9 +10,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from sweep.core.errors import RunFailed
+from sweep.core.files import write_text
 from sweep.loop.ports import Handle, Pack
-from sweep.loop.trial import Finished, Outcome, Progress, Run, RunState
-from sweep.study.notes import asked_to_stop
+from sweep.loop.trial import Finished, Outcome, Paused, Progress, Run, RunState
+from sweep.study.files import RunFiles
+from sweep.study.notes import asked_to_pause, asked_to_stop
 
 
 def scored(run: Run) -> Finished:
@@ -48,10 +50,10 @@ def train_by_rank(pack: Pack, runs_dir: Path, handle: Handle) -> None:
 
 
 def train_dying(pack: Pack, runs_dir: Path, handle: Handle) -> None:
-    """Rank 1 kills its worker every time, rank 2 the first time only."""
+    """Rank 1 kills its worker every time, rank 2 the first time only: its rung says so."""
     for run in pack:
         rank = run.recipe.lora.r
-        mark = runs_dir / run.id / "died-before"
+        mark = RunFiles(runs_dir / run.id).checkpoint
         if rank == 1 or (rank == 2 and not mark.exists()):
             mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -62,7 +64,7 @@ def train_dying_in_a_message(pack: Pack, runs_dir: Path, handle: Handle) -> None
     """As `train_dying`, in the middle of telling the score, or of saying how long that will be."""
     for run in pack:
         rank = run.recipe.lora.r
-        mark = runs_dir / run.id / "died-before"
+        mark = RunFiles(runs_dir / run.id).checkpoint
         if rank == 1 or (rank == 2 and not mark.exists()):
             mark.touch()
             die_after(2 if rank == 2 else 20)
@@ -101,3 +103,20 @@ def train_broken_while_one_is_to_stop(pack: Pack, runs_dir: Path, handle: Handle
         raise KeyError("broken before anybody has looked")
     reason = asked_to_stop(runs_dir / first.id)
     handle(Finished(first.id, Outcome(RunState.PRUNED, reason=reason)) if reason else scored(first))
+
+
+def train_step_by_step(pack: Pack, runs_dir: Path, handle: Handle) -> None:
+    """Sixteen steps of a quarter of a second; a rung after each, and at a note it leaves."""
+    for run in pack:
+        rung = RunFiles(runs_dir / run.id).checkpoint
+        first = int(rung.read_text()) + 1 if rung.is_file() else 1
+        for step in range(first, 17):
+            handle(Progress(run.id, step, 16))
+            time.sleep(0.25)
+            write_text(rung, str(step))
+            if asked_to_pause(runs_dir):
+                handle(Paused(run.id, Outcome(RunState.PRUNED)))
+                break
+        else:
+            handle(scored(run))
+            rung.unlink()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from sweep.config.schema import ExecutorSettings
+from sweep.config.executor_settings import ExecutorSettings
 from sweep.execute.cores import physical_cores
 from sweep.train.devices import num_gpus
 from sweep.train.memory import memory_for_workers
@@ -25,6 +25,7 @@ class Workers:
         in_process: Whether it is the driver that trains.
         pack_size: Most runs of a pack, as set; None leaves it open.
         max_memory_gb: That all may take together, or on each GPU, as set; None takes what there is.
+        afar: How workers of other machines are got; None trains on this one.
     """
 
     count: int
@@ -34,6 +35,7 @@ class Workers:
     in_process: bool = False
     pack_size: int | None = None
     max_memory_gb: float | None = None
+    afar: ExecutorSettings | None = None
 
     @classmethod
     def of(cls, executor: ExecutorSettings, *, use_cpu: bool) -> Workers:
@@ -44,7 +46,8 @@ class Workers:
         """
         gpus, cores = num_gpus(use_cpu=use_cpu), tuple(physical_cores())
         in_process = executor.kind == "in_process"
-        count = 1 if in_process else executor.workers or gpus or len(cores)
+        here = 1 if in_process or executor.is_afar else gpus or len(cores)
+        count = 1 if in_process else executor.workers or here
         usual = torch.get_num_threads() if in_process else max(1, len(cores) // count)
         return cls(
             count=count,
@@ -54,17 +57,22 @@ class Workers:
             in_process=in_process,
             pack_size=executor.pack_size,
             max_memory_gb=executor.max_memory_gb,
+            afar=executor if executor.is_afar else None,
         )
 
     @property
     def num_scorers(self) -> int:
         """Processes that score pairs side by side, once the workers have left; they share a GPU."""
+        if self.afar is not None:
+            return 1 if self.gpus else len(self.cores)
         return 1 if self.gpus else self.count
 
     @property
     def memory_mb(self) -> float | None:
         """That each may take at most; None where nobody knows."""
-        return memory_for_workers(self.count, on_gpu=self.gpus > 0, most_gb=self.max_memory_gb)
+        # Of another machine nobody does; one like this is taken, and has it for a worker alone.
+        sharing = 1 if self.afar is not None else self.count
+        return memory_for_workers(sharing, on_gpu=self.gpus > 0, most_gb=self.max_memory_gb)
 
     @property
     def pinned_cores(self) -> tuple[int, ...]:
@@ -72,5 +80,6 @@ class Workers:
 
         Two sweeps that each take half of a machine would choose the same half.
         """
-        one_each = not self.gpus and self.threads == 1 and self.count == len(self.cores)
+        on_cores = not self.gpus and self.afar is None
+        one_each = on_cores and self.threads == 1 and self.count == len(self.cores)
         return self.cores if one_each and hasattr(os, "sched_setaffinity") else ()

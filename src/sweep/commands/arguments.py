@@ -9,6 +9,7 @@ from typing import Literal
 
 from sweep import __version__
 from sweep.commands.reading_flags import add_reading_flags
+from sweep.core.errors import ConfigError
 
 _INTRO = """\
 Which LoRA setting is best for a task, how sure that is, and the adapter.
@@ -24,6 +25,8 @@ Which LoRA setting is best for a task, how sure that is, and the adapter.
   python -m sweep compare results/A results/B  two studies of one task, paired on the dev pairs
   python -m sweep stop    results/NAME --run ID    end a run that is not worth its time
   python -m sweep add     results/NAME lora.r=32   train one more config of its space
+  python -m sweep worker  results/NAME         train for a sweep with executor=folder, from anywhere
+  python -m sweep submit +experiment=lora_grid executor=slurm    the driver as a job of Slurm
   python -m sweep wandb   results/NAME         write to wandb what it lacks; --online: send it
   python -m sweep VERB --help                  flags of a verb
 """
@@ -56,11 +59,24 @@ def parsed(argv: Sequence[str]) -> argparse.Namespace:
         refuse_old_command_line(words)
     parser = make_parser()
     args, rest = parser.parse_known_args(argv)
-    if rest and (args.verb != "run" or any(text.startswith("-") for text in rest)):
+    if rest and (args.verb not in ("run", "submit") or any(text.startswith("-") for text in rest)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
         args.overrides += rest
     return args
+
+
+def refuse_broken_text(overrides: Sequence[str]) -> None:
+    """What the shell's encoding does not hold comes as halves of characters, and no file of a
+    study could keep it."""
+    for override in overrides:
+        if not override.isascii() and any("\ud800" <= letter <= "\udfff" for letter in override):
+            raise ConfigError(
+                "Settings must be text in the encoding of the shell.",
+                value=override,
+                way_out="take a shell that works in UTF-8 (`export LANG=C.UTF-8`); a file whose "
+                "name has another encoding gets a new name (`convmv`, `mv`)",
+            )
 
 
 def formats_asked(args: argparse.Namespace) -> tuple[Literal["merged", "onnx", "int8"], ...]:
@@ -85,10 +101,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"sweep {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     run = verbs.add_parser("run", help="train a sweep", description=_RUN_HELP, formatter_class=raw)
-    run.add_argument("overrides", nargs="*", metavar="OVERRIDE")
-    run.add_argument(
-        "--config-dir", type=_on_disk, help="your own folder of groups and experiments"
-    )
+    submit = verbs.add_parser("submit", help="the same as a job of Slurm, driver and all")
+    for verb in (run, submit):
+        verb.add_argument("overrides", nargs="*", metavar="OVERRIDE")
+        verb.add_argument(
+            "--config-dir", type=_on_disk, help="your own folder of groups and experiments"
+        )
     run.add_argument("--json", action="store_true", help="with mode=plan: print the plan as JSON")
     run.add_argument("--cfg", action="store_true", help="print the composed configuration and stop")
     _add_adapters(verbs)
@@ -180,6 +198,22 @@ def _add_studies(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     wandb = verbs.add_parser("wandb", help="give wandb what it lacks of a study")
     wandb.add_argument("study", type=_on_disk)
     wandb.add_argument("--online", action="store_true", help="also send all that waits")
+
+    worker = verbs.add_parser("worker", help="train what a sweep with executor=folder gives out")
+    worker.add_argument("study", type=_on_disk, help="its folder, which may come later")
+    worker.add_argument(
+        "--wait",
+        type=float,
+        default=10.0,
+        metavar="MIN",
+        help="minutes to wait for a driver, first and where it falls silent; default: 10",
+    )
+    worker.add_argument(
+        "--stay", action="store_true", help="wait as long once a driver has nothing more to do"
+    )
+    worker.add_argument(
+        "--threads", type=int, default=1, help="where executor.threads says nothing; default: 1"
+    )
 
     report = verbs.add_parser("report", help="rebuild the report of a study")
     report.add_argument("study", type=_on_disk)

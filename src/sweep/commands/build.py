@@ -14,6 +14,7 @@ from sweep.budget.estimate import MemoryLimit
 from sweep.budget.packs import largest_pack
 from sweep.budget.workers import Workers
 from sweep.budget.workload import Workload
+from sweep.commands.afar import afar_executor
 from sweep.config.confirming import confirmation_of
 from sweep.config.preflight import Preflight
 from sweep.config.schema import SearchSettings, Settings, TrackingSettings
@@ -132,7 +133,12 @@ def _rules(
 
 
 def executor_of(workers: Workers, files: StudyFiles, *, runs: int, pack_size: int) -> Executor:
-    """One worker per GPU with large packs; without one, a worker per core with small packs."""
+    """One worker per GPU with large packs; without one, a worker per core with small packs.
+
+    Where workers are afar, as many as are expected.
+    """
+    if workers.afar is not None:
+        return afar_executor(workers.afar, files, workers=workers.count, pack_size=pack_size)
     if workers.in_process:
         if workers.threads != torch.get_num_threads():
             torch.set_num_threads(workers.threads)

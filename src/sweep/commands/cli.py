@@ -6,7 +6,6 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from errno import EACCES, EDQUOT, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,8 @@ import yaml
 from rich.text import Text
 
 from sweep.commands.adapter_verbs import cost_verb, export_verb, predict_verb, verify_verb
-from sweep.commands.arguments import parsed
+from sweep.commands.arguments import parsed, refuse_broken_text
+from sweep.commands.disk_trouble import OF_THE_DISK, disk_trouble
 from sweep.commands.signals import interruptible
 from sweep.commands.speaking import console, err_console, print_answers, say
 from sweep.core.commands import command
@@ -28,14 +28,13 @@ if TYPE_CHECKING:
 EXIT_DONE = 0
 EXIT_UNEXPECTED = 1
 EXIT_MISTAKE = 2
-#: What is wrong with a disk or a path, not with this program.
-_OF_THE_DISK = {EACCES, EPERM, EROFS, ENOSPC, EDQUOT, EEXIST, ENOTDIR, EISDIR, ENAMETOOLONG}
 
 
 def run_command(argv: Sequence[str]) -> int:
     """Run one verb and return the exit code. The only place where errors end."""
     verbs: dict[str, Callable[[argparse.Namespace], int]] = {
         "run": _run,
+        "submit": _submit,
         "export": partial(_of_adapter, export_verb),
         "predict": partial(_of_adapter, predict_verb),
         "verify": partial(_of_adapter, verify_verb),
@@ -45,6 +44,7 @@ def run_command(argv: Sequence[str]) -> int:
         "add": _add,
         "verdict": _verdict,
         "compare": _compare,
+        "worker": _worker,
         "wandb": _wandb,
         "cost": partial(_of_adapter, cost_verb),
     }
@@ -67,9 +67,9 @@ def run_command(argv: Sequence[str]) -> int:
         _tell("error", str(error))
         return EXIT_UNEXPECTED
     except OSError as error:
-        if error.errno not in _OF_THE_DISK:
+        if error.errno not in OF_THE_DISK:
             raise
-        _tell("error", _disk_trouble(error))
+        _tell("error", disk_trouble(error))
         return EXIT_UNEXPECTED
 
 
@@ -89,7 +89,7 @@ def _of_adapter(verb: Callable[[argparse.Namespace], None], args: argparse.Names
 def _run(args: argparse.Namespace) -> int:
     from sweep.config.compose import compose_config, load_settings
 
-    _refuse_broken_text(args.overrides)
+    refuse_broken_text(args.overrides)
     if args.cfg:
         content, notices = compose_config(args.overrides, config_dir=args.config_dir)
         _notice(notices)
@@ -123,24 +123,24 @@ def _plan(settings: Settings, *, as_json: bool) -> None:
         print_answers(plan_json(settings.folder, plan))
 
 
+def _submit(args: argparse.Namespace) -> int:
+    from sweep.commands.submit import submit_sweep
+    from sweep.config.compose import load_settings
+
+    refuse_broken_text(args.overrides)
+    settings, notices = load_settings(args.overrides, config_dir=args.config_dir)
+    _notice(notices)
+    own = ["--config-dir", str(args.config_dir.resolve())] if args.config_dir else []
+    for line in submit_sweep(settings, [*own, *args.overrides]):
+        say(line)
+    return EXIT_DONE
+
+
 def _command_to_go_on(args: argparse.Namespace) -> str:
     """The command that was given, without what would begin anew instead of going on."""
     own = ["--config-dir", str(args.config_dir)] if args.config_dir else []
     kept = [override for override in args.overrides if not _begins_anew(override)]
     return command(*own, *kept)
-
-
-def _refuse_broken_text(overrides: Sequence[str]) -> None:
-    """What the shell's encoding does not hold comes as halves of characters, and no file of a
-    study could keep it."""
-    for override in overrides:
-        if not override.isascii() and any("\ud800" <= letter <= "\udfff" for letter in override):
-            raise ConfigError(
-                "Settings must be text in the encoding of the shell.",
-                value=override,
-                way_out="take a shell that works in UTF-8 (`export LANG=C.UTF-8`); a file whose "
-                "name has another encoding gets a new name (`convmv`, `mv`)",
-            )
 
 
 def _begins_anew(override: str) -> bool:
@@ -215,15 +215,10 @@ def _wandb(args: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def _disk_trouble(error: OSError) -> str:
-    where = f"{error.filename}: " if error.filename else ""
-    return str(
-        UserMistake(
-            "Files must be readable, and folders writable.",
-            value=f"{where}{error.strerror}",
-            way_out="free space, or name another folder; a sweep goes on by the same command",
-        )
-    )
+def _worker(args: argparse.Namespace) -> int:
+    from sweep.commands.worker import work_for
+
+    return work_for(args.study, wait_min=args.wait, stay=args.stay, threads=args.threads, say=say)
 
 
 def _tell(kind: str, message: str) -> None:

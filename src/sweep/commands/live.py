@@ -16,6 +16,8 @@ from sweep.core.errors import ConfigError, StudyError
 from sweep.core.words import counted, duration
 from sweep.loop.trial import RunState
 from sweep.space.points import point_of
+from sweep.study.exchange import CrewMember, read_crew
+from sweep.study.files import StudyFiles
 from sweep.study.lock import driver_of, is_driven
 from sweep.study.notes import add_point, added_points, ask_to_stop
 from sweep.study.rows import RunRow
@@ -47,6 +49,8 @@ def show_status(folder: Path, console: Console) -> None:
     if waiting:
         _say(console, f"added  {counted(waiting, 'config')} waiting to be taken up")
     _say(console, *map(_under_way, [*going(study), *going_in_full(study)]))
+    if driven:
+        _say(console, *crew_lines(study.files), *crew_lines(study.files.full))
     if study.leaderboard:
         console.print()
         console.print(
@@ -62,6 +66,22 @@ def show_verdict(folder: Path, console: Console) -> None:
     """
     found = Study.open(folder).verdict
     _say(console, *(found.sentences if found else ("No run has a score yet.",)))
+
+
+def crew_lines(files: StudyFiles) -> list[str]:
+    """Who works on a study: each worker with its machine, its job and what it trains."""
+    crew = read_crew(files.exchange)
+    if crew is None:
+        return []
+    jobs = [f"jobs   {crew.jobs}"] if crew.jobs else []
+    packs = [f"packs  {crew.waiting} waiting for a worker"] if crew.waiting else []
+    return [*jobs, *packs, *map(_at_work, crew.members)]
+
+
+def _at_work(member: CrewMember) -> str:
+    job = f", job {member.job}" if member.job else ""
+    runs = f"trains {', '.join(member.run_ids)}" if member.run_ids else "waits"
+    return f"worker {member.name} on {member.host}{job}: {runs} since {member.since}"
 
 
 def going(study: Study) -> list[RunRow]:

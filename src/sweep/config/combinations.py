@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from sweep.config.effectless import refuse_without_effect
-from sweep.config.schema import ConfirmSettings, ExecutorSettings, SearchSettings, Settings
+from sweep.config.executor_settings import check_executor
+from sweep.config.schema import ConfirmSettings, SearchSettings, Settings
 from sweep.config.tasks import check_task
 from sweep.core.errors import ConfigError
 from sweep.core.optional import trouble_with
@@ -32,7 +32,7 @@ def check_settings(settings: Settings, *, given: Sequence[str]) -> None:
     _check_search(settings.search)
     _check_sampler(settings)
     _check_confirm(settings.confirm, space)
-    _check_executor(settings.executor)
+    check_executor(settings.executor)
     if not settings.tracking.timeout_s > 0:
         raise ConfigError(
             "`tracking.timeout_s` must be above 0.", value=settings.tracking.timeout_s
@@ -120,28 +120,6 @@ def _check_confirm(confirm: ConfirmSettings, space: Space) -> None:
             "`confirm.each` must name a dimension of labels or values that is searched.",
             value=f"{confirm.each}; searched are {', '.join(labelled) or 'ranges alone'}",
             way_out="name one of these, or `confirm.each=null`",
-        )
-
-
-def _check_executor(executor: ExecutorSettings) -> None:
-    if not 0 < executor.grace_s < math.inf:
-        raise ConfigError(
-            "`executor.grace_s` must be above 0.",
-            value=executor.grace_s,
-            way_out="10 fits where the program is killed 10 s after SIGTERM; under Slurm take what "
-            "`--signal=USR1@90` leaves: executor.grace_s=90",
-        )
-    for name in ("workers", "threads", "pack_size"):
-        number = getattr(executor, name)
-        if number is not None and number < 1:
-            raise ConfigError(
-                f"`executor.{name}` must be at least 1.",
-                value=number,
-                way_out=f"`executor.{name}=null` takes what the machine has",
-            )
-    if executor.max_memory_gb is not None and not executor.max_memory_gb > 0:
-        raise ConfigError(
-            "`executor.max_memory_gb` must be above 0.", value=f"{executor.max_memory_gb:g}"
         )
 
 

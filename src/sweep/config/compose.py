@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from sweep.config.combinations import check_settings
+from sweep.config.executor_settings import ExecutorSettings
 from sweep.config.folders import ConfigFolders
 from sweep.config.grammar import quoted
 from sweep.config.groups import GROUPS, expand_groups
@@ -32,7 +33,6 @@ from sweep.config.overrides import MAPPINGS, Ready, prepare
 from sweep.config.schema import (
     BaselineSettings,
     ConfirmSettings,
-    ExecutorSettings,
     SearchSettings,
     Settings,
     TrackingSettings,

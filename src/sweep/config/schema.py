@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from sweep.config.executor_settings import ExecutorSettings
 from sweep.config.portfolio import Start, StartWith, start_of
 from sweep.core.errors import ConfigError
 from sweep.core.files import as_on_disk
@@ -92,26 +93,6 @@ class BaselineSettings:
     full: bool | Literal["auto"] = "auto"
     #: Its learning rates: the best on dev counts.
     full_rates: tuple[float, ...] = (2e-5, 4.5e-5, 1e-4)
-
-
-@dataclass(frozen=True)
-class ExecutorSettings:
-    """Where runs are trained."""
-
-    #: `auto`: worker processes; `in_process` trains in the driver, for debugging.
-    kind: Literal["auto", "processes", "in_process"] = "auto"
-    #: Worker processes; None takes one per GPU, else one per CPU core.
-    workers: int | None = None
-    #: Threads per worker; None shares the cores out.
-    threads: int | None = None
-    #: Most runs that a worker trains together on one frozen base; None takes 32 on a GPU, else 4,
-    #: or fewer where that could take more than half of the memory.
-    pack_size: int | None = None
-    #: GB that all workers may take together, or on each GPU; configs that are expected to take more
-    #: are not trained. None takes what there is, and expects nothing.
-    max_memory_gb: float | None = None
-    #: Seconds between a signal that ends the sweep (SIGTERM, SIGHUP, ...) and its end.
-    grace_s: float = 10.0
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class Boundary:
         for run in runs:
             folder = self._runs_dir / run.id
             folder.mkdir(parents=True, exist_ok=True)
-            _clear_leftovers(folder)
+            clear_leftovers(folder)
             handle(Started(run.id, self._worker))
         try:
             self._train(runs, self._runs_dir, listen)
@@ -101,7 +101,7 @@ def _out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
-def _clear_leftovers(folder: Path) -> None:
+def clear_leftovers(folder: Path) -> None:
     """Remove half-written files (hidden names) of an attempt that was killed."""
     for path in folder.glob(".*"):
         if path.is_dir():

@@ -13,13 +13,16 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from sweep.execute.children import cause_of_death, start_child, tell_to_leave, wait_for_end
+from sweep.execute.deaths import Deaths
 from sweep.execute.worker import serve
 from sweep.loop.ports import Handle, Pack, TrainFn
-from sweep.loop.trial import Event, Finished, Outcome, Paused, PutBack, Run, RunState
+from sweep.loop.trial import Event, Finished, Paused, PutBack, Run
 from sweep.study.notes import ask_to_pause, ask_to_stop, forget_to_pause
 
 #: Longest wait for an event, so that a signal to the driver is seen soon.
 _WAIT_SECONDS = 0.25
+#: Deaths of a lone run's worker that are too many.
+_MOST_DEATHS = 2
 
 
 @dataclass
@@ -71,7 +74,7 @@ class Processes:
         self._threads = threads
         self._gpus = gpus
         self._queue: deque[Pack] = deque()
-        self._deaths: dict[str, int] = {}
+        self._deaths = Deaths(_MOST_DEATHS)
         self._paused = False
         forget_to_pause(runs_dir)
         self._workers = [self._start(f"worker-{i}") for i in range(workers)]
@@ -139,16 +142,13 @@ class Processes:
             return
         self._workers[self._workers.index(worker)] = self._start(worker.name)
         runs = tuple(worker.runs)
-        for run in runs:
-            self._deaths[run.id] = self._deaths.get(run.id, 0) + 1
-        if len(runs) == 1 and self._deaths[runs[0].id] > 1:
+        packs = self._deaths.after(runs) if runs else []
+        if runs and not packs:
             log = self._log(worker.name)
-            reason = f"its worker process died twice ({cause}); log: {log}"
-            outcome = Outcome(RunState.FAILED, reason=reason, worker=worker.name)
-            handle(Finished(runs[0].id, outcome))
+            failure = self._deaths.failure(runs[0], worker.name, cause=cause, log=log)
+            handle(Finished(runs[0].id, failure))
             return
-        middle = (len(runs) + 1) // 2
-        self._queue.extendleft(part for part in (runs[middle:], runs[:middle]) if part)
+        self._queue.extendleft(reversed(packs))
         for run in runs:
             handle(PutBack(run.id, worker.name, cause))
 

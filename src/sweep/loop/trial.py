@@ -169,12 +169,14 @@ class Paused:
 
 @dataclass(frozen=True)
 class PutBack:
-    """The run's worker has died in the middle of it; it is taken up again."""
+    """The run's worker has died or left in the middle of it; it is taken up again."""
 
     run_id: str
     worker: str
     #: What ended the worker, in a few words.
     cause: str
+    #: Otherwise it has left in order, and the run goes on from where it was.
+    died: bool = True
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,11 @@ class StudyFiles:
         return self.folder / "logs"
 
     @property
+    def exchange(self) -> Path:
+        """Where a driver and workers of other machines talk; `ExchangeFiles` says what is in it."""
+        return self.folder / "exchange"
+
+    @property
     def wandb(self) -> Path:
         return self.folder / "wandb"
 

@@ -77,7 +77,8 @@ class ConsoleWatcher:
                 self._say(f"waits        {run.name} at step {event.outcome.steps}")
         elif isinstance(event, PutBack):
             tally.going.pop(run.id, None)
-            self._say(f"starts again {run.name}: {event.worker} died ({event.cause})")
+            how = "died" if event.died else "left"
+            self._say(f"starts again {run.name}: {event.worker} {how} ({event.cause})")
         elif isinstance(event, Finished):
             tally.going.pop(run.id, None)
             tally.count(run, event.outcome)

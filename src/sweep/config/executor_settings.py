@@ -1,0 +1,83 @@
+"""Where runs are trained: the settings of `executor`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sweep.core.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class ExecutorSettings:
+    """Where runs are trained."""
+
+    #: `auto`: worker processes; `in_process` trains in the driver, for debugging. `folder`: workers
+    #: that somebody starts, on any machine that shares the disk; `slurm`: as jobs.
+    kind: Literal["auto", "processes", "in_process", "folder", "slurm"] = "auto"
+    #: Worker processes; None takes one per GPU, else one per CPU core. Of `folder` and `slurm`: how
+    #: many are expected, 1 unless set; more are welcome.
+    workers: int | None = None
+    #: Threads per worker; None shares the cores out.
+    threads: int | None = None
+    #: Most runs that a worker trains together on one frozen base; None takes 32 on a GPU, else 4,
+    #: or fewer where that could take more than half of the memory.
+    pack_size: int | None = None
+    #: GB that all workers may take together, or on each GPU; configs that are expected to take more
+    #: are not trained. None takes what there is, and expects nothing.
+    max_memory_gb: float | None = None
+    #: Seconds between a signal that ends the sweep (SIGTERM, SIGHUP, ...) and its end; the same for
+    #: a worker of `folder` and `slurm`.
+    grace_s: float = 10.0
+    #: Of `folder` and `slurm`: seconds of silence after which a worker, or the driver, counts as
+    #: lost. Disks that show files late need more.
+    lost_after_s: float = 60.0
+    #: Of `slurm`: where its jobs run, and how long each may (`04:00:00`, `1-00:00:00`, minutes).
+    partition: str | None = None
+    time: str | int | None = None
+    #: Of `slurm`: other options of sbatch under their long names: `{gres: gpu:1, mem: 16G}`.
+    sbatch: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_afar(self) -> bool:
+        """Whether workers may be on other machines, of which this one knows nothing."""
+        return self.kind in ("folder", "slurm")
+
+
+def check_executor(executor: ExecutorSettings) -> None:
+    """Refuse numbers that mean nothing.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    if not 1 <= executor.lost_after_s < math.inf:
+        raise ConfigError(
+            "`executor.lost_after_s` must be at least 1.",
+            value=executor.lost_after_s,
+            way_out="60 fits most shared disks",
+        )
+    if not 0 < executor.grace_s < math.inf:
+        raise ConfigError(
+            "`executor.grace_s` must be above 0.",
+            value=executor.grace_s,
+            way_out="10 fits where the program is killed 10 s after SIGTERM; under Slurm take what "
+            "`--signal=USR1@90` leaves: executor.grace_s=90",
+        )
+    if executor.kind == "slurm" and executor.time is None:
+        raise ConfigError(
+            "`executor=slurm` needs to know how long a job may run.",
+            way_out="executor.time=04:00:00; a job that has come to its end is queued again",
+        )
+    for name in ("workers", "threads", "pack_size"):
+        number = getattr(executor, name)
+        if number is not None and number < 1:
+            raise ConfigError(
+                f"`executor.{name}` must be at least 1.",
+                value=number,
+                way_out=f"`executor.{name}=null` takes what the machine has",
+            )
+    if executor.max_memory_gb is not None and not executor.max_memory_gb > 0:
+        raise ConfigError(
+            "`executor.max_memory_gb` must be above 0.", value=f"{executor.max_memory_gb:g}"
+        )
