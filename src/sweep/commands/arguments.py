@@ -109,13 +109,14 @@ def make_parser() -> argparse.ArgumentParser:
         )
     run.add_argument("--json", action="store_true", help="with mode=plan: print the plan as JSON")
     run.add_argument("--cfg", action="store_true", help="print the composed configuration and stop")
-    _add_adapters(verbs)
-    _add_studies(verbs)
+    for add in (_add_export, _add_predict, _add_verify, _add_cost):
+        add(verbs)
+    for add in (_add_views, _add_steering, _add_worker):
+        add(verbs)
     return parser
 
 
-def _add_adapters(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Verbs about an exported adapter."""
+def _add_export(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     export = verbs.add_parser("export", help="export an adapter, verified")
     export.add_argument("study", type=_on_disk, help="the study's folder, e.g. results/lora_grid")
     export.add_argument("--run", help="a run id (or its beginning) instead of the best run")
@@ -126,6 +127,8 @@ def _add_adapters(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     export.add_argument("--to", type=Path, help="folder to write; default: STUDY/best")
     _add_base(export)
 
+
+def _add_predict(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     predict = verbs.add_parser("predict", help="score the sentence pairs of a file")
     predict.add_argument("folder", type=_on_disk, help="an exported folder, e.g. results/X/best")
     predict.add_argument(
@@ -147,6 +150,8 @@ def _add_adapters(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--restart", action="store_true", help="score anew what an interrupted job has begun"
     )
 
+
+def _add_verify(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verify = verbs.add_parser("verify", help="reload an exported adapter and score dev again")
     verify.add_argument("folder", type=_on_disk)
     verify.add_argument("--json", action="store_true", help="print the scores as JSON")
@@ -155,6 +160,8 @@ def _add_adapters(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     _add_base(verify)
 
+
+def _add_cost(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     cost = verbs.add_parser("cost", help="measure what scoring pairs takes")
     cost.add_argument("folder", type=_on_disk, help="an exported folder, e.g. results/X/best")
     cost.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -173,8 +180,8 @@ def _add_base(verb: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_studies(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Verbs about a study."""
+def _add_views(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Verbs that show a study."""
     status = verbs.add_parser("status", help="runs by state and the ranking so far")
     status.add_argument("study", type=_on_disk)
     status.add_argument("--json", action="store_true", help="print all of it as JSON")
@@ -183,6 +190,19 @@ def _add_studies(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     verdict.add_argument("study", type=_on_disk)
     verdict.add_argument("--json", action="store_true", help="print the figures as JSON")
 
+    compare = verbs.add_parser("compare", help="compare the chosen configs of two studies")
+    compare.add_argument("studies", type=_on_disk, nargs=2, metavar="STUDY")
+    compare.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+    report = verbs.add_parser("report", help="rebuild the report of a study")
+    report.add_argument("study", type=_on_disk)
+    report.add_argument(
+        "--figures", action="store_true", help="its plots as SVG and PNG too, in STUDY/figures"
+    )
+
+
+def _add_steering(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Verbs that change what a study does or holds."""
     stop = verbs.add_parser("stop", help="end one run of a sweep that is going on")
     stop.add_argument("study", type=_on_disk)
     stop.add_argument("--run", required=True, help="a run id, or its beginning")
@@ -191,14 +211,12 @@ def _add_studies(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     add.add_argument("study", type=_on_disk)
     add.add_argument("values", nargs="+", metavar="KEY=VALUE", help="a point of its search space")
 
-    compare = verbs.add_parser("compare", help="compare the chosen configs of two studies")
-    compare.add_argument("studies", type=_on_disk, nargs=2, metavar="STUDY")
-    compare.add_argument("--json", action="store_true", help="print the figures as JSON")
-
     wandb = verbs.add_parser("wandb", help="give wandb what it lacks of a study")
     wandb.add_argument("study", type=_on_disk)
     wandb.add_argument("--online", action="store_true", help="also send all that waits")
 
+
+def _add_worker(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     worker = verbs.add_parser("worker", help="train what a sweep with executor=folder gives out")
     worker.add_argument("study", type=_on_disk, help="its folder, which may come later")
     worker.add_argument(
@@ -213,12 +231,6 @@ def _add_studies(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     worker.add_argument(
         "--threads", type=int, default=1, help="where executor.threads says nothing; default: 1"
-    )
-
-    report = verbs.add_parser("report", help="rebuild the report of a study")
-    report.add_argument("study", type=_on_disk)
-    report.add_argument(
-        "--figures", action="store_true", help="its plots as SVG and PNG too, in STUDY/figures"
     )
 
 

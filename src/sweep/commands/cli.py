@@ -32,22 +32,7 @@ EXIT_MISTAKE = 2
 
 def run_command(argv: Sequence[str]) -> int:
     """Run one verb and return the exit code. The only place where errors end."""
-    verbs: dict[str, Callable[[argparse.Namespace], int]] = {
-        "run": _run,
-        "submit": _submit,
-        "export": partial(_of_adapter, export_verb),
-        "predict": partial(_of_adapter, predict_verb),
-        "verify": partial(_of_adapter, verify_verb),
-        "report": _report,
-        "status": _status,
-        "stop": _stop,
-        "add": _add,
-        "verdict": _verdict,
-        "compare": _compare,
-        "worker": _worker,
-        "wandb": _wandb,
-        "cost": partial(_of_adapter, cost_verb),
-    }
+    verbs = _verbs()
     known = (*verbs, "-h", "--help", "--version")
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
     try:
@@ -71,6 +56,26 @@ def run_command(argv: Sequence[str]) -> int:
             raise
         _tell("error", disk_trouble(error))
         return EXIT_UNEXPECTED
+
+
+def _verbs() -> dict[str, Callable[[argparse.Namespace], int]]:
+    """What each verb of the command line does; they return exit codes."""
+    return {
+        "run": _run,
+        "submit": _submit,
+        "export": partial(_of_adapter, export_verb),
+        "predict": partial(_of_adapter, predict_verb),
+        "verify": partial(_of_adapter, verify_verb),
+        "report": _report,
+        "status": _status,
+        "stop": _stop,
+        "add": _add,
+        "verdict": _verdict,
+        "compare": _compare,
+        "worker": _worker,
+        "wandb": _wandb,
+        "cost": partial(_of_adapter, cost_verb),
+    }
 
 
 def _parsed(argv: list[str]) -> argparse.Namespace:
