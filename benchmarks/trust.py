@@ -125,6 +125,8 @@ def measure(one: Callable[[np.random.Generator], dict[str, float]], num: int) ->
 
 EVERY_OTHER = (1, 3, 5, 7)
 CASES = {
+    "equal, 2 configs, 2 seeds": Design(2, 2, 0.02),
+    "equal, 2 configs, 3 seeds": Design(2, 3, 0.02),
     "equal, 8 configs, 3 seeds": Design(8, 3, 0.004),
     "equal, 8 configs, 3 seeds, large seed noise": Design(8, 3, 0.01),
     "equal, 8 configs, 3 seeds, every other with thrice the seed noise": Design(

@@ -13,6 +13,7 @@ from scipy.stats import pearsonr
 from sweep.core.arrays import Floats
 from sweep.stats.comparison import Comparison
 from sweep.stats.metrics import resampled_pearson
+from sweep.stats.seed_noise import RunsByConfig, SeedNoise
 from sweep.stats.statistics import Sample, compare, resampling_weights
 
 LABELS = np.random.default_rng(0).uniform(0, 5, size=300)
@@ -120,6 +121,21 @@ def test_what_a_seed_does_to_all_configs_is_taken_out_of_their_comparison() -> N
     loose = compare([Sample((0, 1, 2), first), Sample((3, 4, 5), second)], LABELS)
     assert paired.tied.tolist() == [True, False]
     assert loose.tied.tolist() == [True, True]
+
+
+def test_how_much_alike_seeds_are_is_not_known_for_sure_from_few() -> None:
+    """Far ends of the lead's draws over their middle: farther out where two seeds are shared."""
+    scores = np.array([0.80, 0.84, 0.79, 0.82])
+
+    def far_out(second: tuple[int, int]) -> float:
+        layout = RunsByConfig.of([(0, 1), second])
+        noise = SeedNoise.of(scores, np.zeros((10, 4)), layout, np.arange(2))
+        rng = np.random.default_rng(0)
+        draws, _ = noise.draws(layout, 20_000, rng, noise.covariance(layout, np.zeros((10, 2))).own)
+        lead = np.abs(draws[:, 0] - draws[:, 1])
+        return float(np.quantile(lead, 0.95) / np.median(lead))
+
+    assert far_out((0, 1)) > 1.2 * far_out((2, 3))
 
 
 def test_lead_is_above_zero_exactly_where_the_config_is_not_tied() -> None:

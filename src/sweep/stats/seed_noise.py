@@ -54,6 +54,12 @@ class RunsByConfig:
         """Degrees of freedom within each config, `[K]`."""
         return self.num_seeds - 1
 
+    @property
+    def free_alone(self) -> int:
+        """Degrees of freedom within configs and seeds; without common seeds, within configs."""
+        within = int(self.free.sum())
+        return within - self.seeds.shape[1] or within
+
     def means(self, x: Floats) -> Floats:
         """Over the runs of each config, `[..., R]` to `[..., K]`."""
         starts = np.concatenate([[0], np.cumsum(self.num_seeds)[:-1]])
@@ -81,15 +87,17 @@ class SeedNoise:
     """How far seeds move the scores of configs, in points of the score.
 
     `seed_sd` is pooled over the configs that tell it; None where none has two seeds.
-    `of_runs` are the variances of one run, of those configs `[K]` and of as many others as
-    `places` asks for. Of a variance, the share `own` is left by config and seed, and `common` is
-    what a seed does to all. `by_items` `[K]` is the part of the own variance that comes from the
+    `of_runs` are the variances of one run, of those configs `[K]` and of as many others as `places`
+    asks for. Of a variance, the share `own` is left by config and seed, and `common` is what a seed
+    does to all. `own_free` are the degrees of freedom that tell the share: few runs may look much
+    more alike than they are. `by_items` `[K]` is the part of the own variance that comes from the
     finite dev set and is in the bootstrap already. `places` are the configs that are compared.
     """
 
     seed_sd: float | None
     of_runs: Moderated
     own: float
+    own_free: float
     common: float
     by_items: Floats
     places: Indices
@@ -107,7 +115,7 @@ class SeedNoise:
         compared = np.where(places < 0, len(layout.num_seeds) + np.cumsum(places < 0) - 1, places)
         if found.is_nothing:
             sd = 0.0 if layout.free.any() else None
-            return cls(sd, found, 0.0, 0.0, np.zeros(len(found.free)), compared)
+            return cls(sd, found, 0.0, np.inf, 0.0, np.zeros(len(found.free)), compared)
         sizes = np.maximum(found.typical, np.finfo(np.float64).tiny)
         scale = np.sqrt(sizes)[layout.of_run]
         items_within = layout.within(by_items)
@@ -119,7 +127,8 @@ class SeedNoise:
         several = np.flatnonzero(layout.free)
         of_items[several] = measured[several] * (own_items / max(items, 1e-12))
         sd = float(np.sqrt(found.pooled))
-        return cls(sd, found, own / total, common / total, of_items, compared)
+        shares = own / total, _free_of_share(layout), common / total
+        return cls(sd, found, *shares, of_items, compared)
 
     def draws(
         self, layout: RunsByConfig, num: int, rng: np.random.Generator, expected: Floats
@@ -132,9 +141,11 @@ class SeedNoise:
         """
         num_seeds, num_configs = layout.of_seed.shape
         common = rng.normal(size=(num, num_seeds)) @ self._of_seeds(layout)
-        variances = self.of_runs.draws(num, rng)[:, self.places] * self.own
+        variances = self.of_runs.draws(num, rng)[:, self.places]
+        noise = rng.normal(size=(num, num_configs))
+        variances *= self._draws_of_own(num, rng)[:, None]
         own = np.maximum(variances - self.by_items[self.places], 0) / layout.num_seeds
-        noise = rng.normal(size=(num, num_configs)) * np.sqrt(own)
+        noise *= np.sqrt(own)
         wider = own.max(axis=0) / np.maximum(expected, _NOTHING)
         return np.asarray(common + noise), max(1.0, float(np.sqrt(wider.max())))
 
@@ -146,6 +157,13 @@ class SeedNoise:
         items = (by_items - by_items.mean(axis=0)) / np.sqrt(len(by_items))
         own = self.of_runs.reach(self.own, self.by_items)[self.places] / layout.num_seeds
         return Covariance(np.concatenate([items, self._of_seeds(layout)]), own)
+
+    def _draws_of_own(self, num: int, rng: np.random.Generator) -> Floats:
+        """Draws of the share `own`, `[num]`: never more than the whole, or than was measured."""
+        if not np.isfinite(self.own_free):
+            return np.full(num, self.own)
+        drawn = self.own * self.own_free / rng.chisquare(self.own_free, num)
+        return np.minimum(drawn, max(1.0, self.own))
 
     def _of_seeds(self, layout: RunsByConfig) -> Floats:
         """What a seed that moves all configs by one SD does to each mean, `[S, K]`."""
@@ -163,9 +181,18 @@ def _moderated(squares: Floats, layout: RunsByConfig, places: Indices) -> Modera
 def _shares(parts: Sequence[Floats], layout: RunsByConfig) -> list[tuple[float, float]]:
     """Mean squares within configs, and within configs and seeds, of what the configs' means leave
     `[..., R]`, in units of how far seeds move each config."""
-    within = int(layout.free.sum())
-    free = within - layout.seeds.shape[1]
-    if free == 0:  # No two configs share seeds: nothing is common.
+    within, alone = int(layout.free.sum()), layout.free_alone
+    if alone == within:  # No two configs share seeds: nothing is common.
         none = np.zeros((parts[0].shape[-1], 0))
-        layout, free = RunsByConfig(layout.num_seeds, layout.of_seed, none), within
-    return [layout.variances(part, ddof=(within, free)) for part in parts]
+        layout = RunsByConfig(layout.num_seeds, layout.of_seed, none)
+    return [layout.variances(part, ddof=(within, alone)) for part in parts]
+
+
+def _free_of_share(layout: RunsByConfig) -> float:
+    """Degrees of freedom of what configs and seeds leave, over the variance within configs.
+
+    The logarithm of a mean square has the variance 2/df, nearly; the draws of the variance have
+    that of its own already, and the share brings the rest.
+    """
+    within, alone = float(layout.free.sum()), float(layout.free_alone)
+    return alone * within / (within - alone) if alone < within else np.inf
