@@ -4,7 +4,8 @@
     python benchmarks/step_cost.py methods
 
 A step is forward and backward pass of one batch of 16 generated pairs, in seconds of CPU of one
-thread. The ways take turns; ratios are of neighbours in time, so that a busy machine weighs on both.
+thread. The ways take turns; ratios are of neighbours in time, so that a busy machine
+weighs on both.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -136,9 +138,7 @@ def padding(asked: argparse.Namespace) -> dict[str, Any]:
                 real = [b["num_tokens"].item() / b["input_ids"].numel() for b in batches]
                 for runs in asked.packs:
                     ways = {
-                        kind: lambda padded=kind == "padded", runs=runs: stepping(
-                            recipe, base, runs, padded=padded
-                        )
+                        kind: partial(stepping, recipe, base, runs, padded=kind == "padded")
                         for kind in ("padded", "without padding")
                     }
                     case = f"{name}, {'like lengths' if alike else 'shuffled'}, pack of {runs}"
@@ -159,8 +159,7 @@ def methods(asked: argparse.Namespace) -> dict[str, Any]:
             ways = {}
             for name, own in METHODS.items():
                 lora = replace(recipe.lora, lora_dropout=dropout, **own)
-                one = replace(recipe, lora=lora)
-                ways[name] = lambda one=one, runs=runs: stepping(one, base, runs)
+                ways[name] = partial(stepping, replace(recipe, lora=lora), base, runs)
             case = f"dropout {dropout:g}, pack of {runs}"
             found[case] = compared(ways, batches, asked.repeats)
             print(case, found[case], flush=True)

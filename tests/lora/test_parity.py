@@ -118,6 +118,7 @@ def test_accumulated_steps_equal_plain_ones(
 ALONE: dict[str, dict[str, Any]] = {
     "bias": {"bias": "lora_only"},
     "mica": {"init_lora_weights": "mica"},
+    "pissa with biases": {"init_lora_weights": "pissa", "bias": "lora_only"},
 }
 
 

@@ -27,14 +27,14 @@ def add_adapters(
     runs: Sequence[Run],
     draw_head: Callable[[int], None],
     *,
-    kind: str,
+    kind: str | None,
 ) -> tuple[PeftModel, Starts]:
     """Every run's head and adapter, drawn from the seed as if it were alone.
 
     Args:
         net: The base; `adapted` is the part of it that adapters are put on.
-        kind: The `layers_key` of the runs; where they are `started`, the base stays as it is, and
-            what each has taken out of it is given beside.
+        kind: The `layers_key` of the runs, None where PEFT's own layers compute; where they are
+            `started`, the base stays as it is, and what each has taken out of it is given beside.
     """
     draw_head(runs[0].recipe.seed)
     after_head = torch.get_rng_state()

@@ -99,8 +99,8 @@ def keyed_attention(
     """transformers' attention interface; without dropout it is PyTorch's own attention."""
     if isinstance(attention_mask, ByBlock):
 
-        def attended(*of_block: Tensor) -> Tensor:
-            return keyed_attention(module, *of_block, scaling, dropout, **kwargs)[0]
+        def attended(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
+            return keyed_attention(module, query, key, value, bias, scaling, dropout, **kwargs)[0]
 
         return attention_mask.attended(attended, query, key, value), None
     # A learned position bias is added up there; its dropout stays PyTorch's, seeded once a run.

@@ -110,7 +110,7 @@ class ByBlock:
         flat = states.transpose(1, 2).flatten(2)
         cells = scattered_to(flat, self.layout.cells, self.layout.num_cells)
         shapes = [mask.shape for mask in self.layout.masks]
-        parts = cells.split([rows * columns for rows, columns in shapes], dim=1)
+        parts = torch.split(cells, [rows * columns for rows, columns in shapes], dim=1)
         return [
             part.reshape(runs * rows, columns, heads, width).transpose(1, 2)
             for part, (rows, columns) in zip(parts, shapes, strict=True)

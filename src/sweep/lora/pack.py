@@ -27,13 +27,14 @@ from sweep.lora.batched_dora import BatchedDora
 from sweep.lora.batched_head import BatchedHead
 from sweep.lora.batches import Batch
 from sweep.lora.draws import KeyedDropout, Noise
+from sweep.lora.flat import FlatBase
 from sweep.lora.heads import head_of
 from sweep.lora.loading import without_old_names
 from sweep.lora.model import targets_in
 from sweep.lora.packable import layers_of, why_plain
 from sweep.lora.stack import Stack
 from sweep.lora.starts import BatchedStarted
-from sweep.lora.unpadded import without_padding
+from sweep.lora.unpadded import UnpaddedEncoder, without_padding
 
 
 class PackedModel:
@@ -46,8 +47,9 @@ class PackedModel:
 
     def __init__(self, base: Base, runs: Sequence[Run]) -> None:
         recipe = runs[0].recipe
-        kind = layers_of(run.recipe for run in runs)
         self.alone = why_plain(recipe)
+        # Alone, PEFT's own layers compute.
+        kind = None if self.alone else layers_of(run.recipe for run in runs)
         checkpointing = recipe.trainer.activation_checkpointing
         self._base = base.copied() if self.alone or checkpointing else base
         self.noise = self._base.noise
@@ -60,25 +62,16 @@ class PackedModel:
             self.model, starts = add_adapters(
                 self._base.net, self._head.adapted, runs, self._draw_head, kind=kind
             )
-        self._batched: Callable[..., AdaptedLayer] = {
-            "lora": BatchedLora,
-            "dora": BatchedDora,
-            "started": functools.partial(BatchedStarted, starts=starts),
-        }[kind]
+        self._batched: Callable[..., AdaptedLayer] = BatchedLora
+        if kind == "dora":
+            self._batched = BatchedDora
+        elif kind == "started":
+            self._batched = functools.partial(BatchedStarted, starts=starts)
         self._layers: list[AdaptedLayer | BatchedHead] = []
         #: Parameters that no stack holds: PEFT's own forward adds to their gradients.
         self._unstacked: list[nn.Parameter] = []
-        self._encoder = None
         # Checkpointing wraps transformers' own encoder, which then does the work.
-        if not checkpointing:
-            names = (name for run in runs for name in targets_in(run.recipe).names)
-            self._encoder = without_padding(
-                self._base.net,
-                base.tokenizer,
-                self.noise,
-                shared_embeddings=not any(map(_in_front, names)),
-                first_only=self._head.first_only,
-            )
+        self._encoder = None if checkpointing else self._without_padding()
         self._lay_stacks()
         # The Trainer calls both at every step, and both go through hundreds of modules. All of
         # them are in one mode from here on.
@@ -161,6 +154,16 @@ class PackedModel:
         """Trainable numbers in a run's adapters, without its head."""
         parameters = self.run_parameters(run_id)
         return sum(p.numel() for name, p in parameters.items() if "lora_" in name)
+
+    def _without_padding(self) -> UnpaddedEncoder | FlatBase | None:
+        names = (name for run in self.runs for name in targets_in(run.recipe).names)
+        return without_padding(
+            self._base.net,
+            self._base.tokenizer,
+            self.noise,
+            shared_embeddings=not any(map(_in_front, names)),
+            first_only=self._head.first_only,
+        )
 
     def _draw_head(self, seed: int) -> None:
         if self._heads:

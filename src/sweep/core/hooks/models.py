@@ -33,7 +33,8 @@ TORCH = (
     ),
     Hook(
         "torch.nn.Module.forward",
-        "lora/batched.py, lora/batched_head.py, lora/quantization.py, lora/unpadded.py",
+        "lora/batched.py, lora/batched_head.py, lora/flat.py, lora/quantization.py, "
+        "lora/unpadded.py",
         "a layer's `forward` is replaced by an attribute of the object, which a call looks up",
         proof=("torch.nn.Module._call_impl", "self.forward"),
     ),
@@ -78,12 +79,12 @@ MODELS = (
     ),
     Hook(
         "transformers.masking_utils.eager_mask",
-        "lora/attention.py",
-        "masks that are added to the scores and never left out",
+        "lora/flat.py",
+        "masks that are added to the scores and never left out; called once for each block of rows",
     ),
     Hook(
         "transformers.PreTrainedModel._supports_attention_backend",
-        "lora/attention.py",
+        "lora/attention.py, lora/flat.py",
         "whether a model calls its attention by name, so that ours can take its place",
     ),
     Hook(
@@ -93,7 +94,7 @@ MODELS = (
     ),
     Hook(
         "transformers.PreTrainedModel.initialize_weights",
-        "lora/pack.py",
+        "lora/base.py",
         "draws a head as loading does: all that is not marked as initialised",
         proof=("transformers.initialization", '"_is_hf_initialized"'),
     ),
@@ -164,7 +165,7 @@ UNPADDED = tuple(
 PEFT = (
     Hook(
         "peft.tuners.lora.layer.LoraLayer",
-        "lora/batched.py, lora/batched_dora.py, lora/pack.py",
+        "lora/batched.py, lora/batched_dora.py, lora/pack.py, lora/starts.py",
         "an adapter's factors, dropout and scaling, by its name; so that they can be stacked",
         has=("lora_A", "lora_B", "lora_dropout", "scaling", "get_base_layer"),
     ),
@@ -199,9 +200,21 @@ PEFT = (
     ),
     Hook(
         "peft.utils.other._set_trainable",
-        "lora/anatomy.py",
+        "lora/anatomy.py, lora/adapting.py",
         "finds `modules_to_save` by the end of their paths, so a head must end no other path",
         proof=("peft.utils.other._set_trainable", "key.endswith(target_key)"),
+    ),
+    Hook(
+        "peft.tuners.lora.layer.LoraLayer.pissa_init",
+        "lora/starts.py",
+        "takes the adapter's start out of the base's weight, which is put back; `olora_init` too",
+        proof=("peft.tuners.lora.layer.LoraLayer.pissa_init", "get_base_layer().weight.data = "),
+    ),
+    Hook(
+        "peft.utils.other.get_pattern_key",
+        "core/patterns.py",
+        "which layers a key of `rank_pattern` means: the same expression stands there",
+        proof=("peft.utils.other.get_pattern_key", 'rf"(.*\\.)?({key})$"'),
     ),
     Hook(
         "peft.tuners.tuners_utils.check_target_module_exists",
