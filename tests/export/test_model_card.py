@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import chdir
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ import pandas as pd
 import pytest
 from huggingface_hub import ModelCard
 
-from sweep.core.recipe import Model
+from sweep.core.recipe import Model, Recipe
+from sweep.core.task import Task
 from sweep.export.front_matter import licence_of, name_on_hub
+from sweep.export.model_card import model_card
 from sweep.export.predicting import predict
+from sweep.loop.trial import Outcome, Run, RunState
 from sweep.study.study import Study
 
 LONG = " ".join(["고양이", "먹는다", "바다"] * 60)
@@ -86,3 +90,38 @@ def test_licence_of_the_base_is_what_its_own_card_says(
 )
 def test_base_is_named_to_the_hub_only_as_the_hub_knows_it(model: Model, name: str | None) -> None:
     assert name_on_hub(model) == name
+
+
+CLASSES = {"classes": ("no", "it's"), "label_range": (0.0, 1.0)}
+
+
+@pytest.mark.parametrize("quantization", ["none", "nf4", "int8"])
+@pytest.mark.parametrize(
+    ("data", "call", "outputs"),
+    [
+        ({}, "score([(", "num_labels=1,"),
+        ({"text_b": None}, 'score(["', "num_labels=1,"),
+        (CLASSES, "classify([(", "id2label=dict(enumerate(classes)),"),
+        ({**CLASSES, "text_b": None}, "classify([(", "id2label=dict(enumerate(classes)),"),
+    ],
+)
+def test_lines_of_the_card_are_python_for_every_task(
+    data: dict[str, Any], call: str, outputs: str, quantization: Any, recipe: Recipe
+) -> None:
+    """One head for all of them, and what follows it."""
+    kind = Task(kind="classification", metric="accuracy") if "classes" in data else Task()
+    own = replace(
+        recipe,
+        model=replace(recipe.model, quantization=quantization),
+        data=replace(recipe.data, **data),
+        task=kind,
+    )
+    outcome = Outcome(RunState.COMPLETE, score=0.5, beside=0.5, best_step=1,
+                      lora_params=1, head_params=1, train_seconds=1.0, pack_size=1)  # fmt: skip
+    card = model_card(Run(0, {}, own), outcome, study="s", versions={})
+    (code,) = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
+    compile(code, "README.md", "exec")
+    assert f"\n    {outputs}\n" in code
+    assert f"\nprint({call}" in code
+    assert ("quantization_config=small" in code) is (quantization != "none")
+    assert ("classes = ['no', \"it's\"]" in code) is ("classes" in data)
