@@ -35,6 +35,7 @@ from sweep.search.trials import (
     left_out,
     name_of,
     open_trial,
+    opened,
     point_of,
     suggest,
     too_large,
