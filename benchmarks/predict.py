@@ -34,7 +34,8 @@ from sweep.core.recipe import Data, Lora, Model, Recipe
 from sweep.export.adapter import experiment_file
 from sweep.export.exported import load_adapted, load_exported_tokenizer
 from sweep.export.predicting import Prediction
-from sweep.lora.model import load_base, load_tokenizer, lora_config
+from sweep.lora.adapting import lora_config
+from sweep.lora.model import load_base, load_tokenizer
 from sweep.study.files import ExportedFiles
 
 _BATCH = 64
