@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -80,8 +81,8 @@ def test_own_group(beside: Path, small: list[str], capfd: pytest.CaptureFixture[
 @pytest.mark.long
 def test_notebook(home: Path, small: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Its cells one after the other, but for the installation."""
-    quick = "confirm=none baselines=none results_dir=out search.space={lora.r:[2,4]}"
-    monkeypatch.setenv("SWEEP_NOTEBOOK_OVERRIDES", " ".join([*small, quick]))
+    quick = "confirm=none", "baselines=none", "results_dir=out", "search.space={lora.r:[2,4]}"
+    monkeypatch.setenv("SWEEP_NOTEBOOK_OVERRIDES", shlex.join([*small, *quick]))
     notebook = json.loads((EXAMPLES / "notebook" / "which_lora.ipynb").read_text("utf-8"))
     assert all(cell.get("outputs", []) == [] for cell in notebook["cells"])
     cells = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]

@@ -9,9 +9,9 @@ import optuna
 import pytest
 
 from optuna_studies import GRID, ask_all, points, search, states
-from sweep.core.recipe import SEARCHABLE_KEYS
+from sweep.core.recipe import SEARCHABLE_KEYS, Model, Recipe
 from sweep.search import OptunaSearch, SearchTask
-from sweep.space.space import parse_space
+from sweep.space.space import Params, parse_space
 from sweep.study.notes import add_point
 
 
@@ -167,6 +167,21 @@ def test_reason_of_a_failure_is_kept_in_the_study(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path / 'study.db'}"
     kept = optuna.load_study(study_name="s", storage=storage).trials[0]
     assert kept.user_attrs["reason"].startswith("diverged")
+
+
+def test_trial_has_the_names_that_people_know_it_by(tmp_path: Path) -> None:
+    base = Recipe(model=Model(path="m"))
+    space = parse_space(GRID, valid_keys=SEARCHABLE_KEYS)
+
+    def recipe(point: Params) -> Recipe:
+        return base.with_values(space.values(point))
+
+    opened = search(tmp_path, recipe=recipe)
+    for trial in ask_all(opened):
+        opened.tell(trial.number, 0.5)
+    kept = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path / 'study.db'}").trials
+    assert {trial.user_attrs["targets"] for trial in kept} == {"qv", "query+key"}
+    assert len({trial.user_attrs["config_id"] for trial in kept}) == len(kept) == 6
 
 
 def test_dear_cells_of_a_grid_come_first(tmp_path: Path) -> None:

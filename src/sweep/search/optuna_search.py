@@ -35,6 +35,7 @@ from sweep.search.trials import (
     left_out,
     name_of,
     open_trial,
+    opened,
     point_of,
     suggest,
     too_large,
@@ -104,12 +105,23 @@ class OptunaSearch:
     def tell(
         self, number: int, value: Value | None, reason: str | None = None, *, pruned: bool = False
     ) -> None:
+        self._note_names(number)
         if reason:
             open_trial(self._study, number).set_user_attr("reason", reason)
         if value is None:
             self._study.tell(number, state=TrialState.PRUNED if pruned else TrialState.FAIL)
         else:
             self._study.tell(number, value)
+
+    def _note_names(self, number: int) -> None:
+        """What a dashboard shows beside the labels of a trial: its config's name in every other
+        place, and its targets. A trial that has been told takes no more notes."""
+        if self._task.recipe is None:
+            return
+        known = self._study.get_trials(deepcopy=False)[number]
+        recipe, trial = self._task.recipe(point_of(known)), opened(self._study, known)
+        trial.set_user_attr("config_id", recipe.config_id)
+        trial.set_user_attr("targets", recipe.lora.targets_label)
 
     def _adopt(self, trials: Sequence[FrozenTrial]) -> list[Trial]:
         """Take up the trials that an earlier driver left open, under their numbers.

@@ -31,7 +31,8 @@ class SearchTask:
         cost: Of a point; the cells of a grid are queued most expensive first.
         excess: MB that a point takes beyond the limit. Above 0 it is kept as a pruned trial with
             an Optuna constraint, which TPE learns from; it is not trained, and not counted.
-        recipe: Of a point; `staged` looks at its rank, alpha and learning rate.
+        recipe: Of a point; `staged` looks at its rank, alpha and learning rate, and a told trial
+            carries its id.
     """
 
     name: str
