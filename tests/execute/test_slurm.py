@@ -58,9 +58,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def opened(slurm: None, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Folder]:
     """Two workers as jobs of an array, which train what the test asks for."""
     files = StudyFiles(tmp_path)
-    terms = JobTerms(
-        name=f"sweep-{tmp_path.name}", minutes=30, warned_s=15, options={"requeue": True}
-    )
+    terms = JobTerms(name=f"sweep-{tmp_path.name}", minutes=30, warned_s=15, options=("--requeue",))
     staff = SlurmJobs(WorkerJob(tmp_path, 1, request.param), terms, tmp_path / "submitit")
     executor = Folder(
         exchange=ExchangeFiles(files.exchange),
