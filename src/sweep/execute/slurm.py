@@ -19,7 +19,7 @@ from sweep.core.optional import trouble_with
 _LOOK, _MOST_WAIT = 10.0, 600.0
 #: Starts in a row without one worker that has come.
 _MOST_FRUITLESS = 4
-#: What squeue says of jobs that will work, or do; one that is put back is for a while as if it ended.
+#: What squeue says of jobs that will work, or do; one that is put back seems to end at first.
 _LIVING = {
     *("PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "REQUEUED", "RESIZING", "SIGNALING"),
     "COMPLETING",
