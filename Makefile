@@ -11,7 +11,10 @@ FLOOR_TESTS := tests/core/test_hooks.py tests/lora/test_parity.py \
 QUANTIZED := .quantized
 QUANTIZED_TESTS := tests/lora/test_quantization.py tests/commands/test_quantized.py
 
-.PHONY: demo docs install install-dev test test-fast test-floor test-quantized lint format clean
+# Where submitit lies for its tests, apart from what is locked.
+SLURM := .slurm
+
+.PHONY: demo docs install install-dev test test-fast test-floor test-quantized test-slurm lint format clean
 
 demo: install
 	$(BIN)/python -m sweep +experiment=lora_demo
@@ -42,6 +45,13 @@ docs:
 	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check \
 		mkdocs==1.6.1 mkdocstrings==1.0.8 mkdocstrings-python==2.0.11
 	$(DOCS)/bin/python -m mkdocs build --strict --quiet
+
+# Against a real Slurm; where none runs, root starts one with two nodes here (slurmctld, slurmd, munge).
+# Without these, the tests are skipped, and say why.
+test-slurm: install-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade \
+		--target $(SLURM) submitit==1.5.4
+	PYTHONPATH=$(SLURM) $(BIN)/python -m pytest -rs tests/execute/test_slurm.py tests/commands/test_submit.py
 
 lint: install-dev
 	$(BIN)/ruff format --check src tests benchmarks tools
@@ -74,4 +84,4 @@ $(FLOOR)/installed: pyproject.toml tools/floors.py
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(FLOOR) $(DOCS) $(QUANTIZED) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(FLOOR) $(DOCS) $(QUANTIZED) $(SLURM) .pytest_cache .mypy_cache .ruff_cache

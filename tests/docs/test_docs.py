@@ -36,7 +36,10 @@ def test_documented_command_is_understood(command: str) -> None:
         "compare",
         "wandb",
         "cost",
+        "worker",
     )
+    if arguments[0] == "submit":
+        arguments = arguments[1:]
     if arguments[0] in verbs:
         assert make_parser().parse_args(arguments).verb == arguments[0]
         return

@@ -12,7 +12,7 @@ from sweep.core.errors import ConfigError, StudyError
 from sweep.execute.slurm import jobs_named, submit
 
 #: Of sbatch's options, those that say where a job belongs; the others are for who trains.
-_OF_ALL = ("account", "qos", "constraint", "reservation", "exclude", "nodelist", "comment")
+_OF_ALL = ("--account", "--qos", "--constraint", "--reservation", "--exclude=", "--comment")
 
 
 def submit_sweep(settings: Settings, argv: Sequence[str]) -> list[str]:
@@ -29,8 +29,8 @@ def submit_sweep(settings: Settings, argv: Sequence[str]) -> list[str]:
             way_out="executor=slurm, or executor.time=04:00:00",
         )
     if executor.kind == "slurm":
-        options = {key: value for key, value in executor.sbatch.items() if key in _OF_ALL}
-        executor = replace(executor, sbatch=options, threads=1)
+        of_all = tuple(option for option in executor.sbatch if option.startswith(_OF_ALL))
+        executor = replace(executor, sbatch=of_all, threads=1)
     name = f"sweep-driver-{name_of(settings.folder)}"
     if jobs := jobs_named(name):
         raise StudyError(

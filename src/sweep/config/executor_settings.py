@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Any, Literal
+import re
+from dataclasses import dataclass
+from typing import Literal
 
 from sweep.core.errors import ConfigError
 
@@ -36,8 +37,8 @@ class ExecutorSettings:
     #: Of `slurm`: where its jobs run, and how long each may (`04:00:00`, `1-00:00:00`, minutes).
     partition: str | None = None
     time: str | int | None = None
-    #: Of `slurm`: other options of sbatch under their long names: `{gres: gpu:1, mem: 16G}`.
-    sbatch: dict[str, Any] = field(default_factory=dict)
+    #: Of `slurm`: other options of sbatch, long ones: `[--gres=gpu:1, --mem=16G]`.
+    sbatch: tuple[str, ...] = ()
 
     @property
     def is_afar(self) -> bool:
@@ -64,11 +65,7 @@ def check_executor(executor: ExecutorSettings) -> None:
             way_out="10 fits where the program is killed 10 s after SIGTERM; under Slurm take what "
             "`--signal=USR1@90` leaves: executor.grace_s=90",
         )
-    if executor.kind == "slurm" and executor.time is None:
-        raise ConfigError(
-            "`executor=slurm` needs to know how long a job may run.",
-            way_out="executor.time=04:00:00; a job that has come to its end is queued again",
-        )
+    _check_jobs(executor)
     for name in ("workers", "threads", "pack_size"):
         number = getattr(executor, name)
         if number is not None and number < 1:
@@ -80,4 +77,18 @@ def check_executor(executor: ExecutorSettings) -> None:
     if executor.max_memory_gb is not None and not executor.max_memory_gb > 0:
         raise ConfigError(
             "`executor.max_memory_gb` must be above 0.", value=f"{executor.max_memory_gb:g}"
+        )
+
+
+def _check_jobs(executor: ExecutorSettings) -> None:
+    if wrong := [option for option in executor.sbatch if not re.match(r"--[a-z]", option)]:
+        raise ConfigError(
+            "`executor.sbatch` must list long options of sbatch.",
+            value=f"`{wrong[0]}`",
+            way_out="for example 'executor.sbatch=[--gres=gpu:1,--account=mine]'",
+        )
+    if executor.kind == "slurm" and executor.time is None:
+        raise ConfigError(
+            "`executor=slurm` needs to know how long a job may run.",
+            way_out="executor.time=04:00:00; a job that has come to its end is queued again",
         )

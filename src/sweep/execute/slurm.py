@@ -7,8 +7,8 @@ import math
 import re
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,11 @@ from sweep.core.optional import trouble_with
 _LOOK, _MOST_WAIT = 10.0, 600.0
 #: Starts in a row without one worker that has come.
 _MOST_FRUITLESS = 4
-#: What squeue says of jobs that will work, or do.
-_LIVING = {"PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "REQUEUED", "RESIZING", "SIGNALING"}
+#: What squeue says of jobs that will work, or do; one that is put back seems to end at first.
+_LIVING = {
+    *("PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "REQUEUED", "RESIZING", "SIGNALING"),
+    "COMPLETING",
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class JobTerms:
     Args:
         minutes: That it may run.
         warned_s: Seconds before its end at which it is warned.
-        options: Of sbatch, under their long names.
+        options: Of sbatch, long ones.
     """
 
     name: str
@@ -38,7 +41,7 @@ class JobTerms:
     warned_s: float
     partition: str | None = None
     cpus: int = 1
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
 
     @property
     def for_submitit(self) -> dict[str, Any]:
@@ -52,7 +55,10 @@ class JobTerms:
         }
         if self.partition is not None:
             own["partition"] = self.partition
-        further = {name.replace("_", "-"): value for name, value in self.options.items()}
+        further: dict[str, Any] = {}
+        for option in self.options:
+            key, equals, value = option.removeprefix("--").partition("=")
+            further[key] = value if equals else True
         return {**own, "additional_parameters": further} if further else own
 
 
