@@ -14,7 +14,7 @@ import pytest
 from sweep.core.errors import DataError
 from sweep.core.recipe import Data
 from sweep.data import windows
-from sweep.data.windows import Survey, surveyed
+from sweep.data.survey import Survey, surveyed
 
 NAMES = ["sentence1", "sentence2", "score"]
 

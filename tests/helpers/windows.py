@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sweep.core.recipe import Data
 from sweep.data.pairs import Pairs
-from sweep.data.windows import surveyed
+from sweep.data.survey import surveyed
 
 
 def load_unscored(

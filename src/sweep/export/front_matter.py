@@ -8,6 +8,7 @@ from typing import Any
 
 import huggingface_hub
 from huggingface_hub import EvalResult, ModelCardData
+from huggingface_hub.constants import REPOCARD_NAME
 
 from sweep.core.metric import Metric
 from sweep.core.recipe import Data, Model, Recipe
@@ -21,7 +22,6 @@ _ON_HUB = {
     "macro_f1": "f1",
     "mcc": "matthews_correlation",
 }
-_CARD = "README.md"
 #: With an owner or without.
 _NAME = re.compile(r"(?:[\w.-]+/)?[\w.-]+", re.ASCII)
 
@@ -68,13 +68,13 @@ def licence_of(model: Model) -> str | None:
     place = Path(locate(model.path))
     if not place.is_dir():
         cached = huggingface_hub.try_to_load_from_cache(
-            model.path, _CARD, revision=model.revision or "main"
+            model.path, REPOCARD_NAME, revision=model.revision or "main"
         )
         if not isinstance(cached, str):
             return None
         place = Path(cached).parent
     try:
-        content: Any = huggingface_hub.metadata_load(place / _CARD)
+        content: Any = huggingface_hub.metadata_load(place / REPOCARD_NAME)
     # Somebody else's file: it may be missing, or no YAML.
     except Exception:
         return None

@@ -20,10 +20,11 @@ from sweep.core.arrays import Floats
 from sweep.core.errors import DataError
 from sweep.core.recipe import Recipe
 from sweep.data.seen import said_of
+from sweep.data.survey import Survey, surveyed
 from sweep.data.suspects import num_one_text_twice, one_text_twice_told
 from sweep.data.token_ids import Seen
 from sweep.data.unknown import Unknown
-from sweep.data.windows import Survey, Window, surveyed
+from sweep.data.windows import Window
 from sweep.execute.cores import physical_cores
 from sweep.export.answers import Answers, table_of
 from sweep.export.exported import on_base, read_recipe
