@@ -68,7 +68,8 @@ def with_settled_precision(settings: Settings) -> Settings:
             raise ConfigError(
                 f"`trainer.precision={precision}` needs a base that is frozen.",
                 value=f"{trained}, which trains weights of the base",
-                way_out="set `trainer.precision=fp32`",
+                way_out="set `trainer.precision=fp32`; or `lora.bias=none` and "
+                "`lora.modules_to_save=[]`",
             )
         precision = "fp32"
     return replace(settings, trainer=replace(trainer, precision=precision))
