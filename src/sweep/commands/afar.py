@@ -80,7 +80,8 @@ class _Requeued:
         """Called by submitit once the job has been warned."""
         from submitit.helpers import DelayedSubmission
 
-        return DelayedSubmission(self)
+        job: Any = self
+        return DelayedSubmission(job)
 
 
 @dataclass(frozen=True)
