@@ -78,7 +78,7 @@ $(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock
 
 $(FLOOR)/installed: pyproject.toml tools/floors.py
 	$(PYTHON) -m venv $(FLOOR)
-	$(FLOOR)/bin/python tools/floors.py wandb figures cmaes test > $(FLOOR)/floors.txt
+	$(FLOOR)/bin/python tools/floors.py wandb figures cmaes onnx test > $(FLOOR)/floors.txt
 	$(FLOOR)/bin/python -m pip install --quiet --disable-pip-version-check -r $(FLOOR)/floors.txt
 	$(FLOOR)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@

@@ -37,7 +37,9 @@ DOCUMENTED = {
     *("hydra.core.config_store", "omegaconf", "omegaconf.errors", "wandb", "kaleido"),
     *("plotly.graph_objects", "plotly.offline", "rich.console", "rich.live", "rich.progress"),
     *("torch.amp", "bitsandbytes.functional", "torchao.quantization"),
-    *("tokenizers", "onnxruntime", "onnxruntime.quantization", "huggingface_hub.errors"),
+    *("tokenizers", "onnxruntime", "onnxruntime.quantization", "peft.utils"),
+    *("huggingface_hub.errors", "huggingface_hub.constants"),
+    *("submitit", "submitit.helpers", "submitit.core.utils"),
     "_typeshed",  # Types alone, for type checkers.
     *("sklearn.linear_model", "sklearn.pipeline", "sklearn.preprocessing"),
     *("rich.status", "rich.table", "rich.text"),
