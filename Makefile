@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 FLOOR := .venv-floor
 DOCS := .venv-docs
 FLOOR_TESTS := tests/core/test_hooks.py tests/lora/test_parity.py \
-	$(addprefix tests/commands/test_,run.py resume.py exported_adapter.py)
+	$(addprefix tests/commands/test_,run.py resume.py exported_adapter.py) \
+	tests/export/test_formats.py
 
 # Packages of quantized bases lie apart: PEFT imports them wherever they are, in every process.
 QUANTIZED := .quantized
