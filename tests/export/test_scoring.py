@@ -36,12 +36,13 @@ SETTINGS = [
     Lora(r=4),
     Lora(r=4, use_dora=True),
     Lora(r=4, init_lora_weights="pissa"),
+    Lora(r=4, bias="lora_only"),
 ]
 
 
 @pytest.fixture(scope="module")
 def trained(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> list[Trained]:
-    """More than fit into one pack, on two seeds, and one that can't be packed; DoRA as well."""
+    """More than fit into one pack, on two seeds; DoRA, PiSSA, and one that can't be packed."""
     study = tmp_path_factory.mktemp("study")
     folder = study / "runs"
     runs = [
@@ -57,8 +58,8 @@ def trained(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> list[Tr
 @pytest.mark.parametrize("processes", [1, 3])
 def test_packed_scores_are_those_of_plain_peft(trained: list[Trained], processes: int) -> None:
     assert [why_alone(one.run.recipe) for one in trained] == [
-        *[None] * 6,
-        "lora.init_lora_weights=pissa",
+        *[None] * 7,
+        "lora.bias=lora_only",
     ]
     data = trained[0].run.recipe.data
     pairs = {split: load_split(data, split) for split in ("dev", "train")}
