@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import math
+import os
 import re
 import subprocess
 import time
@@ -19,6 +20,8 @@ from sweep.core.optional import trouble_with
 _LOOK, _MOST_WAIT = 10.0, 600.0
 #: Starts in a row without one worker that has come.
 _MOST_FRUITLESS = 4
+#: Names the cluster that commands speak to.
+_CONF = "SLURM_CONF"
 #: What squeue says of jobs that will work, or do; one that is put back seems to end at first.
 _LIVING = {
     *("PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "REQUEUED", "RESIZING", "SIGNALING"),
@@ -103,8 +106,11 @@ def submit(jobs: Sequence[Callable[[], object]], terms: JobTerms, folder: Path) 
     executor = SlurmExecutor(folder, max_num_timeout=1000)
     try:
         executor.update_parameters(**terms.for_submitit)
+        conf = os.environ.get(_CONF)
         # A driver that is a job itself would hand its own job's variables on.
         with clean_env():
+            if conf is not None:  # Which cluster it is, and no variable of a job.
+                os.environ[_CONF] = conf
             return [job.job_id for job in executor.submit_array(jobs)]
     except (FailedJobError, subprocess.CalledProcessError) as error:
         said = str(getattr(error, "stderr", None) or error).strip().splitlines()
