@@ -47,12 +47,13 @@ docs:
 		mkdocs==1.6.1 mkdocstrings==1.0.8 mkdocstrings-python==2.0.11
 	$(DOCS)/bin/python -m mkdocs build --strict --quiet
 
-# Against a real Slurm; where none runs, root starts one with two nodes here (slurmctld, slurmd, munge).
+# Against a real Slurm; where none runs, root starts one with two nodes here. Jobs have folders of
+# their own, so that paths are whole.
 # Without these, the tests are skipped, and say why.
 test-slurm: install-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade \
 		--target $(SLURM) submitit==1.5.4
-	PYTHONPATH=$(SLURM) $(BIN)/python -m pytest -rs tests/execute/test_slurm.py tests/commands/test_submit.py
+	PYTHONPATH=$(CURDIR)/$(SLURM):$(CURDIR)/tests/helpers $(BIN)/python -m pytest -rs tests/execute/test_slurm.py tests/commands/test_submit.py
 
 lint: install-dev
 	$(BIN)/ruff format --check src tests benchmarks tools
