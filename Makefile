@@ -53,7 +53,8 @@ docs:
 test-slurm: install-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade \
 		--target $(SLURM) submitit==1.5.4
-	PYTHONPATH=$(CURDIR)/$(SLURM):$(CURDIR)/tests/helpers $(BIN)/python -m pytest -rs tests/execute/test_slurm.py tests/commands/test_submit.py
+	PYTHONPATH=$(CURDIR)/$(SLURM):$(CURDIR)/tests/helpers $(BIN)/python -m pytest -rs tests/execute/test_slurm.py \
+		tests/commands/test_submit.py
 
 lint: install-dev
 	$(BIN)/ruff format --check src tests benchmarks tools

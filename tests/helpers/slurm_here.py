@@ -77,10 +77,18 @@ def running(folder: Path) -> Iterator[None]:
         yield
     finally:
         for process in reversed(started):
-            process.terminate()
-        for process in started:
-            process.wait(30)
+            _end(process)
         del os.environ["SLURM_CONF"]
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """One after the other: a node that has lost its controller may never end by itself."""
+    process.terminate()
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _daemons(folder: Path) -> list[list[str]]:
