@@ -26,7 +26,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist wo
 test: install-dev
 	$(PYTEST)
 
-# Without what trains a model and what takes seconds: simulations, a browser, processes, databases.
+# Without what trains a model and what takes longer: simulations, a browser, processes, databases.
 test-fast: install-dev
 	$(PYTEST) -m "not trains and not long"
 

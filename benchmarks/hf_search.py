@@ -36,11 +36,13 @@ from sweep.study.ranking import searched
 
 
 class Clock(TrainerCallback):
-    """Notes each trial's config, its best score, its end in seconds of this process, and steps."""
+    """Notes each trial's config, its best score, its end in seconds of this process, and steps;
+    and when there was a score for the first time."""
 
     def __init__(self) -> None:
         self.start = psutil.Process().create_time()
         self.ends: list[float] = []
+        self.first_score: float | None = None
         self.configs: list[dict[str, Any]] = []
         self.best: list[float] = []
         self.steps = 0
@@ -50,6 +52,8 @@ class Clock(TrainerCallback):
 
     def on_evaluate(self, *_: Any, metrics: dict[str, float], **__: Any) -> None:
         self.best[-1] = max(self.best[-1], metrics["eval_pearson"])
+        if self.first_score is None:
+            self.first_score = time.time() - self.start
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, *_: Any, **__: Any
@@ -152,6 +156,7 @@ def main(overrides: list[str]) -> None:
     print(
         json.dumps(
             {
+                "seconds_to_score": clock.first_score,
                 "seconds_to_first": clock.ends[0],
                 "seconds_to_best": clock.ends[clock.best.index(best)],
                 "seconds_to_last": clock.ends[-1],

@@ -84,7 +84,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if STUDIES & set(getattr(item, "fixturenames", ())):
             item.add_marker("trains")
-    items.sort(key=lambda item: [item.get_closest_marker(m) is None for m in ("long", "trains")])
+    items.sort(key=lambda item: [item.get_closest_marker(m) is None for m in ("trains", "long")])
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -66,6 +66,7 @@ def test_workers_share_what_is_allowed() -> None:
     assert memory_for_workers(1, on_gpu=False, most_gb=1e9) == everything
 
 
+@pytest.mark.long
 def test_packs_of_a_plan_are_those_that_a_grid_deals(arguments: list[str]) -> None:
     """Two workers get one each at once, of unlike runs; the rest follows in the order of cost."""
     arguments = [a for a in arguments if a != "executor=in_process" and "space" not in a]
@@ -127,6 +128,7 @@ def test_sweep_leaves_out_what_does_not_fit_and_says_so(
     assert pd.read_csv(study / "table.csv")["state"].tolist() == ["complete"] * 4
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("measured")
 def test_limit_below_the_smallest_config_is_refused_before_anything_is_made(
     home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]

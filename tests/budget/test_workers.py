@@ -60,6 +60,7 @@ def numbers(settings: Settings) -> dict[str, object]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("two_gpus")
 def test_gpus_that_are_left_to_others_count_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with_gpus, spared = (numbers(settings_with(use_cpu=use_cpu)) for use_cpu in (False, True))
@@ -104,6 +105,7 @@ def test_training_that_leaves_gpus_to_others_asks_nothing_of_them(
     assert pace.peak_memory_mb is None or pace.peak_memory_mb > 50
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("two_gpus")
 def test_packs_are_tried_side_by_side_where_no_gpu_is_shared(
     monkeypatch: pytest.MonkeyPatch, recipe: Recipe

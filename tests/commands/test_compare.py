@@ -19,6 +19,7 @@ def said(*studies: Path, capfd: pytest.CaptureFixture[str]) -> tuple[int, str]:
     return code, " ".join((out + err).split())
 
 
+@pytest.mark.long
 def test_clear_winner_is_named_whichever_comes_first(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

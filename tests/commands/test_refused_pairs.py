@@ -54,6 +54,7 @@ def test_columns_and_files_named_by_mistake(
     assert "data.on_alike=warn" in err
 
 
+@pytest.mark.long
 def test_words_that_the_model_does_not_know(
     home: Path, arguments: list[str], strange: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:

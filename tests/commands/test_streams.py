@@ -107,6 +107,7 @@ def test_no_reader_is_no_trouble(argument: str, code: int, tmp_path: Path) -> No
     assert (found, b"Traceback" in errors, b"Exception ignored" in errors) == (code, False, False)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("argument", ["--cfg", "--help"])
 def test_full_disk_is_told_once(argument: str, tmp_path: Path) -> None:
@@ -116,6 +117,7 @@ def test_full_disk_is_told_once(argument: str, tmp_path: Path) -> None:
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_arguments_in_another_encoding_are_refused(tmp_path: Path) -> None:
     broken = os.fsdecode("한글".encode("cp949"))
     done = sweep(f"data.train={broken}.csv", folder=tmp_path)

@@ -55,6 +55,7 @@ def test_template_is_searched_exported_and_used_by_predict(
     assert run("verify", str(study / "best"), capfd=capfd)[0] == 0
 
 
+@pytest.mark.long
 def test_template_of_a_shell_is_shown_by_a_plan(
     sweep: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,6 +23,7 @@ def test_every_experiment_composes_under_its_own_name(name: str) -> None:
     assert composed.space.keys
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("group", "option"),
     [(p.parent.name, p.stem) for p in sorted((assets() / "conf").glob("*/*.yaml"))],
@@ -33,6 +34,7 @@ def test_every_option_of_every_group_composes(group: str, option: str) -> None:
     assert settings(f"{group}={option}", *others).name == "sweep"
 
 
+@pytest.mark.long
 def test_search_seeks_the_metric_of_the_task() -> None:
     assert settings().search.objectives == ("pearson:max",)
     assert settings("task.metric=spearman").search.objectives == ("spearman:max",)
@@ -55,6 +57,7 @@ def test_lora_grid_is_the_eight_configs() -> None:
     }
 
 
+@pytest.mark.long
 def test_klue_grid_is_the_same_grid_with_the_usual_setting() -> None:
     klue, grid = settings("+experiment=klue_lora_grid"), settings("+experiment=lora_grid")
     assert klue.space == grid.space
@@ -65,6 +68,7 @@ def test_klue_grid_is_the_same_grid_with_the_usual_setting() -> None:
     assert (trainer.per_device_train_batch_size, trainer.weight_decay) == (16, 0.01)
 
 
+@pytest.mark.long
 def test_file_with_a_byte_order_mark_means_what_it_says(tmp_path: Path) -> None:
     body = "\ufeff# @package _global_\nlora: {r: 5}\n"
     path = experiment(tmp_path, body, name="메모장")
@@ -73,6 +77,7 @@ def test_file_with_a_byte_order_mark_means_what_it_says(tmp_path: Path) -> None:
         assert (composed.name, composed.lora.r) == ("메모장", 5)
 
 
+@pytest.mark.long
 def test_own_folder_brings_experiments_and_groups(tmp_path: Path) -> None:
     experiment(tmp_path, "# @package _global_\nlora: {r: 5}\n", name="내실험")
     (tmp_path / "lora").mkdir()
@@ -119,6 +124,7 @@ def test_values_outside_of_hydra_s_grammar_arrive_as_written() -> None:
     assert composed.lora.target_modules == r".*\.(query|value)"
 
 
+@pytest.mark.long
 def test_old_names_are_mapped_with_a_notice(tmp_path: Path) -> None:
     composed, notices = load_settings(["trainer.evaluation_strategy=epoch"])
     assert composed.trainer.eval_strategy == "epoch"
@@ -133,6 +139,7 @@ def test_plus_before_a_known_key_is_forgiven() -> None:
     assert settings("+lora.r=4").lora.r == 4
 
 
+@pytest.mark.long
 def test_other_weights_drop_the_checksum_and_name_of_the_preset(tmp_path: Path) -> None:
     assert settings().model.sha256 is not None
     other = settings(f"model.path={tmp_path}").model
@@ -140,6 +147,7 @@ def test_other_weights_drop_the_checksum_and_name_of_the_preset(tmp_path: Path) 
     assert settings(f"model.path={tmp_path}", "model.sha256=ab").model.sha256 == "ab"
 
 
+@pytest.mark.long
 def test_other_weights_in_a_file_or_a_space_drop_them_too(tmp_path: Path) -> None:
     body = "# @package _global_\nmodel: {path: some/model}\n"
     in_file = settings(f"+experiment={experiment(tmp_path, body)}").model
@@ -159,6 +167,7 @@ def test_other_weights_in_a_file_or_a_space_drop_them_too(tmp_path: Path) -> Non
     assert (models[1].sha256, models[1].hub_name) == (None, None)
 
 
+@pytest.mark.long
 def test_list_of_korean_columns_is_a_list() -> None:
     assert settings("data.label=[점수,score, labels.label]").data.label == (
         "점수", "score", "labels.label",
@@ -172,6 +181,7 @@ def test_home_folder_is_meant_by_its_sign(monkeypatch: pytest.MonkeyPatch) -> No
     assert settings("results_dir='~/sweeps'").folder == Path("/home/사람/sweeps/sweep")
 
 
+@pytest.mark.long
 def test_local_folder_is_resolved_once_against_the_start_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ def decided(*arguments: str) -> FullTuning:
     return full_tuning_of(load_settings(["+experiment=lora_grid", *arguments])[0])
 
 
+@pytest.mark.long
 def test_minilm_is_left_out_on_a_cpu_and_the_words_say_how_to_train_it() -> None:
     found = decided("trainer.use_cpu=true")
     assert not found.is_on
@@ -28,6 +29,7 @@ def test_minilm_is_left_out_on_a_cpu_and_the_words_say_how_to_train_it() -> None
     assert decided("baselines=none").why == "baselines.full=false"
 
 
+@pytest.mark.long
 def test_gpu_trains_it_unless_its_runs_are_many_beside_those_of_lora(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -103,6 +103,7 @@ search: {space: {rank: {a: {lora.r: 4, lora.lora_alpha: "${lora.r}"}}}}
         settings(f"+experiment={experiment(tmp_path, body)}")
 
 
+@pytest.mark.long
 def test_searched_option_that_follows_a_searched_key_is_refused(tmp_path: Path) -> None:
     group = tmp_path / "lora"
     group.mkdir()

@@ -109,6 +109,7 @@ def words_of(command: str) -> list[str]:
     return words
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("typed", "instead"), [*MULTIRUN, *FLAGS, *SWEEPER])
 def test_old_spelling_is_answered_with_a_command_that_composes(
     typed: str, instead: str, capfd: pytest.CaptureFixture[str]
@@ -120,6 +121,7 @@ def test_old_spelling_is_answered_with_a_command_that_composes(
     assert load_settings(words)[0].name
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("typed", "name"),
     [

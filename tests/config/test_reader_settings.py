@@ -20,6 +20,7 @@ def data_of(*overrides: str) -> Data:
     return settings.data
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
@@ -45,6 +46,7 @@ def test_conditions_are_read_as_they_are_typed(written: str, meant: dict[str, An
     )
 
 
+@pytest.mark.long
 def test_conditions_of_the_command_line_take_the_place_of_those_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("# @package _global_\ndata:\n  where: {split: train, lang: ko}\n", "utf-8")
@@ -75,6 +77,7 @@ def test_setting_that_means_nothing_is_refused_by_its_name(wrong: str) -> None:
     assert wrong.partition("=")[0] in str(caught.value)
 
 
+@pytest.mark.long
 def test_texts_of_one_cell_come_from_one_column() -> None:
     assert data_of("data.text_a=Text", "data.text_b=Text", r"data.split_text=\n").text_b == "Text"
     assert data_of("data.text_a=Text", r"data.split_text=\n").text_a == "Text"

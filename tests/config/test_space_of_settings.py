@@ -23,6 +23,7 @@ def test_dotted_dimension_can_be_set_or_taken_out_on_the_command_line() -> None:
     assert "lora.lora_dropout" not in composed.space.keys
 
 
+@pytest.mark.long
 def test_whole_space_takes_the_place_of_the_experiment_s() -> None:
     composed = settings("+experiment=lora_grid", "search.space={lora.r:[4,8]}")
     assert composed.space.keys == ("lora.r",)
@@ -41,6 +42,7 @@ def test_base_recipe_is_in_the_space_of_the_experiments(name: str) -> None:
     assert composed.baseline_id == composed.recipe(0).config_id
 
 
+@pytest.mark.long
 def test_sampler_starts_with_the_baseline_and_a_grid_keeps_its_cells() -> None:
     tpe = settings("+experiment=lora_tpe", "search.start_with=[{lora.r:16}]")
     assert [p["lora.r"] for p in tpe.first_points()] == ["8", "16"]

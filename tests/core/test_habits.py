@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import pytest
+
 import sweep
 
 SOURCES = Path(sweep.__file__).parent
@@ -21,6 +23,7 @@ def functions() -> dict[str, int]:
     }
 
 
+@pytest.mark.long
 def test_no_function_has_more_than_40_lines_and_nine_of_ten_at_most_20() -> None:
     found = functions()
     assert {name: lines for name, lines in found.items() if lines > 40} == {}

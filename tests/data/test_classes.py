@@ -86,6 +86,7 @@ def test_nsmc_s_files_are_single_sentences(nsmc: Data) -> None:
     assert [one.kind for one in guard(nsmc).findings if one.level != "info"] == []
 
 
+@pytest.mark.long
 def test_classes_are_what_train_holds_numbers_by_size(nsmc: Data, nli: Data) -> None:
     assert classes_in(replace(nsmc, classes=None)) == ("0", "1")
     assert classes_in(replace(nli, classes=None)) == ("contradiction", "entailment", "neutral")

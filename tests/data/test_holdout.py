@@ -15,6 +15,7 @@ from sweep.data.holdout import held_out
 from sweep.data.pairs import load_split
 
 
+@pytest.mark.long
 @given(
     st.lists(st.floats(0, 5), min_size=10, max_size=200),
     st.floats(0.2, 0.8),

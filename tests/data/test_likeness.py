@@ -79,6 +79,7 @@ def jaccard(one: Key, other: Key) -> float:
 TEXT = st.text("가나다ab ", min_size=1, max_size=14).map(lambda t: t.strip() or "x")
 
 
+@pytest.mark.long
 @given(st.sets(st.tuples(TEXT, TEXT), min_size=1, max_size=25), st.sampled_from([0.5, 0.8, 0.9]))
 @settings(deadline=None, max_examples=60)
 def test_join_finds_what_comparing_all_pairs_finds(keys: set[Key], least: float) -> None:

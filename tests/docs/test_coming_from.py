@@ -29,6 +29,7 @@ def words_of(command: str) -> list[str]:
     return shlex.split(command.removeprefix(OWN))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "command", sorted({code for _, cell in ROWS for code in codes(cell) if OWN in f"{code} "})
 )
@@ -53,6 +54,7 @@ def test_left_column_is_answered_with_the_right_one(
     assert way_out.splitlines()[0] == instead
 
 
+@pytest.mark.long
 def test_sweep_of_wandb_is_answered_with_its_row_and_the_file_below(tmp_path: Path) -> None:
     theirs, ours = blocks(PAGE, "yaml")
     path = tmp_path / "sweep.yaml"

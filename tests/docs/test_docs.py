@@ -21,6 +21,7 @@ def commands() -> list[str]:
     return [*alone, *re.findall(r"\| `(python -m sweep [^`]+)` \|", whole)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", commands())
 def test_documented_command_is_understood(command: str) -> None:
     arguments = shlex.split(command, comments=True)[3:]

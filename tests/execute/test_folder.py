@@ -64,6 +64,7 @@ def all_of(executor: Folder) -> dict[int, float | None]:
 EXPECTED = {r: r / 100 for r in RANKS}
 
 
+@pytest.mark.long
 def test_worker_that_froze_finds_its_pack_given_away(
     tmp_path: Path, trainings: Trainings, closing: Callable[[Folder], Folder]
 ) -> None:
@@ -88,6 +89,7 @@ def test_worker_that_froze_finds_its_pack_given_away(
     assert weights.read_text() == "fresh"
 
 
+@pytest.mark.long
 def test_workers_that_come_early_and_late_are_welcome(
     tmp_path: Path, trainings: Trainings, closing: Callable[[Folder], Folder]
 ) -> None:
@@ -107,6 +109,7 @@ def test_workers_that_come_early_and_late_are_welcome(
     late.send_home()
 
 
+@pytest.mark.long
 def test_runs_of_a_worker_that_leaves_go_on_where_they_were(
     tmp_path: Path, closing: Callable[[Folder], Folder]
 ) -> None:
@@ -170,6 +173,7 @@ def test_what_ended_while_no_driver_was_there_is_not_trained_again(
         assert (tmp_path / "runs" / run_of(r).id / "adapter" / "weights").is_file()
 
 
+@pytest.mark.long
 def test_worker_saves_its_runs_where_the_driver_is_silent(
     tmp_path: Path, closing: Callable[[Folder], Folder]
 ) -> None:
@@ -186,6 +190,7 @@ def test_worker_saves_its_runs_where_the_driver_is_silent(
     assert outcomes(drain(executor))[run.id].score == 0.5
 
 
+@pytest.mark.long
 def test_wrong_clocks_change_nothing(
     tmp_path: Path,
     trainings: Trainings,
@@ -202,6 +207,7 @@ def test_wrong_clocks_change_nothing(
     assert len(trainings.trained) == len(RANKS)
 
 
+@pytest.mark.long
 def test_old_listings_change_nothing(
     tmp_path: Path,
     trainings: Trainings,
@@ -224,6 +230,7 @@ def test_old_listings_change_nothing(
     assert len(trainings.trained) == len(RANKS)
 
 
+@pytest.mark.long
 def test_slow_disk_that_shows_files_late_changes_nothing(
     tmp_path: Path,
     trainings: Trainings,
@@ -253,6 +260,7 @@ def test_slow_disk_that_shows_files_late_changes_nothing(
     assert max(asked.values()) >= 4
 
 
+@pytest.mark.long
 def test_full_disk_loses_and_doubles_no_message(
     tmp_path: Path,
     trainings: Trainings,
@@ -275,6 +283,7 @@ def test_full_disk_loses_and_doubles_no_message(
     assert all_of(executor) == EXPECTED
 
 
+@pytest.mark.long
 def test_pack_that_was_taken_without_a_word_comes_back(
     tmp_path: Path,
     trainings: Trainings,

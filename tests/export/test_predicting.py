@@ -42,6 +42,7 @@ def written(*, bad: bool = True) -> list[tuple[str, str]]:
     return pairs
 
 
+@pytest.mark.long
 def test_every_kind_of_file_holds_the_same_rows_in_their_order(
     best: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,6 +74,7 @@ def test_every_kind_of_file_holds_the_same_rows_in_their_order(
     assert (code, out) == (0, Path("a.csv").read_text("utf-8"))
 
 
+@pytest.mark.long
 def test_windows_forms_and_batches_do_not_change_a_score(
     best: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,6 +88,7 @@ def test_windows_forms_and_batches_do_not_change_a_score(
     assert by_form["prediction"].tolist() == pytest.approx(found["prediction"].tolist(), abs=1e-5)
 
 
+@pytest.mark.long
 def test_job_that_was_ended_goes_on_and_refuses_other_pairs(
     best: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -210,6 +210,7 @@ def test_scrambled_test_labels_change_nothing_but_the_test_score(
     assert scored[0] != scored[1]
 
 
+@pytest.mark.long
 def test_leak_is_refused_before_anything_is_made(
     home: Path, arguments: list[str], pair_files: dict[str, Path],
     capfd: pytest.CaptureFixture[str],

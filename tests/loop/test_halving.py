@@ -66,6 +66,7 @@ def test_audited_runs_of_a_pool_are_trained_on_and_take_nobody_s_place() -> None
     assert sorted(in_race) == [25, 26, 27]
 
 
+@pytest.mark.long
 def test_run_that_a_pool_cuts_is_noted_at_its_own_step_also_over_a_stop() -> None:
     """Configs of other batches or epochs come to the same evaluation at other steps."""
     points: list[Params] = [{"r": r} for r in range(1, 28)]

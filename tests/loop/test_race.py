@@ -113,6 +113,7 @@ def p_by_counting(differences: Sequence[int]) -> float:
     return fmean(total <= ranks @ (apart > 0) + 1e-9 for total in sums)
 
 
+@pytest.mark.long
 @given(
     st.lists(st.integers(-5, 5), min_size=2, max_size=6),
     st.lists(st.integers(-5, 5), min_size=2, max_size=6),
@@ -124,6 +125,7 @@ def test_t_test_is_that_of_two_configs(own: list[int], best: list[int]) -> None:
     assert race.is_in("own") == (ttest_ind(own, best, alternative="less").pvalue > 0.025)
 
 
+@pytest.mark.long
 @given(tables)
 def test_wilcoxon_is_exact_with_ties_and_gaps(table: Table) -> None:
     best = table[leader_of(table)]
@@ -133,6 +135,7 @@ def test_wilcoxon_is_exact_with_ties_and_gaps(table: Table) -> None:
         assert race.is_in(config_id) == (p > 0.1)
 
 
+@pytest.mark.long
 @given(st.sampled_from(RULES), tables, st.data())
 def test_order_of_arrival_decides_nothing_and_the_leader_is_in(
     rule: RaceRule, table: Table, data: st.DataObject

@@ -263,6 +263,7 @@ def test_base_is_given_back_to_those_who_train_a_head(
     assert np.array_equal(before, after)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", [None, "cls", "lasttoken"])
 def test_before_any_training_a_pair_scores_the_cosine_of_the_baseline(
     mode: str | None, bi: Recipe, tiny_model: Path, tmp_path: Path

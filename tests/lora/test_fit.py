@@ -138,6 +138,7 @@ def refused(pairs: list[str], model: Path, *more: str, capfd: pytest.CaptureFixt
     return err
 
 
+@pytest.mark.long
 def test_sweep_that_could_only_fail_is_not_begun(
     home: Path, pairs: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,6 +150,7 @@ def test_sweep_that_could_only_fail_is_not_begun(
     assert "to pad with" in refused(pairs, blind, capfd=capfd)
 
 
+@pytest.mark.long
 def test_long_pairs_of_test_alone_are_met_before_training(
     home: Path, pairs: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -158,6 +160,7 @@ def test_long_pairs_of_test_alone_are_met_before_training(
     assert "2 of 8 test pairs have up to 123" in err
 
 
+@pytest.mark.long
 def test_every_length_that_is_searched_is_looked_at(
     home: Path, pairs: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -166,6 +169,7 @@ def test_every_length_that_is_searched_is_looked_at(
     assert "under data.max_length=48" in refused(pairs, short, spaces, capfd=capfd)
 
 
+@pytest.mark.long
 def test_config_without_a_family_that_can_be_built_is_told(
     home: Path, pairs: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

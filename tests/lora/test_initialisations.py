@@ -36,6 +36,7 @@ def test_adapter_scores_the_same_when_loaded_again(
     np.testing.assert_allclose(found, predictions_of(one, tmp_path), atol=1e-4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("search", ["grid", "random"])
 def test_odd_rank_is_refused_where_the_start_needs_an_even_one(
     search: str, home: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]

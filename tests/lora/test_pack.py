@@ -154,6 +154,7 @@ class Seen(Exception):
     """A batch has come to the pack; it goes no further, having no numbers."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", ["probe", "evaluate", "train"])
 def test_all_parts_of_a_batch_are_on_the_device_of_the_training(
     way: str, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

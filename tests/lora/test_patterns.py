@@ -43,6 +43,7 @@ def test_rank_of_a_layer_is_held_against_that_layer() -> None:
     assert layer_ranks(targets, Lora(rank_pattern={"q_proj": 2})) == (2, 8, 8, 8) * 2
 
 
+@pytest.mark.long
 def test_patterns_are_read_set_and_searched() -> None:
     lora = settings("lora.rank_pattern={query: 4}", "lora.alpha_pattern={^bert.*value: 3}").lora
     assert (lora.rank_pattern, lora.alpha_pattern) == ({"query": 4}, {"^bert.*value": 3})

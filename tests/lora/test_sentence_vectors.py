@@ -26,6 +26,7 @@ from sweep.lora.sentence_vectors import (
 TEXTS = ["A man is eating.", "Somebody eats a large meal in the park.", "고양이가 먹는다", "No."]
 
 
+@pytest.mark.long
 def test_vectors_of_the_default_model_are_those_of_its_own_library() -> None:
     model = load_settings([])[0].model
     tokenizer = load_tokenizer(model)

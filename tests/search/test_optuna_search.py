@@ -15,6 +15,7 @@ from sweep.space.space import Params, parse_space
 from sweep.study.notes import add_point
 
 
+@pytest.mark.long
 def test_grid_asks_every_cell_once_in_order_and_then_nothing(tmp_path: Path) -> None:
     opened = search(tmp_path)
     trials = ask_all(opened)
@@ -42,6 +43,7 @@ def test_finished_grid_asks_nothing_on_the_next_start(tmp_path: Path) -> None:
     assert ask_all(search(tmp_path)) == []
 
 
+@pytest.mark.long
 def test_trials_that_a_killed_driver_left_open_come_again_under_their_number(
     tmp_path: Path,
 ) -> None:
@@ -60,6 +62,7 @@ def test_trials_that_a_killed_driver_left_open_come_again_under_their_number(
     assert states(tmp_path) == ["COMPLETE"] * 6
 
 
+@pytest.mark.long
 def test_failed_cell_is_tried_again_on_the_next_start_but_not_before(tmp_path: Path) -> None:
     opened = search(tmp_path)
     trials = ask_all(opened)
@@ -71,6 +74,7 @@ def test_failed_cell_is_tried_again_on_the_next_start_but_not_before(tmp_path: P
     assert again[0].number == 6
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("num_set", [0, 1])
 def test_trial_killed_in_the_middle_of_an_ask_keeps_its_number_and_point(
     tmp_path: Path, num_set: int
@@ -126,6 +130,7 @@ def test_failed_point_of_a_sampler_is_tried_again_first(tmp_path: Path) -> None:
     assert points(again) == points([trials[1]])
 
 
+@pytest.mark.long
 def test_grown_space_asks_only_the_new_cells_and_keeps_numbers(tmp_path: Path) -> None:
     opened = search(tmp_path)
     for trial in ask_all(opened):
@@ -140,6 +145,7 @@ def test_grown_space_asks_only_the_new_cells_and_keeps_numbers(tmp_path: Path) -
     assert ask_all(search(tmp_path, {**GRID, "lora.r": [4, 8, 16, 32]})) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["s", "mine~b", "a~2", "a~", "~", "a~2~x"])
 def test_study_of_any_name_goes_on_and_grows_twice(tmp_path: Path, name: str) -> None:
     for generation, ranks in enumerate(([4], [4, 8], [4, 8, 16]), 1):
@@ -152,6 +158,7 @@ def test_study_of_any_name_goes_on_and_grows_twice(tmp_path: Path, name: str) ->
         assert names == [name, f"{name}~2", f"{name}~3"][:generation]
 
 
+@pytest.mark.long
 def test_more_seeds_ask_every_cell_again(tmp_path: Path) -> None:
     opened = search(tmp_path)
     for trial in ask_all(opened):
@@ -169,6 +176,7 @@ def test_reason_of_a_failure_is_kept_in_the_study(tmp_path: Path) -> None:
     assert kept.user_attrs["reason"].startswith("diverged")
 
 
+@pytest.mark.long
 def test_trial_has_the_names_that_people_know_it_by(tmp_path: Path) -> None:
     base = Recipe(model=Model(path="m"))
     space = parse_space(GRID, valid_keys=SEARCHABLE_KEYS)
@@ -215,6 +223,7 @@ def test_failed_cell_that_was_added_again_by_hand_is_no_cell_more(tmp_path: Path
     assert not again.is_used_up
 
 
+@pytest.mark.long
 def test_finished_grid_is_not_called_used_up(tmp_path: Path) -> None:
     opened = search(tmp_path)
     ask_all(opened)

@@ -102,6 +102,7 @@ CONDITIONAL = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sampler", ["random", "qmc", "tpe", "gp"])
 def test_conditional_dimension_is_drawn_only_where_it_counts_over_restarts(
     tmp_path: Path, sampler: str

@@ -78,6 +78,7 @@ def test_design_goes_on_after_a_restart_where_it_was(tmp_path: Path) -> None:
     assert [t.params for t in found] == [t.params for t in expected]
 
 
+@pytest.mark.long
 def test_without_scores_or_another_objective_first_it_stays_evenly_mixed(tmp_path: Path) -> None:
     search = opened(
         tmp_path, num_trials=24, objectives=parse_objectives(["lora_params:min", "pearson:max"])

@@ -22,6 +22,7 @@ def trials_of(folder: Path) -> list[optuna.trial.FrozenTrial]:
     return optuna.load_study(study_name="s", storage=f"sqlite:///{folder / 'study.db'}").trials
 
 
+@pytest.mark.long
 def test_cells_that_do_not_fit_are_noted_as_infeasible_and_not_asked(tmp_path: Path) -> None:
     for _ in range(2):
         opened = search(tmp_path, excess=excess_of(8))
@@ -69,6 +70,7 @@ def test_grid_with_less_memory_asks_whatever_fits_and_is_not_done(
     assert sorted(int(t.params["lora.r"]) for t in rest) == [r for r in new if r > limit]
 
 
+@pytest.mark.long
 def test_many_queued_cells_that_no_longer_fit_do_not_end_a_grid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,6 +103,7 @@ def test_draws_that_do_not_fit_cost_nothing_of_the_budget(tmp_path: Path, sample
     assert all(t.constraints for t in trials_of(tmp_path) if t.params["lora.r"] > 16)
 
 
+@pytest.mark.long
 def test_space_in_which_nothing_fits_ends_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

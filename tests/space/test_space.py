@@ -165,6 +165,7 @@ def test_range_without_step_has_no_grid() -> None:
         space.grid()
 
 
+@pytest.mark.long
 @given(
     st.lists(st.integers(1, 64), min_size=1, max_size=5, unique=True),
     st.lists(st.floats(0, 0.9), min_size=1, max_size=4, unique=True),

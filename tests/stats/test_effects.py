@@ -231,6 +231,7 @@ def test_equal_scores_give_no_key_any_importance() -> None:
     assert [i.importance for i in found] == [0, 0, 0]
 
 
+@pytest.mark.long
 @given(st.permutations(range(len(GRID))), st.floats(-1, 1), st.integers(0, 1000))
 @settings(max_examples=20, deadline=None)
 def test_order_of_configs_and_a_constant_change_no_difference(

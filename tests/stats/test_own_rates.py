@@ -43,6 +43,7 @@ def test_law_is_rejected_where_it_does_not_hold() -> None:
     assert any("does not hold here" in sentence for sentence in own_rates_words(found))
 
 
+@pytest.mark.long
 def test_intervals_cover_the_truth() -> None:
     slopes, rates = [], []
     for number in range(15):

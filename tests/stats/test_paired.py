@@ -80,6 +80,7 @@ def test_luck_that_studies_do_not_share_makes_no_winner(others: int) -> None:
     assert outside <= 12
 
 
+@pytest.mark.long
 def test_two_seeds_tell_what_is_far_apart_where_others_tell_their_luck() -> None:
     """0.1 Pearson apart, seed SD 0.02: alone, one degree of freedom is left."""
     told = widest = 0.0

@@ -153,6 +153,7 @@ def test_more_rivals_make_a_lead_less_sure() -> None:
     assert few.lead_over(1)[1] > many.lead_over(1)[1]
 
 
+@pytest.mark.long
 @given(st.floats(1e-3, 1e3), st.floats(-1e3, 1e3), st.sampled_from([1, 2, 3]), st.integers(0, 100))
 @settings(max_examples=15, deadline=None)
 def test_scale_and_offset_of_predictions_and_labels_change_nothing(
@@ -165,6 +166,7 @@ def test_scale_and_offset_of_predictions_and_labels_change_nothing(
     assert np.allclose(matrix(plain), matrix(changed), atol=1e-9)
 
 
+@pytest.mark.long
 @given(st.permutations([1, 2, 3, 4]), st.integers(0, 100))
 @settings(max_examples=10, deadline=None)
 def test_order_of_the_others_changes_no_number_that_is_not_drawn(

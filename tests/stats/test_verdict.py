@@ -200,6 +200,7 @@ def test_unknown_cost_counts_as_expensive_and_the_clock_has_no_say() -> None:
     assert known.cost == replace(known, train_seconds=99.0).cost
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.floats(0.8, 1.6), min_size=2, max_size=6), st.sampled_from([(0,), (0, 1)]))
 def test_what_is_recommended_is_tied_and_not_behind_in_a_pair_of_its_own(

@@ -118,12 +118,14 @@ def test_targets_are_compared_at_equal_parameter_count(tmp_path: Path) -> None:
     assert "at equal parameter count (1 pair) all-linear is +" in sentences(tmp_path)
 
 
+@pytest.mark.long
 def test_scaling_and_learning_rate_are_shown_together(tmp_path: Path) -> None:
     configs = [{ALPHA: a, RATE: rate} for a, rate in product((8, 16, 32), (1e-4, 1e-3))]
     write_findings(board(tmp_path, configs), tmp_path, keys=(ALPHA, RATE))
     assert "lr x alpha/r" in sentences(tmp_path)
 
 
+@pytest.mark.long
 def test_equal_products_of_rate_and_scaling_are_ties(tmp_path: Path) -> None:
     """They are 1, 2, 4, ... times the smallest one, in four by four configs."""
     powers = list(product(range(4), range(4)))
@@ -160,6 +162,7 @@ def test_study_without_predictions_has_no_effects(tmp_path: Path) -> None:
     assert not (tmp_path / "effects.csv").exists()
 
 
+@pytest.mark.long
 def test_answers_are_kept_as_numbers_and_said_at_the_end_of_a_sweep(tmp_path: Path) -> None:
     """Rank, alpha, targets and learning rate vary freely: all three questions have an answer."""
     values = product((4, 16), (8, 32), ("qv", "all-linear"), (1e-3, 2e-3))
@@ -181,6 +184,7 @@ def test_answers_are_kept_as_numbers_and_said_at_the_end_of_a_sweep(tmp_path: Pa
     assert [line[:9].isspace() for line in more] == [True, True]
 
 
+@pytest.mark.long
 def test_effects_are_read_as_they_were_written(tmp_path: Path) -> None:
     configs = [{R: r, ALPHA: a, RATE: n} for r, a, n in product((4, 8), (8, 16), (1e-4, 1e-3))]
     keys = (R, ALPHA, RATE)

@@ -198,6 +198,7 @@ def _hold(folder: Path, held: Any, done: Any) -> None:
         done.wait(30)
 
 
+@pytest.mark.long
 def test_second_driver_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     held, done = context.Event(), context.Event()

@@ -58,6 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_study_hands_out_what_ranks_are_worth_at_their_own_rates(folder: Path) -> None:
     found = Study.open(folder).effects
     assert found.own_rates is not None
@@ -73,6 +74,7 @@ def test_study_hands_out_what_ranks_are_worth_at_their_own_rates(folder: Path) -
     assert any("where the rank law says r^-0.5" in line for line in more)
 
 
+@pytest.mark.long
 def test_report_has_one_figure_and_a_table_of_best_rates(folder: Path) -> None:
     found = Study.open(folder).effects.own_rates
     assert found is not None
@@ -88,6 +90,7 @@ def test_report_has_one_figure_and_a_table_of_best_rates(folder: Path) -> None:
     assert len(lines) == len(found.slopes)
 
 
+@pytest.mark.long
 def test_too_few_configs_are_said_and_not_drawn(tmp_path: Path) -> None:
     trained(tmp_path / "few", made_up(12, count=9, ranks=(4, 8, 16), rules=("double",)))
     found = Study.open(tmp_path / "few").effects.own_rates

@@ -117,6 +117,7 @@ def test_ranking_rests_on_confirmation_runs_where_there_are_any(tmp_path: Path) 
     assert verdict.shrinkage == pytest.approx(0.05)
 
 
+@pytest.mark.long
 def test_confirmation_ranks_nobody_before_most_of_it_is_there(tmp_path: Path) -> None:
     np.save(tmp_path / "dev_labels.npy", LABELS)
     results = open_results(tmp_path, search_seeds=(0,))

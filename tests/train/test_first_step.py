@@ -81,6 +81,7 @@ def test_model_that_answers_with_no_numbers_is_refused(own_recipe: Recipe, model
         try_first_step(own_recipe, 1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("damage", "said"), [(with_third_segments, "every run would fail"), (with_holes, "nan")]
 )

@@ -247,6 +247,7 @@ def test_unreadable_run_file_is_left_out(tmp_path: Path) -> None:
     assert [x for x in steps if x is not None] == [100, 200]
 
 
+@pytest.mark.long
 def test_many_configs_are_all_in_the_table_and_the_best_in_the_plot(tmp_path: Path) -> None:
     configs = [{**GRID[1], "lora.lora_dropout": round(0.01 * n, 2)} for n in range(70)]
     study(tmp_path / "s", configs)

@@ -120,6 +120,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", LOOKS)
 def test_opens_without_a_complaint_and_asks_nobody(browser: Any, report: Path, name: str) -> None:
     opened = show(browser, report, **LOOKS[name])
@@ -182,6 +183,7 @@ def test_every_control_is_reached_by_keyboard(opened: Opened) -> None:
     assert unreachable == 0
 
 
+@pytest.mark.long
 def test_a_point_tells_what_it_is(opened: Opened, report: Path) -> None:
     opened.bring_into_sight("scores-1-1")
     point = opened.tab.locator("#scores-1-1 .point").first
@@ -204,6 +206,7 @@ def test_plots_take_turns_by_keyboard(opened: Opened) -> None:
     assert opened.tab.locator("#ranks-1-2 .main-svg").first.is_visible()
 
 
+@pytest.mark.long
 def test_plots_follow_the_page_into_the_dark(opened: Opened) -> None:
     opened.bring_into_sight("scores-1-1")
     legend = opened.tab.locator("#scores-1-1 .legendtext").first

@@ -43,6 +43,7 @@ def full(full_folder: Path) -> Page:
     return page(full_folder)
 
 
+@pytest.mark.long
 def test_verdict_is_said_with_its_numbers(full: Page, full_folder: Path) -> None:
     verdict = Study.open(full_folder).verdict
     assert verdict is not None
@@ -65,6 +66,7 @@ def test_verdict_of_configs_that_are_gone_is_not_shown(folder: Path) -> None:
     assert "There is no verdict yet." in page(folder).text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("broken", ["", "{", "[]"])
 def test_file_that_cannot_be_read_is_as_good_as_missing(folder: Path, broken: str) -> None:
     find_out(folder)

@@ -127,6 +127,7 @@ def told_of_settings(folder: Path) -> tuple[dict[str, Any], list[str]]:
     return found, re.findall(r"\S+ above \S+ by [^()]*", text)
 
 
+@pytest.mark.long
 def test_what_settings_do_rests_on_the_search_whatever_is_confirmed(tmp_path: Path) -> None:
     keys = (*KEYS, "trainer.learning_rate")
     values = itertools.product((4, 8), (8, 16), ("qv", "all-linear"), (1e-3, 2e-3))

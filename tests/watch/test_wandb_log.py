@@ -61,6 +61,7 @@ def test_interleaved_runs_stay_apart(study: Path, monkeypatch: pytest.MonkeyPatc
     assert [first.summary["pearson"], second.summary["pearson"]] == [0.8, 0.6]
 
 
+@pytest.mark.long
 def test_run_carries_flat_config_history_and_best_score(study: Path) -> None:
     run = make_run(7, seed=3)
     play(make_watcher(study, Listener()), (run, finished(run, curve={10: 0.8})))
@@ -160,6 +161,7 @@ def test_study_run_holds_the_table_with_missing_values(study: Path) -> None:
     assert found.exit_code == 0
 
 
+@pytest.mark.long
 def test_study_run_holds_the_tables_and_figures_of_the_report(study: Path) -> None:
     studies.study(study)
     studies.find_out(study)

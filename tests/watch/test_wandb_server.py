@@ -37,6 +37,7 @@ NO_SERVER = "http://127.0.0.1:9"
 # Sending later.
 
 
+@pytest.mark.long
 def test_sync_script_sends_exactly_the_unsent_runs(study: Path) -> None:
     run = make_run(0)
     listener = Listener()
@@ -68,6 +69,7 @@ def test_sync_script_sends_exactly_the_unsent_runs(study: Path) -> None:
 # Servers that are gone, slow, or not to be asked.
 
 
+@pytest.mark.long
 def test_lost_server_is_said_once_and_runs_go_offline(
     study: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -111,6 +113,7 @@ class _RunsOnly(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.long
 def test_server_lost_on_the_way_leaves_the_run_on_disk(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,6 +263,7 @@ def test_wandb_that_hangs_is_left_and_owed(study: Path, monkeypatch: pytest.Monk
     assert "wandb lacks 1 run: the next start writes them" in listener.lines[1]
 
 
+@pytest.mark.long
 def test_interrupted_wait_ends_in_order(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(left: int) -> None:
         if left:

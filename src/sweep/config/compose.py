@@ -8,6 +8,7 @@ every key and type is checked again, since YAML files can add keys that Hydra le
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -223,6 +224,7 @@ def default_settings() -> dict[str, Any]:
     return {**_SCALARS, **parts}
 
 
+@functools.cache
 def _register_default_settings() -> None:
     ConfigStore.instance().store(name="schema", node=default_settings())
 

@@ -47,10 +47,12 @@ def event(agent: str, verb: str, patient: str, *, negated: bool = False) -> Stat
 # -- the whole data set --------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_same_bytes_for_the_same_seed(parts: dict[str, pd.DataFrame]) -> None:
     assert digest(parts) == DIGEST
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("hash_seed", ["1", "2"])
 def test_same_bytes_whatever_the_hash_seed(hash_seed: str) -> None:
     script = (
