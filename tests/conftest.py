@@ -10,6 +10,8 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_variable] = "1"
 os.environ.update(
     HF_HUB_OFFLINE="1",
+    # Which metrics of one's own were named.
+    XDG_STATE_HOME=tempfile.mkdtemp(prefix="sweep-state-"),
     HF_DATASETS_CACHE=tempfile.mkdtemp(prefix="sweep-datasets-"),
     TOKENIZERS_PARALLELISM="false",
     TRANSFORMERS_VERBOSITY="error",

@@ -27,8 +27,21 @@ def main() -> int:
 
     try:
         return run_command(sys.argv[1:])
+    except Exception:
+        return _told()
     finally:
         gc.freeze()
+
+
+def _told() -> int:
+    """An error that nobody expected, with its trace, and without what must not be shown."""
+    import traceback
+
+    from sweep.core.secrets import without_secrets
+    from sweep.core.visible import visible
+
+    print(without_secrets(visible(traceback.format_exc())), file=sys.stderr, end="")
+    return 1
 
 
 if __name__ == "__main__":

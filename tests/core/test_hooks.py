@@ -42,7 +42,7 @@ DOCUMENTED = {
     *("submitit", "submitit.helpers", "submitit.core.utils"),
     "_typeshed",  # Types alone, for type checkers.
     *("sklearn.linear_model", "sklearn.pipeline", "sklearn.preprocessing"),
-    *("rich.status", "rich.table", "rich.text"),
+    *("rich.segment", "rich.status", "rich.table", "rich.text"),
     *("pyarrow", "pyarrow.parquet", "pyarrow.ipc", "pyarrow.feather", "charset_normalizer"),
 }
 UNLISTED = "a hook in sweep.core.hooks must list it, with a reason and where it is used"

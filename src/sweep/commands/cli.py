@@ -16,9 +16,10 @@ from sweep.commands.adapter_verbs import cost_verb, export_verb, predict_verb, v
 from sweep.commands.arguments import parsed, refuse_broken_text
 from sweep.commands.disk_trouble import OF_THE_DISK, disk_trouble
 from sweep.commands.signals import interruptible
-from sweep.commands.speaking import console, err_console, print_answers, say
+from sweep.commands.speaking import SafeFormatter, console, err_console, print_answers, say
 from sweep.core.commands import command
 from sweep.core.errors import ConfigError, Interrupted, SweepError, UserMistake
+from sweep.core.secrets import without_secrets
 from sweep.execute.children import warm_up
 from sweep.watch.terminal import busy
 
@@ -34,7 +35,7 @@ def run_command(argv: Sequence[str]) -> int:
     """Run one verb and return the exit code. The only place where errors end."""
     verbs = _verbs()
     known = (*verbs, "-h", "--help", "--version")
-    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
+    _log_to_the_terminal()
     try:
         # Paths are looked up: a disk may have its say already here.
         args = _parsed(list(argv) if argv and argv[0] in known else ["run", *argv])
@@ -56,6 +57,12 @@ def run_command(argv: Sequence[str]) -> int:
             raise
         _tell("error", disk_trouble(error))
         return EXIT_UNEXPECTED
+
+
+def _log_to_the_terminal() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(SafeFormatter("%(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 def _verbs() -> dict[str, Callable[[argparse.Namespace], int]]:
@@ -227,7 +234,8 @@ def _worker(args: argparse.Namespace) -> int:
 
 
 def _tell(kind: str, message: str) -> None:
-    text = Text(f"{kind}: ", style="bold red").append(message, style="default")
+    said = without_secrets(message)
+    text = Text(f"{kind}: ", style="bold red").append(said, style="default")
     err_console.print(text, soft_wrap=True)
 
 

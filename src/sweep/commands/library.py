@@ -25,6 +25,7 @@ from sweep.core.errors import ConfigError, StudyError
 from sweep.core.files import replacing_file
 from sweep.study.plan import Plan
 from sweep.study.study import Study as StudyFolder
+from sweep.watch.terminal import SafeConsole
 
 #: What a split may be given as: a table, a `datasets.Dataset`, or a file.
 Table = Any
@@ -151,7 +152,7 @@ def run_sweep(
         settings = _settings(given, config_dir)
         warm_up("sweep.train.first_step")
         with interruptible():
-            code = run(settings, console=console or Console(), command=command(*given))
+            code = run(settings, console=console or SafeConsole(), command=command(*given))
     if code == EXIT_NONE_FINISHED:
         raise StudyError(
             "A study needs a run that has finished.",
@@ -180,7 +181,7 @@ def plan(
     with _without_chatter():
         settings = _settings(_overrides(experiment, data, overrides), config_dir)
         warm_up("sweep.train.first_step")
-        return show_plan(settings, console or Console(quiet=True))
+        return show_plan(settings, console or SafeConsole(quiet=True))
 
 
 def load(folder: str | Path) -> Adapter:

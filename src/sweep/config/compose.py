@@ -43,7 +43,9 @@ from sweep.config.schema import (
     checked,
 )
 from sweep.config.tasks import with_objective
+from sweep.config.texts import check_texts
 from sweep.core.errors import ConfigError
+from sweep.core.own_metrics import trust
 from sweep.core.recipe import SEARCHABLE_KEYS, Data, Lora, Model, Trainer
 from sweep.core.task import Task
 
@@ -99,9 +101,12 @@ def load_settings(
         data=absolute_data(settings.data),
         results_dir=str(Path(settings.results_dir).expanduser()),
     )
+    check_texts(settings)
     settings = with_objective(settings, given=ready.keys)
     check_settings(settings, given=ready.keys)
     checked(settings.recipe(seed=0))
+    if settings.task.measure.source is not None:
+        trust(settings.task.measure.source)
     for params in (*settings.space.corners(), *settings.first_points()):
         settings.expand(params, seed=0)
     return settings, ready.notices

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,10 @@ import numpy as np
 
 from sweep.core.arrays import Floats
 from sweep.core.errors import StudyError
+from sweep.core.words import excerpt
+
+#: In no system a folder or the way to one.
+_PLAIN = re.compile(r"[^/\\:\x00-\x1f]{1,255}")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -22,19 +27,46 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_floats(path: Path) -> Floats:
-    """An array that the study has kept.
+    """An array `[N]` that the study has kept; numbers alone, whatever else the file may hold.
 
     Raises:
         StudyError: it is gone or damaged.
     """
     try:
-        return np.asarray(np.load(path), dtype=np.float64)
-    except (OSError, ValueError, EOFError):
+        with path.open("rb") as file:
+            found = np.lib.format.read_array(file, allow_pickle=False)
+        if found.ndim != 1 or found.dtype.kind not in "biuf":
+            raise ValueError(found.dtype)
+        return np.asarray(found, dtype=np.float64)
+    # What stands at the beginning of such a file is read as Python writes values.
+    except (OSError, ValueError, EOFError, TypeError, SyntaxError, MemoryError, RecursionError):
         raise StudyError(
             "Predictions and labels that a study has kept must stay in its folder.",
             value=lost_or_damaged(path),
             way_out="bring the file back from a copy of the study",
         ) from None
+
+
+def plain_name(name: str) -> str:
+    """A name that somebody may have changed in a file, once it is known to stay in its folder.
+
+    Raises:
+        StudyError: it leads elsewhere.
+    """
+    if name in ("", ".", "..") or not _PLAIN.fullmatch(name):
+        raise StudyError(
+            "Names of runs must be as the program has written them.",
+            value=excerpt(name),
+            way_out="bring the study's files back from a copy",
+        )
+    return name
+
+
+def links_out(folder: Path) -> list[Path]:
+    """What is a link in a folder, at any depth, and leads out of it."""
+    home = folder.resolve()
+    links = (path for path in folder.rglob("*") if path.is_symlink())
+    return [link for link in links if not link.resolve().is_relative_to(home)]
 
 
 def as_on_disk(path: Path) -> Path:

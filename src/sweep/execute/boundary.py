@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from sweep.core.errors import RunFailed, UserMistake
+from sweep.core.secrets import without_secrets
+from sweep.core.visible import visible
 from sweep.loop.ports import Handle, Pack, TrainFn
 from sweep.loop.trial import Event, Finished, Outcome, Paused, RunState, Started
 from sweep.study.notes import forget_to_stop
@@ -69,8 +71,8 @@ class Boundary:
                 return [(run,) for run in open_runs.values()]
             outcome = Outcome(
                 RunState.FAILED,
-                reason=_reason(error),
-                error=traceback.format_exc(),
+                reason=without_secrets(visible(_reason(error))),
+                error=without_secrets(traceback.format_exc()),
                 recurs=not _may_pass(error),
             )
             for run_id in list(open_runs):

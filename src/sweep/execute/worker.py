@@ -71,7 +71,9 @@ def _leave(number: int, _: object) -> None:
 def print_to(log: Path) -> None:
     """Send what this process prints, libraries' C code included, to a file."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    if log.is_symlink():  # in a folder that came from elsewhere: it is not written through
+        log.unlink()
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     print_into(descriptor)
     os.close(descriptor)
 

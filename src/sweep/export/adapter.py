@@ -14,7 +14,7 @@ import yaml
 from peft.utils import CONFIG_NAME
 
 from sweep.core.errors import ExportError
-from sweep.core.files import replacing_folder, write_text
+from sweep.core.files import links_out, replacing_folder, write_text
 from sweep.core.recipe import Model, Recipe
 from sweep.export.asymmetry import Asymmetry
 from sweep.export.cost_section import cost_section, note_costs
@@ -111,6 +111,12 @@ def _refuse_to_overwrite(export: Export) -> None:
     if not export.kept.adapter.is_dir():
         raise ExportError(
             "Only a run with an adapter can be exported.", value=f"none in {export.kept.folder}"
+        )
+    if links := links_out(export.kept.adapter):
+        raise ExportError(
+            "The files of an adapter lie in its own folder: what a link leads to is not handed on.",
+            value=links[0],
+            way_out="take the link out, or bring the file back from a copy of the study",
         )
     to = ExportedFiles(export.to)
     others = {p.name for p in to.folder.iterdir()} - to.names if to.folder.is_dir() else set()

@@ -7,9 +7,9 @@ CARD = """\
 {front}
 ---
 
-# LoRA adapter from the study `{study}`
+# LoRA adapter from the study {study}
 
-{warnings}{what}{by}. Base: `{base}`{licence}; data: {data}.
+{warnings}{what}{by}. Base: {base}{licence}; data: {data}.
 
 | dev {metric} | dev {other} | seed | best step | LoRA parameters | head parameters |
 |---|---|---|---|---|---|
@@ -42,7 +42,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 {imports}{names}
 tokenizer = AutoTokenizer.from_pretrained("tokenizer")
 base = AutoModelForSequenceClassification.from_pretrained(
-    "{base}",
+    {place},
     {outputs},
     pad_token_id=tokenizer.pad_token_id{small},
 )

@@ -67,6 +67,8 @@ def licence_of(model: Model) -> str | None:
     """The licence that the base's own card names, where that lies on this machine."""
     place = Path(locate(model.path))
     if not place.is_dir():
+        if not _NAME.fullmatch(model.path):
+            return None
         cached = huggingface_hub.try_to_load_from_cache(
             model.path, REPOCARD_NAME, revision=model.revision or "main"
         )

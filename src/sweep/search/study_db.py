@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweep.core.disks import Disk, disk_of
 from sweep.core.errors import StudyError
+from sweep.core.words import excerpt
 from sweep.loop.objectives import PEARSON, Objective
 from sweep.search.trials import ADDED, distribution, point_of
 from sweep.space.space import Space
@@ -86,7 +87,26 @@ def database_trouble_told(path: Path) -> Iterator[None]:
         ) from None
 
 
+def _refuse_foreign(path: Path) -> None:
+    """A database is tables and rows: Optuna makes no triggers and no views, which would be
+    somebody else's statements, and its file lies where it is named.
+
+    Raises:
+        sqlite3.DatabaseError: it is otherwise.
+    """
+    if path.is_symlink() and not path.resolve().is_relative_to(path.parent.resolve()):
+        raise sqlite3.DatabaseError("it is a link that leads out of the study")
+    if not path.is_file():
+        return
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as database:
+        query = "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view')"
+        found = database.execute(query).fetchone()
+    if found is not None:
+        raise sqlite3.DatabaseError(f"it holds the {found[0]} {excerpt(found[1])}")
+
+
 def _connected(path: Path) -> optuna.storages.RDBStorage:
+    _refuse_foreign(path)
     has_log = journal_mode(path.parent) == "wal"
     if not has_log:
         _without_log(path)

@@ -13,6 +13,7 @@ from scipy.stats import rankdata
 from sweep.core.arrays import Floats
 from sweep.core.errors import ConfigError
 from sweep.core.metric import Metric
+from sweep.core.own_metrics import VARIABLE, is_trusted
 
 #: Called with labels `[N]` and predictions `[N]`, as scikit-learn's metrics are.
 Function = Callable[[Floats, Floats], float]
@@ -56,8 +57,14 @@ def function_of(source: str) -> Function:
     """The function that `module:function` names.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none, or the user has never named it: a study may be a stranger's.
     """
+    if not is_trusted(source):
+        raise ConfigError(
+            "A function as metric is called where you have named it yourself: it is code.",
+            value=f"{source}, which the study's folder names",
+            way_out=f"if it is yours, set {VARIABLE}={source}",
+        )
     module, _, name = source.partition(":")
     try:
         function: Function = getattr(importlib.import_module(module), name)

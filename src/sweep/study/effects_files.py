@@ -24,7 +24,7 @@ from sweep.study.files import StudyFiles
 from sweep.study.lora_answers import LoraAnswers, lora_answers
 from sweep.study.own_rates import at_one_rate, at_own_rates
 from sweep.study.ranking import Ranking
-from sweep.study.reading import missing_is_none, read_csv, read_json
+from sweep.study.reading import missing_is_none, read_csv, read_json, to_csv
 from sweep.study.variants import drawn_variants, variant_words
 
 
@@ -63,8 +63,8 @@ def write_findings(board: Ranking, folder: Path, *, keys: Sequence[str]) -> Effe
     if not found.effects:
         return found
     files = StudyFiles(folder)
-    write_text(files.effects, table_of_effects(found.effects).to_csv(index=False))
-    write_text(files.importance, table_of_importances(found.importances).to_csv(index=False))
+    write_text(files.effects, to_csv(table_of_effects(found.effects)))
+    write_text(files.importance, to_csv(table_of_importances(found.importances)))
     kept = _Kept(found.sentences, found.answers, found.own_rates, found.variants)
     content = json.dumps(dataclasses.asdict(kept), ensure_ascii=False)
     write_text(files.effects_in_words, content)

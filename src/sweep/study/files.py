@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from sweep.core.files import plain_name
+
 #: Of the folder as a whole, in its settings. A reader of an older program refuses a newer one.
 FORMAT = 1
 
@@ -90,7 +92,6 @@ class StudyFiles:
 
     @property
     def database(self) -> Path:
-        """Optuna's."""
         return self.folder / "study.db"
 
     @property
@@ -99,7 +100,7 @@ class StudyFiles:
         return self.folder / "runs"
 
     def run(self, run_id: str) -> RunFiles:
-        return RunFiles(self.runs / run_id)
+        return RunFiles(self.runs / plain_name(run_id))
 
     @property
     def full(self) -> StudyFiles:
@@ -212,7 +213,7 @@ class StudyFiles:
 
     def export(self, run_id: str) -> Path:
         """The export of another run."""
-        return self.folder / "export" / run_id
+        return self.folder / "export" / plain_name(run_id)
 
     @property
     def of_the_driver(self) -> frozenset[str]:
@@ -249,7 +250,7 @@ class ExportedFiles:
 
     @property
     def merged(self) -> Path:
-        """Base and adapter as one model, where that was asked for."""
+        """Base and adapter as one model."""
         return self.folder / "merged"
 
     @property

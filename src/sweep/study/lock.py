@@ -32,6 +32,7 @@ def locked(folder: Path) -> Iterator[str | None]:
         StudyError: another driver holds it, or nothing can be written there.
     """
     files = StudyFiles(folder)
+    _refuse_links(files)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         files.lock.touch()
@@ -66,13 +67,29 @@ def driver_of(folder: Path) -> str:
 
 
 def is_driven(folder: Path) -> bool:
-    """Whether a driver holds the study."""
+    """Whether a driver holds the study.
+
+    Raises:
+        StudyError: its lock is a link to another file.
+    """
+    _refuse_links(StudyFiles(folder))
     lock, _ = _lock_of(StudyFiles(folder))
     try:
         with lock:
             return False
     except Timeout:
         return True
+
+
+def _refuse_links(files: StudyFiles) -> None:
+    """To take a lock empties its file: a link would have another one emptied."""
+    for path in (files.lock, files.lock_marker):
+        if path.is_symlink():
+            raise StudyError(
+                "The lock of a study is a file of its folder, never a link.",
+                value=f"{path} leads to {path.readlink()}",
+                way_out="take the link out",
+            )
 
 
 def _lock_of(files: StudyFiles) -> tuple[BaseFileLock, str | None]:

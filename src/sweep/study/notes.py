@@ -12,6 +12,7 @@ from sweep.core.files import write_text
 from sweep.core.fingerprint import fingerprint
 from sweep.space.space import Params
 from sweep.study.files import RunFiles, StudyFiles, pause_note
+from sweep.study.reading import read_json
 
 _AT_STEP = "at the next step"
 
@@ -62,6 +63,8 @@ def add_point(study: Path, point: Params) -> None:
 
 
 def added_points(study: Path) -> list[tuple[Path, Params]]:
-    """The notes that are there, which whoever has taken them up removes."""
+    """The notes that are there, which whoever has taken them up removes; one that can't be read is
+    left where it is."""
     notes = sorted(StudyFiles(study).added.glob("*.json"))
-    return [(note, json.loads(note.read_text(encoding="utf-8"))) for note in notes]
+    read = [(note, read_json(note, dict, otherwise="its config is not trained")) for note in notes]
+    return [(note, point) for note, point in read if point is not None]

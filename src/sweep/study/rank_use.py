@@ -14,7 +14,7 @@ import pandas as pd
 from sweep.core.errors import StudyError
 from sweep.core.files import write_text
 from sweep.study.files import StudyFiles
-from sweep.study.reading import missing_is_none, read_csv
+from sweep.study.reading import missing_is_none, read_csv, to_csv
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def read_rank_use(files: StudyFiles) -> tuple[ModuleUse, ...]:
 
 def write_rank_use(files: StudyFiles, rows: Sequence[ModuleUse]) -> None:
     table = pd.DataFrame([dataclasses.asdict(row) for row in rows], columns=_COLUMNS)
-    write_text(files.rank_use, table.astype(_TYPES).to_csv(index=False))
+    write_text(files.rank_use, to_csv(table.astype(_TYPES)))
 
 
 def use_by_rank(rows: Sequence[ModuleUse]) -> list[RankUse]:

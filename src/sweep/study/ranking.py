@@ -22,7 +22,7 @@ from sweep.study.looks import Looks
 from sweep.study.own_rates import at_one_rate
 from sweep.study.record import Record, ScoredRun, scored_runs
 from sweep.study.rows import ConfigRow, searched
-from sweep.study.samples import comparison_of, sample_of, seed_luck
+from sweep.study.samples import comparison_of, dev_labels, sample_of, seed_luck
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ class Ranking:
         Raises:
             StudyError: some are gone or damaged.
         """
-        return sample_of(config.config_id, self.folder, config.seeds)
+        return sample_of(config.config_id, self.folder, config.seeds, of=dev_labels(self.folder))
 
     @cached_property
     def several_seeds(self) -> tuple[Sample, ...]:

@@ -16,7 +16,7 @@ from sweep.loop.objectives import COSTS
 from sweep.loop.trial import RunState
 from sweep.stats.pareto import pareto_front
 from sweep.study.files import StudyFiles
-from sweep.study.reading import missing_is_none, read_csv
+from sweep.study.reading import built, missing_is_none, read_csv
 from sweep.study.record import Record
 
 #: Whole numbers that may be missing: kept whole in a table instead of turning into floats.
@@ -292,7 +292,7 @@ def _typed(kind: type[Row], row: Mapping[str, Any], keys: Sequence[str], **given
         for field in dataclasses.fields(kind)
         if field.name in row and field.name not in given
     }
-    return kind(**{**fields, **given, "values": values})
+    return built(kind, {**fields, **given, "values": values})
 
 
 def _whole(value: Any, annotation: str) -> Any:

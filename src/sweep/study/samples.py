@@ -28,11 +28,13 @@ def seed_luck(seeds: Mapping[str, Collection[int]], folder: Path) -> list[Sample
         seeds: With a complete run, by `config_id`.
         folder: The study's; a config whose predictions are not at hand is left out.
     """
-    found = []
-    for config_id, known in seeds.items():
-        if len(known) > 1:
-            with suppress(StudyError):
-                found.append(sample_of(config_id, folder, sorted(known)))
+    found: list[Sample] = []
+    with suppress(StudyError):
+        labels = dev_labels(folder)
+        for config_id, known in seeds.items():
+            if len(known) > 1:
+                with suppress(StudyError):
+                    found.append(sample_of(config_id, folder, sorted(known), of=labels))
     return found
 
 
@@ -56,7 +58,7 @@ def comparison_of(
         return None
     try:
         labels = read_floats(path)
-        samples = [sample_of(c.config_id, folder, c.seeds) for c in group]
+        samples = [sample_of(c.config_id, folder, c.seeds, of=labels) for c in group]
     except StudyError as error:
         logger.warning("No intervals in the leaderboard: %s", error.value)
         return None
@@ -77,12 +79,25 @@ def dev_labels(folder: Path) -> Floats | None:
     return read_floats(path) if path.exists() else None
 
 
-def sample_of(config_id: str, folder: Path, seeds: Sequence[int]) -> Sample:
+def sample_of(
+    config_id: str, folder: Path, seeds: Sequence[int], *, of: Floats | None = None
+) -> Sample:
     """Dev predictions of a config on these seeds.
 
+    Args:
+        of: The labels `[N]` that they are predictions of; None where nobody compares them.
+
     Raises:
-        StudyError: some are gone or damaged.
+        StudyError: some are gone, damaged, or of other pairs.
     """
     runs = [StudyFiles(folder).run(f"{config_id}-s{seed}") for seed in seeds]
-    predictions = np.stack([read_floats(run.predictions) for run in runs])
-    return Sample(tuple(seeds), predictions, config_id)
+    found = [read_floats(run.predictions) for run in runs]
+    wanted = found[0] if of is None else of
+    for run, predictions in zip(runs, found, strict=True):
+        if len(predictions) != len(wanted):
+            raise StudyError(
+                "Predictions that a study has kept must be of its dev pairs.",
+                value=f"{run.predictions} has {len(predictions):,}, not {len(wanted):,}",
+                way_out="bring the file back from a copy of the study",
+            )
+    return Sample(tuple(seeds), np.stack(found), config_id)

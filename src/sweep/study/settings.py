@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from sweep.core.errors import StudyError, UserMistake
+from sweep.core.errors import StudyError
 from sweep.core.metric import Metric
 from sweep.core.recipe import SEARCHABLE_KEYS, Data, Model, Recipe
 from sweep.loop.objectives import PEARSON, Objective, parse_objectives
 from sweep.space.space import Space, parse_space
 from sweep.study.files import FORMAT, StudyFiles
+from sweep.study.reading import NOT_AS_WRITTEN, built
 from sweep.study.yaml_file import read_mapping
 
 #: Parts of the settings that make an experiment: the rest is of a machine, a start, or found out.
@@ -98,7 +99,7 @@ def read_settings(files: StudyFiles) -> StudySettings:
     refuse_newer(files, content)
     try:
         return _settings(files, content)
-    except (KeyError, TypeError, IndexError, AttributeError, UserMistake):
+    except NOT_AS_WRITTEN:
         raise StudyError(
             f"`{files.settings.name}` must be as the program has written it.",
             value=f"{files.settings}: it lacks settings, or holds others",
@@ -127,6 +128,9 @@ def _settings(files: StudyFiles, content: Mapping[str, Any]) -> StudySettings:
     # A key that an older program did not have is as it is by default.
     parts = {part: content.get(part, {}) for part in _PARTS}
     base = Recipe.from_dict({**parts, "seed": seeds[0]})
+    if not all(type(seed) is int for seed in seeds):
+        raise TypeError(seeds)
+    built(Recipe, asdict(base))
     objectives = search.get("objectives", [base.task.measure.objective])
     return StudySettings(
         name=str(content.get("name") or files.folder.resolve().name),

@@ -27,7 +27,7 @@ from sweep.study.looks import Looks, read_looks
 from sweep.study.plan import Plan, read_plan
 from sweep.study.rank_use import ModuleUse, read_rank_use
 from sweep.study.ranking import Ranking
-from sweep.study.reading import read_json
+from sweep.study.reading import as_written, read_json
 from sweep.study.record import Record, ended
 from sweep.study.rows import ConfigRow, RunRow, read_configs, read_full_runs, read_runs
 from sweep.study.scoring_costs import ScoringCosts, read_scoring_costs
@@ -79,12 +79,14 @@ class Study:
     @cached_property
     def runs(self) -> tuple[RunRow, ...]:
         """All runs as the driver last wrote them, also those that wait or are under way."""
-        return read_runs(self.files, self.keys, self.metric)
+        with as_written(self.files.table):
+            return read_runs(self.files, self.keys, self.metric)
 
     @cached_property
     def full_runs(self) -> tuple[RunRow, ...]:
         """Runs of full fine-tuning, beside LoRA's."""
-        return read_full_runs(self.files, self.keys, self.metric)
+        with as_written(self.files.table):
+            return read_full_runs(self.files, self.keys, self.metric)
 
     @cached_property
     def num_in_state(self) -> dict[RunState, int]:
@@ -105,7 +107,8 @@ class Study:
     @cached_property
     def leaderboard(self) -> tuple[ConfigRow, ...]:
         """The ranking as the driver last wrote it, best first."""
-        return read_configs(self.files, self.keys)
+        with as_written(self.files.leaderboard):
+            return read_configs(self.files, self.keys)
 
     @property
     def is_confirmed(self) -> bool:

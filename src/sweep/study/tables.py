@@ -29,7 +29,7 @@ from sweep.study.files import StudyFiles
 from sweep.study.kept_runs import KeptRuns
 from sweep.study.looks import read_looks, write_looks
 from sweep.study.ranking import Ranking
-from sweep.study.reading import read_json, to_json
+from sweep.study.reading import read_json, to_csv, to_json
 from sweep.study.record import Record
 from sweep.study.rows import (
     ConfigRow,
@@ -113,10 +113,10 @@ class Results:
     def write_tables(self) -> None:
         """Write table, leaderboard and verdict."""
         ranking = self.ranking()
-        write_text(self.files.table, self.table().to_csv(index=False))
+        write_text(self.files.table, to_csv(self.table()))
         baselines = baseline_configs(self.baselines(), self.keys)
         leaderboard = table_of_configs(self._configs(ranking), self.keys, beside=baselines)
-        write_text(self.files.leaderboard, leaderboard.to_csv(index=False))
+        write_text(self.files.leaderboard, to_csv(leaderboard))
         verdict = ranking.verdict(baseline=self._baseline)
         if verdict is not None:
             write_verdict(self.files, verdict)

@@ -9,6 +9,9 @@ import yaml
 
 from sweep.core.errors import StudyError
 
+#: Values of a file. A dozen lines that name one another unfold to more than a machine can hold.
+_MOST = 100_000
+
 
 class Unreadable(ValueError):
     """Why a file holds no keys and values, in words."""
@@ -27,9 +30,25 @@ def parse_mapping(path: Path) -> dict[str, Any]:
         raise Unreadable("it is not UTF-8") from None
     except yaml.YAMLError as error:
         raise Unreadable(f"{_place_of(error) or 'it'} is not YAML") from None
+    except (ValueError, RecursionError, OverflowError) as error:
+        # A date that there is not, a number too long, a thousand brackets.
+        raise Unreadable(f"it holds what is no value ({type(error).__name__})") from None
+    if not _is_short(content):
+        raise Unreadable(f"it holds more than {_MOST:,} values")
     if not isinstance(content, dict | None):
         raise Unreadable("it holds no keys")
     return content or {}
+
+
+def _is_short(content: Any) -> bool:
+    """Whether it has no more values than people write; what is named twice counts twice."""
+    waiting, seen = [content], 0
+    while waiting and seen <= _MOST:
+        seen += 1
+        one = waiting.pop()
+        inner = [*one, *one.values()] if isinstance(one, dict) else one
+        waiting += inner if isinstance(inner, list) else []
+    return seen <= _MOST
 
 
 def _place_of(error: yaml.YAMLError) -> str:

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.status import Status
 
+from sweep.core.visible import visible
 from sweep.core.words import counted
 
 _BARS = "▁▂▃▄▅▆▇█"
+
+
+class SafeConsole(Console):
+    """Shows what stands in names, texts and messages of others; nothing in them is obeyed.
+
+    rich takes out some signs of this kind, and leaves ESC, by which all the others can be said.
+    """
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            # Rich's own movements of the cursor are marked as such.
+            said = segment.text if segment.control else visible(segment.text)
+            yield segment if said == segment.text else Segment(said, segment.style)
 
 
 def busy(console: Console, doing: str) -> Status:
