@@ -15,7 +15,7 @@ QUANTIZED_TESTS := tests/lora/test_quantization.py tests/commands/test_quantized
 # Where submitit lies for its tests, apart from what is locked.
 SLURM := .slurm
 
-.PHONY: demo docs install install-dev test test-fast test-floor test-quantized test-slurm lint format clean
+.PHONY: demo docs fuzz install install-dev test test-fast test-floor test-quantized test-slurm lint format clean
 
 demo: install
 	$(BIN)/python -m sweep +experiment=lora_demo
@@ -55,6 +55,10 @@ test-slurm: install-dev
 		--target $(SLURM) submitit==1.5.4
 	PYTHONPATH=$(CURDIR)/$(SLURM):$(CURDIR)/tests/helpers $(BIN)/python -m pytest -rs tests/execute/test_slurm.py \
 		tests/commands/test_submit.py
+
+# Bytes and words at random against all that is read, for ten minutes or so; the suite takes seconds.
+fuzz: install-dev
+	SWEEP_FUZZ=3000 $(BIN)/python -m pytest --hypothesis-show-statistics tests/core/test_fuzz.py
 
 lint: install-dev
 	$(BIN)/ruff format --check src tests benchmarks tools

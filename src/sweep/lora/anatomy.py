@@ -116,9 +116,10 @@ def _new_poolers(model: PreTrainedModel, lacking: Collection[str]) -> tuple[str,
     ]
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        named = ", ".join(sorted(others)[:3])
         raise ModelError(
             "The checkpoint must hold all weights of the base: what it lacks would be random.",
-            value=f"no weights for {', '.join(sorted(others)[:3])}{more}",
+            value=f"{model.config.name_or_path}: no weights for {named}{more}",
             way_out="save the model again from the class that it was trained with, all of it, or "
             "take another model",
         )
