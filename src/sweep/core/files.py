@@ -37,9 +37,13 @@ def read_floats(path: Path) -> Floats:
             found = np.lib.format.read_array(file, allow_pickle=False)
         if found.ndim != 1 or found.dtype.kind not in "biuf":
             raise ValueError(found.dtype)
+        # No score and no label is near: the bytes are damaged.
+        if not np.all(np.abs(found) < 1e100):
+            raise ValueError("not finite")
         return np.asarray(found, dtype=np.float64)
-    # What stands at the beginning of such a file is read as Python writes values.
-    except (OSError, ValueError, EOFError, TypeError, SyntaxError, MemoryError, RecursionError):
+    # What stands at the beginning of such a file is read as Python writes values: numpy raises a
+    # dozen kinds for one that is not whole.
+    except Exception:
         raise StudyError(
             "Predictions and labels that a study has kept must stay in its folder.",
             value=lost_or_damaged(path),
