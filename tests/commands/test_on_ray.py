@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,10 @@ import pytest
 
 import ray_here
 from command_line import run, table, without_costs
+from sweep.budget.workers import Workers
+from sweep.commands.afar import share_of
+from sweep.config.executor_settings import ExecutorSettings
+from sweep.execute.ray.executor import Share
 from sweep.study.exchange import read_crew
 from sweep.study.files import StudyFiles
 from sweep_processes import PATIENCE, start
@@ -101,14 +108,43 @@ def test_driver_that_is_killed_goes_on_from_the_rungs_it_was_sent(
     pd.testing.assert_frame_equal(*tables, rtol=0, atol=1e-6)
 
 
-def test_address_where_no_cluster_is_is_the_users_mistake(
-    ray_cluster: Any, arguments: list[str], home: Path, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("setting", ["executor.gpus=-1", "executor.address=ray://host:10001"])
+def test_settings_that_mean_nothing_are_refused(
+    setting: str, arguments: list[str], home: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    code, _, err = run(*elsewhere(arguments), "executor=ray", "executor.gpus=-1", capfd=capfd)
+    code, _, err = run(*elsewhere(arguments), "executor=ray", setting, capfd=capfd)
     assert code == 2
-    assert "executor.gpus" in err
-    code, _, err = run(
-        *elsewhere(arguments), "executor=ray", "executor.address=ray://host:1", capfd=capfd
+    assert setting.partition("=")[0] in err
+
+
+def test_actors_take_what_workers_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    here = ExecutorSettings(kind="ray")
+    assert share_of(Workers(4, 2, 0, (0, 1)), here) == Share(cpus=2, gpus=0.0)
+    assert share_of(Workers(4, 2, 2, (0, 1)), here) == Share(cpus=2, gpus=0.5)
+    there = replace(here, address="auto")
+    assert share_of(Workers(4, 2, 2, (0, 1)), there) == Share(cpus=1, gpus=1.0)
+    assert share_of(Workers(4, 2, 0, (0, 1)), replace(there, gpus=0.25, threads=3)) == Share(
+        3, 0.25
     )
-    assert code == 2
-    assert "executor.address" in err
+    assert Workers.of(replace(there, workers=None), use_cpu=True).count == 1
+    assert Workers.of(replace(here, workers=3), use_cpu=True).count == 3
+
+
+@pytest.mark.long
+def test_address_where_no_cluster_is_is_the_users_mistake(home: Path) -> None:
+    """In a process of its own: this one has joined a cluster."""
+    ray_here.skip_without_ray()
+    script = (
+        "from sweep.execute.ray.cluster import join\n"
+        "from sweep.core.errors import ConfigError\n"
+        "try:\n"
+        "    join('127.0.0.1:1', cpus=1)\n"
+        "except ConfigError as error:\n"
+        "    print(error)\n"
+    )
+    variables = {**os.environ, "RAY_AUTH_MODE": "disabled"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=variables, check=True
+    )
+    assert "`executor.address` must be that of a Ray cluster that runs." in done.stdout

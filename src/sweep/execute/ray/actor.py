@@ -47,6 +47,9 @@ class RayWorker:
         """Once what trains has been started."""
         import ray
 
+        if not ray.get_gpu_ids():
+            # Ray leaves those of the machine to be seen.
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
         self._have_hands()
         node = ray.get_runtime_context().get_node_id()
         return Greeting(self._name, host_name(os.environ), node, __version__)

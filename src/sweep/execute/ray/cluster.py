@@ -43,9 +43,9 @@ def join(address: str | None, *, cpus: int) -> bool:
 
     if ray.is_initialized():
         return False
-    # Nothing is told to anybody; a worker without a GPU sees none.
+    # Nothing is told to anybody; which GPUs an actor sees, it finds out itself.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     where = address or os.environ.get("RAY_ADDRESS") or "local"
     own: dict[str, Any] = {}
     if where == "local":
