@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +19,7 @@ from command_line import run, table, without_costs
 from sweep.budget.workers import Workers
 from sweep.commands.afar import share_of
 from sweep.config.executor_settings import ExecutorSettings
-from sweep.execute.ray.executor import Share
+from sweep.execute.ray.colleague import Share
 from sweep.study.exchange import read_crew
 from sweep.study.files import StudyFiles
 from sweep_processes import PATIENCE, start
@@ -117,6 +115,22 @@ def test_settings_that_mean_nothing_are_refused(
     assert setting.partition("=")[0] in err
 
 
+@pytest.mark.parametrize("engine", ["ray", "slurm"])
+def test_engine_that_is_not_installed_is_told_before_anything_is_done(
+    engine: str,
+    arguments: list[str],
+    home: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for place in ("sweep.execute.ray.cluster", "sweep.execute.slurm"):
+        monkeypatch.setattr(f"{place}.trouble_with", lambda package: "is not installed")
+    code, out, err = run(*elsewhere(arguments), f"executor={engine}", capfd=capfd)
+    assert (code, out) == (2, "")
+    assert f'pip install "sweep[{engine}]"' in err
+    assert list(home.iterdir()) == []
+
+
 def test_actors_take_what_workers_would(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     here = ExecutorSettings(kind="ray")
@@ -131,20 +145,18 @@ def test_actors_take_what_workers_would(monkeypatch: pytest.MonkeyPatch) -> None
     assert Workers.of(replace(here, workers=3), use_cpu=True).count == 3
 
 
-@pytest.mark.long
-def test_address_where_no_cluster_is_is_the_users_mistake(home: Path) -> None:
-    """In a process of its own: this one has joined a cluster."""
-    ray_here.skip_without_ray()
-    script = (
-        "from sweep.execute.ray.cluster import join\n"
-        "from sweep.core.errors import ConfigError\n"
-        "try:\n"
-        "    join('127.0.0.1:1', cpus=1)\n"
-        "except ConfigError as error:\n"
-        "    print(error)\n"
-    )
-    variables = {**os.environ, "RAY_AUTH_MODE": "disabled"}
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=variables, check=True
-    )
-    assert "`executor.address` must be that of a Ray cluster that runs." in done.stdout
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:99999", "127.0.0.1:port"])
+def test_address_where_nobody_answers_is_the_users_mistake(
+    address: str,
+    arguments: list[str],
+    home: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sweep.execute.ray.cluster.trouble_with", lambda package: None)
+    on_ray = ["executor=ray", f"executor.address={address}"]
+    code, out, err = run(*elsewhere(arguments), *on_ray, capfd=capfd)
+    assert (code, out) == (2, "")
+    assert address in err
+    assert "executor.address=auto" in err
+    assert list(home.iterdir()) == []

@@ -15,8 +15,10 @@ from sweep.config.executor_settings import ExecutorSettings
 from sweep.core.fingerprint import fingerprint
 from sweep.execute.folder.executor import Folder
 from sweep.execute.folder.worker import Leaving
-from sweep.execute.ray.executor import OnRay, Share
-from sweep.execute.slurm import JobTerms, SlurmJobs, minutes_of
+from sweep.execute.ray.cluster import refuse_unreachable, refuse_without_ray
+from sweep.execute.ray.colleague import Share
+from sweep.execute.ray.executor import OnRay
+from sweep.execute.slurm import JobTerms, SlurmJobs, minutes_of, refuse_without_slurm
 from sweep.loop.ports import Executor, TrainFn
 from sweep.study.exchange import ExchangeFiles
 from sweep.study.files import StudyFiles
@@ -55,6 +57,15 @@ def afar_executor(
         threads=settings.threads,
         staff=staff,
     )
+
+
+def refuse_without_engine(settings: ExecutorSettings) -> None:
+    """Raises ConfigError where the package of an engine is missing, or nobody answers there."""
+    if settings.kind == "slurm":
+        refuse_without_slurm()
+    if settings.kind == "ray":
+        refuse_without_ray()
+        refuse_unreachable(settings.address)
 
 
 def share_of(workers: Workers, settings: ExecutorSettings) -> Share:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,8 @@ from sweep.execute.children import ASKS_TO_STOP
 
 #: Bytes that a cluster of ours keeps for what is under way between driver and actors.
 _STORE = 512 << 20
+#: Seconds until a cluster has answered.
+_ANSWER = 10.0
 
 
 def refuse_without_ray() -> None:
@@ -25,6 +28,17 @@ def refuse_without_ray() -> None:
             value=f"ray {trouble}",
             way_out='`pip install "sweep[ray]"`; executor=processes does without it on one machine',
         )
+
+
+def refuse_unreachable(address: str | None) -> None:
+    """Raises ConfigError where nobody answers at `host:port`: Ray itself would ask for minutes."""
+    host, colon, port = _place_of(address).rpartition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise _no_cluster(f"{host}:{port}", error) from None
 
 
 def join(address: str | None, *, cpus: int) -> bool:
@@ -39,6 +53,7 @@ def join(address: str | None, *, cpus: int) -> bool:
         ConfigError: ray is not installed, or there is no cluster at the address.
     """
     refuse_without_ray()
+    refuse_unreachable(address)
     import ray
 
     if ray.is_initialized():
@@ -46,7 +61,7 @@ def join(address: str | None, *, cpus: int) -> bool:
     # Nothing is told to anybody; which GPUs an actor sees, it finds out itself.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    where = address or os.environ.get("RAY_ADDRESS") or "local"
+    where = _place_of(address)
     own: dict[str, Any] = {}
     if where == "local":
         own = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": _STORE}
@@ -54,12 +69,7 @@ def join(address: str | None, *, cpus: int) -> bool:
         with _signals_are_ours():
             ray.init(where, log_to_driver=False, configure_logging=False, **own)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-        raise ConfigError(
-            "`executor.address` must be that of a Ray cluster that runs.",
-            value=f"`{where}`: {_first_line(error)}",
-            way_out="`ray status` shows it; `executor.address=auto` on one of its machines, or "
-            "none for a cluster of this machine alone",
-        ) from None
+        raise _no_cluster(where, error) from None
     return True
 
 
@@ -88,6 +98,19 @@ def _signals_are_ours() -> Iterator[None]:
                 signal.signal(number, handler)
         if heard is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, heard)
+
+
+def _place_of(address: str | None) -> str:
+    return address or os.environ.get("RAY_ADDRESS") or "local"
+
+
+def _no_cluster(where: str, error: BaseException) -> ConfigError:
+    return ConfigError(
+        "`executor.address` must be that of a Ray cluster that runs.",
+        value=f"`{where}`: {_first_line(error)}",
+        way_out="`ray status` shows it; `executor.address=auto` on one of its machines, or none "
+        "for a cluster of this machine alone",
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +17,11 @@ from sweep.execute.folder.colleague import now
 from sweep.execute.folder.hands import Hire
 from sweep.execute.ray.actor import RayWorker, rungs_of
 from sweep.execute.ray.cluster import join, leave
+from sweep.execute.ray.colleague import Colleague, Share, in_words
 from sweep.execute.ray.parcels import Died, Greeting, Parcel, Printed, Said, unpacked
 from sweep.loop.ports import Handle, Pack
-from sweep.loop.trial import Evaluated, Finished, Paused, Run
-from sweep.study.exchange import Crew, CrewMember, ExchangeFiles, write_crew
+from sweep.loop.trial import Evaluated, Finished, Paused
+from sweep.study.exchange import Crew, ExchangeFiles, write_crew
 from sweep.study.files import StudyFiles
 from sweep.study.notes import asked_to_stop, forget_to_stop
 
@@ -33,41 +32,7 @@ _WAIT, _ROUND, _LEAVE = 0.25, 1.0, 5.0
 _MOST_DEATHS = 3
 #: Actors in a row that have ended before they had come.
 _MOST_FRUITLESS = 4
-
-
-@dataclass(frozen=True)
-class Share:
-    """What an actor takes of the cluster."""
-
-    cpus: int = 1
-    gpus: float = 0.0
-
-    def __str__(self) -> str:
-        gpus = f" and {self.gpus:g} GPU" if self.gpus else ""
-        return f"{self.cpus} CPU{gpus}"
-
-
-@dataclass
-class _Colleague:
-    """An actor, what it is called with, and the runs that have not left it.
-
-    Attributes:
-        waits_for: Of Ray: its greeting, or the stream of what it says; None where it is idle.
-    """
-
-    actor: Any
-    waits_for: Any
-    greeting: Greeting | None = None
-    runs: dict[str, Run] = field(default_factory=dict)
-    since: str = field(default_factory=now)
-
-    @property
-    def name(self) -> str:
-        return self.greeting.name if self.greeting else "an actor"
-
-    @property
-    def is_idle(self) -> bool:
-        return self.greeting is not None and not self.runs
+_ONE_CPU = Share()
 
 
 class OnRay:
@@ -93,7 +58,7 @@ class OnRay:
         *,
         address: str | None = None,
         workers: int = 1,
-        share: Share = Share(),
+        share: Share = _ONE_CPU,
         pack_size: int = 1,
     ) -> None:
         self._is_ours = join(address, cpus=workers * share.cpus)
@@ -102,7 +67,7 @@ class OnRay:
         self._ray: Any = ray
         self._files, self._hire_in = files, hire_in
         self._workers, self._share, self._pack_size = workers, share, pack_size
-        self._crew: list[_Colleague] = []
+        self._crew: list[Colleague] = []
         self._queue: deque[Pack] = deque()
         self._deaths = Deaths(_MOST_DEATHS)
         self._fruitless = 0
@@ -178,7 +143,7 @@ class OnRay:
             if one.is_idle and self._queue:
                 self._call(one, self._queue.popleft())
 
-    def _called_for(self) -> _Colleague:
+    def _called_for(self) -> Colleague:
         """An actor, as soon as the cluster has room for it."""
         kind = self._ray.remote(RayWorker).options(
             num_cpus=self._share.cpus,
@@ -187,9 +152,9 @@ class OnRay:
             max_concurrency=3,
         )
         actor = kind.remote(self._hire_in, threads=self._share.cpus)
-        return _Colleague(actor, actor.hello.remote())
+        return Colleague(actor, actor.hello.remote())
 
-    def _call(self, one: _Colleague, pack: Pack) -> None:
+    def _call(self, one: Colleague, pack: Pack) -> None:
         one.runs, one.since = {run.id: run for run in pack}, now()
         for run in pack:
             folder = self._files.run(run.id).folder
@@ -199,7 +164,7 @@ class OnRay:
         rungs = rungs_of(pack, self._files.runs)
         one.waits_for = one.actor.train.options(num_returns="streaming").remote(pack, rungs)
 
-    def _listen_to(self, one: _Colleague, handle: Handle) -> None:
+    def _listen_to(self, one: Colleague, handle: Handle) -> None:
         errors = self._ray.exceptions.RayError
         try:
             if one.greeting is None:
@@ -217,7 +182,7 @@ class OnRay:
         if not one.runs:
             one.waits_for, one.since = None, now()
 
-    def _greeted(self, one: _Colleague, greeting: Greeting) -> None:
+    def _greeted(self, one: Colleague, greeting: Greeting) -> None:
         if greeting.version != __version__:
             raise SweepError(
                 f"An actor on {greeting.host} is of sweep {greeting.version}, the driver of "
@@ -225,7 +190,7 @@ class OnRay:
             )
         one.greeting, one.waits_for, self._fruitless = greeting, None, 0
 
-    def _hear(self, one: _Colleague, said: Said, handle: Handle) -> None:
+    def _hear(self, one: Colleague, said: Said, handle: Handle) -> None:
         if isinstance(said, Printed):
             with suppress(OSError):
                 self._files.logs.mkdir(parents=True, exist_ok=True)
@@ -236,7 +201,7 @@ class OnRay:
         elif said.run_id in one.runs:
             self._told(one, said, handle)
 
-    def _told(self, one: _Colleague, said: Parcel, handle: Handle) -> None:
+    def _told(self, one: Colleague, said: Parcel, handle: Handle) -> None:
         event, run_id = said.event, said.run_id
         if said.files:
             unpacked(said.files, self._files.run(run_id).folder)
@@ -249,7 +214,7 @@ class OnRay:
         if event is not None:
             handle(event)
 
-    def _lost(self, one: _Colleague, cause: str, handle: Handle) -> None:
+    def _lost(self, one: Colleague, cause: str, handle: Handle) -> None:
         """The actor is gone, with its machine or alone."""
         self._crew.remove(one)
         self._end(one)
@@ -262,7 +227,7 @@ class OnRay:
                 )
         self._put_back(one, cause, handle)
 
-    def _put_back(self, one: _Colleague, cause: str, handle: Handle) -> None:
+    def _put_back(self, one: Colleague, cause: str, handle: Handle) -> None:
         runs, log = tuple(one.runs.values()), self._log(one)
         one.runs = {}
         if not self._paused:
@@ -276,32 +241,15 @@ class OnRay:
             if reason := asked_to_stop(folder):
                 forget_to_stop(folder)
                 self.stop(run_id, reason)
-        members = [_member(one) for one in self._crew if one.greeting]
+        members = [one.member for one in self._crew if one.greeting]
         missing = len(self._crew) - len(members)
         jobs = f"{missing} of {len(self._crew)} actors wait for {self._share}" if missing else None
         with suppress(OSError):
             write_crew(self._files.exchange, Crew(tuple(members), len(self._queue), jobs))
 
-    def _end(self, one: _Colleague) -> None:
+    def _end(self, one: Colleague) -> None:
         with suppress(Exception):
             self._ray.kill(one.actor)
 
-    def _log(self, one: _Colleague) -> Path:
+    def _log(self, one: Colleague) -> Path:
         return self._files.logs / f"{one.name}.log"
-
-
-def in_words(error: BaseException) -> str:
-    """What has become of an actor, in one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    last = lines[-1][:200] if lines else ""
-    if not re.search("Actor|Node", type(error).__name__):
-        return f"{type(error).__name__}: {last}"
-    # Where its first words failed, Ray tells by what.
-    failed = [line[:200] for line in lines if re.match(r"\w+(Error|Exception): ", line)]
-    return ": ".join(["its actor or its machine is gone", *failed[-1:]])
-
-
-def _member(one: _Colleague) -> CrewMember:
-    assert one.greeting is not None
-    host = f"{one.greeting.host} (node {one.greeting.node[:8]})"
-    return CrewMember(one.greeting.name, host, one.since, None, tuple(one.runs))
