@@ -12,10 +12,11 @@ FLOOR_TESTS := tests/core/test_hooks.py tests/lora/test_parity.py \
 QUANTIZED := .quantized
 QUANTIZED_TESTS := tests/lora/test_quantization.py tests/commands/test_quantized.py
 
-# Where submitit lies for its tests, apart from what is locked.
+# Where submitit and Ray lie for their tests, apart from what is locked.
 SLURM := .slurm
+RAY := .ray
 
-.PHONY: demo docs fuzz install install-dev test test-fast test-floor test-quantized test-slurm lint format clean
+.PHONY: demo docs fuzz install install-dev test test-fast test-floor test-quantized test-slurm lint format clean test-ray
 
 demo: install
 	$(BIN)/python -m sweep +experiment=lora_demo
@@ -55,6 +56,16 @@ test-slurm: install-dev
 		--target $(SLURM) submitit==1.5.4
 	PYTHONPATH=$(CURDIR)/$(SLURM):$(CURDIR)/tests/helpers $(BIN)/python -m pytest -rs tests/execute/test_slurm.py \
 		tests/commands/test_submit.py
+	PYTHONPATH=$(CURDIR)/$(SLURM):$(CURDIR)/tests/helpers $(BIN)/python -m pytest -rs -k slurm \
+		tests/execute/test_executors.py tests/execute/test_stop.py
+
+# Several nodes of Ray on this machine; needs some 3 GB of memory.
+test-ray: install-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade \
+		--target $(RAY) ray==2.60.0
+	PYTHONPATH=$(CURDIR)/$(RAY):$(CURDIR)/tests/helpers $(BIN)/python -m pytest -rs -k ray \
+		tests/execute/test_executors.py tests/execute/test_stop.py tests/execute/test_ray.py \
+		tests/commands/test_on_ray.py
 
 # Bytes and words at random against all that is read, for ten minutes or so; the suite takes seconds.
 fuzz: install-dev
@@ -91,4 +102,4 @@ $(FLOOR)/installed: pyproject.toml tools/floors.py
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(FLOOR) $(DOCS) $(QUANTIZED) $(SLURM) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(FLOOR) $(DOCS) $(QUANTIZED) $(SLURM) $(RAY) .pytest_cache .mypy_cache .ruff_cache

@@ -1,16 +1,17 @@
-"""What the folder costs through which driver and workers talk: runs a second, efficiency of two.
+"""What it costs that driver and workers talk: runs a second, efficiency of two.
 
-    python benchmarks/folder.py [--workers 64] [--runs 3000] [--repeats 3]
+    python benchmarks/folder.py [--engine folder|ray] [--workers 64] [--runs 3000] [--repeats 3]
 
-Workers are those of `python -m sweep worker`; what trains for them does nothing, or waits. So the
-figures are of the folder alone, on the disk of `--folder`. With what waits, the cores are free, and
-the efficiency of two workers is what the folder leaves of it: seconds of one worker over twice
-those of two.
+Workers are those of `python -m sweep worker`, or actors of Ray; what trains for them does nothing,
+or waits. So the figures are of the folder alone, on the disk of `--folder`, or of Ray. With what
+waits, the cores are free, and the efficiency of two workers is what the engine leaves of it:
+seconds of one worker over twice those of two.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import tempfile
 import threading
@@ -24,7 +25,8 @@ from sweep.core.recipe import Lora, Recipe
 from sweep.execute.folder.executor import Folder
 from sweep.execute.folder.hands import Hands, Hire
 from sweep.execute.folder.worker import Worker
-from sweep.loop.ports import Pack
+from sweep.execute.ray.executor import OnRay
+from sweep.loop.ports import Executor, Pack
 from sweep.loop.trial import Event, Finished, Outcome, Progress, Run, RunState, Started
 from sweep.study.exchange import ExchangeFiles
 from sweep.study.files import StudyFiles
@@ -77,8 +79,29 @@ def work(study: Path, workers: int, seconds: float) -> None:
         thread.join()
 
 
+def idle_in(place: StudyFiles, *, seconds: float) -> Hire:
+    return lambda name, runs_dir, threads: Idle(seconds)
+
+
 @contextmanager
-def opened(study: Path, workers: int, seconds: float) -> Iterator[Folder]:
+def opened_on_ray(study: Path, workers: int, seconds: float) -> Iterator[Executor]:
+    """A driver whose actors have all trained something: a run each."""
+    hire_in = functools.partial(idle_in, seconds=seconds)
+    executor = OnRay(StudyFiles(study), hire_in, workers=workers)
+    try:
+        for i in range(workers):
+            executor.submit((Run(i, {}, Recipe(seed=1, lora=Lora(r=i + 1))),))
+        while (
+            executor.num_open or sum(one.greeting is not None for one in executor._crew) < workers
+        ):
+            executor.work(lambda event: None)
+        yield executor
+    finally:
+        executor.close()
+
+
+@contextmanager
+def opened(study: Path, workers: int, seconds: float) -> Iterator[Executor]:
     """A driver whose workers have all come, in a process of their own."""
     files = StudyFiles(study)
     executor = Folder(
@@ -99,7 +122,9 @@ def opened(study: Path, workers: int, seconds: float) -> Iterator[Folder]:
         process.join()
 
 
-def seconds_of(study: Path, *, workers: int, runs: int, seconds: float) -> tuple[float, float]:
+def seconds_of(
+    engine: str, study: Path, *, workers: int, runs: int, seconds: float
+) -> tuple[float, float]:
     """From the first pack to the last end: of the clock, and of the driver's CPU.
 
     A run a pack, and never more packs than there are workers.
@@ -111,7 +136,8 @@ def seconds_of(study: Path, *, workers: int, runs: int, seconds: float) -> tuple
         if isinstance(event, Finished):
             ends.append(event.run_id)
 
-    with opened(study, workers, seconds) as executor:
+    begin = opened_on_ray if engine == "ray" else opened
+    with begin(study, workers, seconds) as executor:
         begins, used = time.perf_counter(), time.process_time()
         while waiting or executor.num_open:
             for _ in range(min(executor.num_free, len(waiting))):
@@ -127,6 +153,7 @@ def main() -> None:
     from common import summary, write
 
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--engine", choices=["folder", "ray"], default="folder")
     parser.add_argument("--workers", type=int, default=64)
     parser.add_argument("--runs", type=int, default=3000)
     parser.add_argument("--seconds", type=float, default=2.0, help="of a run that waits")
@@ -137,14 +164,17 @@ def main() -> None:
     for _ in range(args.repeats):
         loads.append(os.getloadavg()[0])
         with tempfile.TemporaryDirectory(dir=args.folder) as folder:
-            wall, cpu = seconds_of(Path(folder), workers=args.workers, runs=args.runs, seconds=0)
+            wall, cpu = seconds_of(
+                args.engine, Path(folder), workers=args.workers, runs=args.runs, seconds=0
+            )
             rates.append(args.runs / wall)
             costs.append(1000 * cpu / args.runs)
         walls = []
         for workers in (1, 2):
             with tempfile.TemporaryDirectory(dir=args.folder) as folder:
                 study = Path(folder)
-                walls.append(seconds_of(study, workers=workers, runs=12, seconds=args.seconds)[0])
+                waiting = {"workers": workers, "runs": 12, "seconds": args.seconds}
+                walls.append(seconds_of(args.engine, study, **waiting)[0])
         efficiencies.append(walls[0] / (2 * walls[1]))
         print(
             f"{rates[-1]:.0f} runs a second, "
@@ -160,7 +190,7 @@ def main() -> None:
         "efficiency_of_two": summary(efficiencies),
         "load_before": [round(load, 1) for load in loads],
     }
-    print(write("folder", content))
+    print(write(args.engine, content))
 
 
 if __name__ == "__main__":

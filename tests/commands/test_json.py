@@ -25,6 +25,8 @@ from sweep.commands.as_json import (
 from sweep.commands.cli import run_command
 from sweep.export.cost import Cost
 from sweep.stats.interval import Interval
+from sweep.study.exchange import Crew, CrewMember, write_crew
+from sweep.study.files import StudyFiles
 from sweep.study.lock import locked
 from sweep.study.plan import PlannedConfig, PlannedFull
 
@@ -52,8 +54,13 @@ def test_status_is_all_that_people_see(tmp_path: Path, capfd: pytest.CaptureFixt
     assert [row["lora.r"] for row in found["leaderboard"]] == [2, 8]
     assert found["leaderboard"][0]["mean"] > found["leaderboard"][1]["mean"]
     assert found["under_way"] == []
+    member = CrewMember("n1-42-ab", "n1", "2026-12-01T00:00:00+00:00", None, ("a-s0",))
+    write_crew(StudyFiles(folder).exchange, Crew((member,)))
+    assert told("status", str(folder), capfd=capfd)["workers"] == []
     with locked(folder):
-        assert told("status", str(folder), capfd=capfd)["driver"]
+        found = told("status", str(folder), capfd=capfd)
+    assert found["driver"]
+    assert found["workers"] == [{**dataclasses.asdict(member), "run_ids": ["a-s0"]}]
 
 
 def test_comparison_has_its_interval(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from executors import OPEN, Open, drain, open_folder, open_processes, outcomes, run_of
+from executors import Open, drain, open_processes, outcomes, run_of
 from sweep.execute.cores import physical_cores
 from sweep.execute.in_process import InProcess
 from sweep.execute.processes import Processes
@@ -25,12 +25,12 @@ from trainings import (
 )
 
 #: Those whose workers are processes of their own.
-APART = (open_processes, open_folder)
+APART = ("processes", "folder", "slurm", "ray")
 
 
-@pytest.fixture(params=OPEN.values(), ids=OPEN)
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Executor]:
-    executor = request.param(train_by_rank, tmp_path)
+@pytest.fixture
+def opened(open_executor: Open, tmp_path: Path) -> Iterator[Executor]:
+    executor = open_executor(train_by_rank, tmp_path)
     yield executor
     executor.close()
 
@@ -91,7 +91,7 @@ def test_workers_share_no_cores_and_write_to_their_logs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("train", [train_dying, train_dying_in_a_message])
-@pytest.mark.parametrize("open_executor", APART)
+@pytest.mark.parametrize("open_executor", APART, indirect=True)
 def test_run_whose_worker_died_is_put_back(
     train: TrainFn, open_executor: Open, tmp_path: Path
 ) -> None:
@@ -159,7 +159,7 @@ def test_pack_that_does_not_fit_is_halved_and_the_next_ones_are_cut(
     assert sizes == [8, 4, 2, 2, 2, 2, 2, 2]
 
 
-@pytest.mark.parametrize("open_executor", APART)
+@pytest.mark.parametrize("open_executor", APART, indirect=True)
 def test_death_in_a_pack_costs_the_others_nothing(open_executor: Open, tmp_path: Path) -> None:
     # Nobody knows whose fault it was: the runs come back in halves, until one dies alone.
     executor = open_executor(train_dying, tmp_path)

@@ -47,13 +47,6 @@ def test_time_that_is_none_is_refused(text: str) -> None:
         minutes_of(text)
 
 
-@pytest.fixture(scope="module")
-def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    slurm_here.skip_without_slurm()
-    with slurm_here.running(tmp_path_factory.mktemp("slurm")):
-        yield
-
-
 @pytest.fixture
 def opened(slurm: None, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Folder]:
     """Two workers as jobs of an array, which train what the test asks for."""

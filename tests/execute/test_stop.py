@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from executors import OPEN, Open, outcomes, run_of
+from executors import Open, outcomes, run_of
 from sweep.loop.trial import Event, Progress
 from sweep.study.notes import ask_to_stop
 from trainings import train_broken_while_one_is_to_stop, train_until_asked_to_stop
 
 
-@pytest.mark.parametrize("open_executor", OPEN.values(), ids=OPEN)
 def test_stop_reaches_a_run_and_no_later_attempt(open_executor: Open, tmp_path: Path) -> None:
     executor = open_executor(train_until_asked_to_stop, tmp_path)
     run = run_of(8)
@@ -33,7 +30,6 @@ def test_stop_reaches_a_run_and_no_later_attempt(open_executor: Open, tmp_path: 
     executor.close()
 
 
-@pytest.mark.parametrize("open_executor", OPEN.values(), ids=OPEN)
 def test_stop_that_comes_while_a_pack_breaks_holds_for_its_retry(
     open_executor: Open, tmp_path: Path
 ) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from sweep.commands.afar import WorkerJob
+from sweep.commands.worker import hired_in
 from sweep.core.recipe import Lora, Recipe
-from sweep.execute.folder.executor import Folder
+from sweep.execute.folder.executor import Folder, Staff
 from sweep.execute.folder.hands import ChildProcess, Hands, Hire
 from sweep.execute.folder.worker import Worker
 from sweep.execute.in_process import InProcess
 from sweep.execute.processes import Processes
+from sweep.execute.ray.executor import OnRay
+from sweep.execute.slurm import JobTerms, SlurmJobs
 from sweep.loop.ports import Executor, TrainFn
 from sweep.loop.trial import Event, Finished, Outcome, Run
 from sweep.study.exchange import ExchangeFiles
@@ -72,7 +77,7 @@ def open_folder(train: TrainFn, folder: Path) -> Executor:
 
 
 def folder_with(
-    staff: ThreadStaff | None, folder: Path, *, workers: int = 2, lost_after_s: float = 20.0
+    staff: Staff | None, folder: Path, *, workers: int = 2, lost_after_s: float = 20.0
 ) -> Folder:
     files = StudyFiles(folder)
     return Folder(
@@ -86,8 +91,26 @@ def folder_with(
     )
 
 
+def open_slurm(train: TrainFn, folder: Path) -> Executor:
+    """Two jobs of an array; the caller sees to it that there is a Slurm."""
+    terms = JobTerms(name=f"sweep-{folder.name}", minutes=30, warned_s=15, options=("--requeue",))
+    staff = SlurmJobs(WorkerJob(folder, 1, train), terms, folder / "submitit")
+    return folder_with(staff, folder)
+
+
+def open_ray(train: TrainFn, folder: Path) -> Executor:
+    """Actors of the cluster that this process has joined."""
+    return OnRay(StudyFiles(folder), functools.partial(hired_in, train=train), workers=2)
+
+
 #: Every back end, for tests of what all of them promise.
-OPEN = {"in_process": open_in_process, "processes": open_processes, "folder": open_folder}
+OPEN = {
+    "in_process": open_in_process,
+    "processes": open_processes,
+    "folder": open_folder,
+    "slurm": open_slurm,
+    "ray": open_ray,
+}
 
 
 def run_of(r: int) -> Run:

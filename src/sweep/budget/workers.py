@@ -25,7 +25,7 @@ class Workers:
         in_process: Whether it is the driver that trains.
         pack_size: Most runs of a pack, as set; None leaves it open.
         max_memory_gb: That all may take together, or on each GPU, as set; None takes what there is.
-        afar: How workers of other machines are got; None trains on this one.
+        afar: How workers of an engine are got, of other machines in general; None does without.
     """
 
     count: int
@@ -57,7 +57,7 @@ class Workers:
             in_process=in_process,
             pack_size=executor.pack_size,
             max_memory_gb=executor.max_memory_gb,
-            afar=executor if executor.is_afar else None,
+            afar=executor if executor.is_afar or executor.kind == "ray" else None,
         )
 
     @property
@@ -71,7 +71,7 @@ class Workers:
     def memory_mb(self) -> float | None:
         """That each may take at most; None where nobody knows."""
         # Of another machine nobody does; one like this is taken, and has it for a worker alone.
-        sharing = 1 if self.afar is not None else self.count
+        sharing = 1 if self.afar is not None and self.afar.is_afar else self.count
         return memory_for_workers(sharing, on_gpu=self.gpus > 0, most_gb=self.max_memory_gb)
 
     @property

@@ -8,23 +8,39 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sweep.commands.worker import WAIT_MIN, train_late, worker_of
+from sweep.commands.worker import WAIT_MIN, hired_in, train_late, worker_of
 from sweep.config.executor_settings import ExecutorSettings
 from sweep.core.fingerprint import fingerprint
 from sweep.execute.folder.executor import Folder
 from sweep.execute.folder.worker import Leaving
-from sweep.execute.slurm import JobTerms, SlurmJobs, minutes_of
+from sweep.execute.ray.cluster import refuse_unreachable, refuse_without_ray
+from sweep.execute.ray.colleague import Share
+from sweep.execute.ray.executor import OnRay
+from sweep.execute.slurm import JobTerms, SlurmJobs, minutes_of, refuse_without_slurm
 from sweep.loop.ports import Executor, TrainFn
 from sweep.study.exchange import ExchangeFiles
 from sweep.study.files import StudyFiles
 
+if TYPE_CHECKING:
+    # It imports torch, which a worker's own process does without.
+    from sweep.budget.workers import Workers
+
 
 def afar_executor(
-    settings: ExecutorSettings, files: StudyFiles, *, workers: int, pack_size: int
+    workers: Workers, settings: ExecutorSettings, files: StudyFiles, *, pack_size: int
 ) -> Executor:
-    """The driver's side of it; workers talk to it through the study's folder."""
+    """The driver's side of it."""
+    if settings.kind == "ray":
+        return OnRay(
+            files,
+            hired_in,
+            address=settings.address,
+            workers=workers.count,
+            share=share_of(workers, settings),
+            pack_size=pack_size,
+        )
     staff = None
     if settings.kind == "slurm":
         terms = job_terms(settings, f"sweep-{name_of(files.folder)}")
@@ -34,13 +50,32 @@ def afar_executor(
         exchange=ExchangeFiles(files.exchange),
         runs_dir=files.runs,
         logs_dir=files.logs,
-        workers=workers,
+        workers=workers.count,
         pack_size=pack_size,
         lost_after_s=settings.lost_after_s,
         grace_s=settings.grace_s,
         threads=settings.threads,
         staff=staff,
     )
+
+
+def refuse_without_engine(settings: ExecutorSettings) -> None:
+    """Raises ConfigError where the package of an engine is missing, or nobody answers there."""
+    if settings.kind == "slurm":
+        refuse_without_slurm()
+    if settings.kind == "ray":
+        refuse_without_ray()
+        refuse_unreachable(settings.address)
+
+
+def share_of(workers: Workers, settings: ExecutorSettings) -> Share:
+    """What an actor takes of its cluster."""
+    gpus = settings.gpus
+    if gpus is None:
+        here = 1.0 if settings.is_afar else workers.gpus / workers.count
+        gpus = min(1.0, here) if workers.gpus else 0.0
+    threads = (settings.threads or 1) if settings.is_afar else workers.threads
+    return Share(cpus=threads, gpus=gpus)
 
 
 def study_of(files: StudyFiles) -> Path:

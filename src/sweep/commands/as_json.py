@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweep.commands.compare import Side, sides_of
-from sweep.commands.live import going, going_in_full, seconds_left
+from sweep.commands.live import going, going_in_full, seconds_left, workers_at
 from sweep.core.recipe import Recipe
 from sweep.stats.interval import Interval
 from sweep.stats.studies import lead, lead_in_words
+from sweep.study.exchange import CrewMember
 from sweep.study.lock import driver_of, is_driven
 from sweep.study.notes import added_points
 from sweep.study.plan import Plan, PlannedConfig, PlannedFull
@@ -38,8 +39,8 @@ class UnderWay:
 
 @dataclass(frozen=True)
 class Status:
-    """`status --json`. `driver` is None where none is at work; `leaderboard` has the columns of
-    `leaderboard.csv`."""
+    """`status --json`. `driver` is None where none is at work; `workers` are those of `folder`,
+    `slurm` and `ray`; `leaderboard` has the columns of `leaderboard.csv`."""
 
     study: str
     metric: str
@@ -48,6 +49,7 @@ class Status:
     seconds_left: float | None
     waiting: int
     under_way: tuple[UnderWay, ...]
+    workers: tuple[CrewMember, ...]
     leaderboard: tuple[Mapping[str, Any], ...]
     sentences: tuple[str, ...]
 
@@ -212,6 +214,7 @@ def status_json(folder: Path) -> str:
             *(_under_way(row, "lora") for row in going(study)),
             *(_under_way(row, "full") for row in going_in_full(study)),
         ),
+        workers=workers_at(study) if driven else (),
         leaderboard=_leaderboard(study),
         sentences=study.verdict.sentences if study.verdict else (),
     )

@@ -138,7 +138,7 @@ def executor_of(workers: Workers, files: StudyFiles, *, runs: int, pack_size: in
     Where workers are afar, as many as are expected.
     """
     if workers.afar is not None:
-        return afar_executor(workers.afar, files, workers=workers.count, pack_size=pack_size)
+        return afar_executor(workers, workers.afar, files, pack_size=pack_size)
     if workers.in_process:
         if workers.threads != torch.get_num_threads():
             torch.set_num_threads(workers.threads)

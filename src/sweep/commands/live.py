@@ -78,6 +78,12 @@ def crew_lines(files: StudyFiles) -> list[str]:
     return [*jobs, *packs, *map(_at_work, crew.members)]
 
 
+def workers_at(study: Study) -> tuple[CrewMember, ...]:
+    """Workers of a study that are no processes of its driver."""
+    crews = [read_crew(files.exchange) for files in (study.files, study.files.full)]
+    return tuple(member for crew in crews if crew for member in crew.members)
+
+
 def _at_work(member: CrewMember) -> str:
     job = f", job {member.job}" if member.job else ""
     runs = f"trains {', '.join(member.run_ids)}" if member.run_ids else "waits"

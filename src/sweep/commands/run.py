@@ -13,6 +13,7 @@ from rich.text import Text
 from sweep.budget.estimate import MemoryLimit, memory_limit
 from sweep.budget.full_tuning import within_memory
 from sweep.budget.workload import Workload
+from sweep.commands.afar import refuse_without_engine
 from sweep.commands.build import (
     new_results,
     recorded,
@@ -82,6 +83,7 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
         command: The command line that goes on after an interruption.
     """
     # Asked first: a refusal should come before anything is loaded.
+    refuse_without_engine(settings.executor)
     mode, line = resolve_mode(settings.tracking.mode)
     shell = None if mode == "disabled" else _target(settings).said
     with busy(console, "Checking model, data and every config ..."):

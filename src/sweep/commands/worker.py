@@ -57,8 +57,7 @@ def worker_of(
     train: TrainFn = train_late,
 ) -> Worker:
     """A worker for the runs of a study, and for those of full fine-tuning behind its search."""
-    # What trains is forked from a server that has imported all of it.
-    warm_up("sweep.train.runs" if train is train_late else train.__module__)
+    _warm_up(train)
     files = StudyFiles(study.resolve())
     return Worker(
         [files, files.full],
@@ -69,6 +68,17 @@ def worker_of(
         stay=stay,
         threads=threads,
     )
+
+
+def hired_in(place: StudyFiles, train: TrainFn = train_late) -> Hire:
+    """What trains for an actor, whose folder is laid out as that of a study."""
+    _warm_up(train)
+    return _hire(train, place)
+
+
+def _warm_up(train: TrainFn) -> None:
+    """What trains is forked from a server that has imported all of it."""
+    warm_up("sweep.train.runs" if train is train_late else train.__module__)
 
 
 def _hire(train: TrainFn, place: StudyFiles) -> Hire:

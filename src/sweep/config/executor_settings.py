@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -15,10 +16,11 @@ class ExecutorSettings:
     """Where runs are trained."""
 
     #: `auto`: worker processes; `in_process` trains in the driver, for debugging. `folder`: workers
-    #: that somebody starts, on any machine that shares the disk; `slurm`: as jobs.
-    kind: Literal["auto", "processes", "in_process", "folder", "slurm"] = "auto"
+    #: that somebody starts, on any machine that shares the disk; `slurm`: as jobs; `ray`: actors.
+    kind: Literal["auto", "processes", "in_process", "folder", "slurm", "ray"] = "auto"
     #: Worker processes; None takes one per GPU, else one per CPU core. Of `folder` and `slurm`: how
-    #: many are expected, 1 unless set; more are welcome.
+    #: many are expected, 1 unless set; more are welcome. Of `ray` with an address: most actors, 1
+    #: unless set.
     workers: int | None = None
     #: Threads per worker; None shares the cores out.
     threads: int | None = None
@@ -39,11 +41,22 @@ class ExecutorSettings:
     time: str | int | None = None
     #: Of `slurm`: other options of sbatch, long ones: `[--gres=gpu:1, --mem=16G]`.
     sbatch: tuple[str, ...] = ()
+    #: Of `ray`: `host:port` of a cluster that runs, or `auto` for the one that this machine belongs
+    #: to. None begins one of this machine alone, unless `RAY_ADDRESS` names another.
+    address: str | None = None
+    #: Of `ray`: GPUs of each actor, a part of one where several share it; None takes one where this
+    #: machine has some, or what its workers have of them.
+    gpus: float | None = None
 
     @property
     def is_afar(self) -> bool:
         """Whether workers may be on other machines, of which this one knows nothing."""
-        return self.kind in ("folder", "slurm")
+        return self.kind in ("folder", "slurm") or (self.kind == "ray" and self.ray_is_afar)
+
+    @property
+    def ray_is_afar(self) -> bool:
+        """Whether the cluster is one that runs already."""
+        return (self.address or os.environ.get("RAY_ADDRESS") or "local") != "local"
 
 
 def check_executor(executor: ExecutorSettings) -> None:
@@ -66,6 +79,7 @@ def check_executor(executor: ExecutorSettings) -> None:
             "`--signal=USR1@90` leaves: executor.grace_s=90",
         )
     _check_jobs(executor)
+    _check_actors(executor)
     for name in ("workers", "threads", "pack_size"):
         number = getattr(executor, name)
         if number is not None and number < 1:
@@ -91,4 +105,19 @@ def _check_jobs(executor: ExecutorSettings) -> None:
         raise ConfigError(
             "`executor=slurm` needs to know how long a job may run.",
             way_out="executor.time=04:00:00; a job that has come to its end is queued again",
+        )
+
+
+def _check_actors(executor: ExecutorSettings) -> None:
+    if executor.gpus is not None and not 0 <= executor.gpus < math.inf:
+        raise ConfigError(
+            "`executor.gpus` must be 0 or more.",
+            value=executor.gpus,
+            way_out="0.5 where two actors share a GPU, 0 for none",
+        )
+    if executor.address is not None and executor.address.startswith("ray://"):
+        raise ConfigError(
+            "`executor.address` must be that of the cluster itself, not of Ray's client server.",
+            value=f"`{executor.address}`",
+            way_out="run the driver on one of its machines, with executor.address=auto",
         )

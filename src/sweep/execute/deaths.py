@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sweep.loop.ports import Pack
-from sweep.loop.trial import Outcome, Run, RunState
+from sweep.loop.ports import Handle, Pack
+from sweep.loop.trial import Finished, Outcome, PutBack, Run, RunState
 
 
 class Deaths:
@@ -35,6 +35,18 @@ class Deaths:
             return []
         middle = (len(runs) + 1) // 2
         return [part for part in (runs[:middle], runs[middle:]) if part]
+
+    def put_back(
+        self, runs: Pack, worker: str, *, cause: str, log: object, handle: Handle
+    ) -> list[Pack]:
+        """What to train now that a worker is dead, and what is told of its runs."""
+        packs = self.after(runs) if runs else []
+        for run in runs:
+            if packs:
+                handle(PutBack(run.id, worker, cause))
+            else:
+                handle(Finished(run.id, self.failure(run, worker, cause=cause, log=log)))
+        return packs
 
     def failure(self, run: Run, worker: str, *, cause: str, log: object) -> Outcome:
         """Of a run that has had its last chance."""

@@ -16,7 +16,7 @@ from sweep.execute.children import cause_of_death, start_child, tell_to_leave, w
 from sweep.execute.deaths import Deaths
 from sweep.execute.worker import serve
 from sweep.loop.ports import Handle, Pack, TrainFn
-from sweep.loop.trial import Event, Finished, Paused, PutBack, Run
+from sweep.loop.trial import Event, Finished, Paused, Run
 from sweep.study.notes import ask_to_pause, ask_to_stop, forget_to_pause
 
 #: Longest wait for an event, so that a signal to the driver is seen soon.
@@ -142,15 +142,9 @@ class Processes:
             return
         self._workers[self._workers.index(worker)] = self._start(worker.name)
         runs = tuple(worker.runs)
-        packs = self._deaths.after(runs) if runs else []
-        if runs and not packs:
-            log = self._log(worker.name)
-            failure = self._deaths.failure(runs[0], worker.name, cause=cause, log=log)
-            handle(Finished(runs[0].id, failure))
-            return
+        log = self._log(worker.name)
+        packs = self._deaths.put_back(runs, worker.name, cause=cause, log=log, handle=handle)
         self._queue.extendleft(reversed(packs))
-        for run in runs:
-            handle(PutBack(run.id, worker.name, cause))
 
     def _note_death(self, worker: _Worker, cause: str) -> None:
         """In the log of the worker, which can't any more."""

@@ -256,14 +256,13 @@ class Folder:
             self._put_back(one, bye, handle)
 
     def _put_back(self, one: Colleague, bye: Bye, handle: Handle) -> None:
-        runs = tuple(one.runs.values())
-        packs = self._deaths.after(runs) if bye.died else [runs]
-        for run in runs:
-            if packs:
-                handle(PutBack(run.id, one.name, bye.cause, died=bye.died))
-                continue
+        runs, cause = tuple(one.runs.values()), bye.cause
+        if bye.died:
             log = self._logs_dir / f"{one.name}.log"
-            failure = self._deaths.failure(run, one.name, cause=bye.cause, log=log)
-            handle(Finished(run.id, failure))
+            packs = self._deaths.put_back(runs, one.name, cause=cause, log=log, handle=handle)
+        else:
+            packs = [runs]
+            for run in runs:
+                handle(PutBack(run.id, one.name, cause, died=False))
         for pack in packs:
             self._desk.put(pack, first=True)

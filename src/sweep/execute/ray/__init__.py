@@ -1,0 +1,1 @@
+"""Packs trained by actors of Ray, which share nothing with the driver."""
