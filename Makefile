@@ -15,7 +15,7 @@ QUANTIZED_TESTS := tests/lora/test_quantization.py tests/commands/test_quantized
 # Where submitit lies for its tests, apart from what is locked.
 SLURM := .slurm
 
-.PHONY: demo docs install install-dev test test-fast test-floor test-quantized test-slurm lint format clean
+.PHONY: demo docs install install-dev test test-fast test-floor test-quantized test-plans test-slurm lint format clean
 
 demo: install
 	$(BIN)/python -m sweep +experiment=lora_demo
@@ -39,6 +39,10 @@ test-quantized: install-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
 		--target $(QUANTIZED) bitsandbytes==0.50.2 torchao==0.18.0
 	PYTHONPATH=$(QUANTIZED) $(PYTEST) $(QUANTIZED_TESTS)
+
+# The plan of every model group at its true size, with random weights: minutes a model on a CPU.
+test-plans: install-dev
+	SWEEP_PLANS=1 $(BIN)/python -m pytest -rs tests/budget/test_model_groups.py
 
 # Docstrings are read, not imported, so that nothing of the program's own packages is needed.
 docs:

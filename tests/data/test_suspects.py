@@ -62,7 +62,9 @@ def test_single_sentences_are_called_sentences(tmp_path: Path) -> None:
     pd.concat([table(0), rows[:1]]).to_csv(tmp_path / "train.csv", index=False)
     single = data(tmp_path, text_b=None)
     found = guard(single)
-    assert found.sentences == ["1 train sentence also in dev or test (data.on_leak=drop takes them out)"]
+    assert found.sentences == [
+        "1 train sentence also in dev or test (data.on_leak=drop takes them out)"
+    ]
     assert found.findings[0].sentence.startswith("1 sentence of dev is also in train")
     with pytest.raises(DataError, match="No train sentence may be in dev"):
         guard(replace(single, on_leak="error"))

@@ -102,9 +102,7 @@ def load_split(data: Data, split: Split) -> Pairs:
     if split == "train" and data.on_leak == "drop":
         pairs = pairs.take(~leaking(pairs, judged_by(data)))
         if len(pairs) == 0:
-            raise DataError(
-                f"Every train {pairs.unit} is also in dev or test.", value=pairs.origin
-            )
+            raise DataError(f"Every train {pairs.unit} is also in dev or test.", value=pairs.origin)
     if split != "train" and len(pairs) < 2:
         raise DataError("A score needs at least 2 rows.", value=f"{len(pairs)} in {pairs.origin}")
     return pairs

@@ -70,7 +70,9 @@ def unknown_words_told(seen: Seen, noun: str) -> str:
     few = ", ".join(example[:20] for example in seen.unknown.examples[:3])
     shown = f" ({few}, ...)" if few else ""
     share = seen.unknown.share
-    return f"{share:.0%} of the words of the {noun} {seen.unit}s{shown} are unknown to the tokenizer"
+    return (
+        f"{share:.0%} of the words of the {noun} {seen.unit}s{shown} are unknown to the tokenizer"
+    )
 
 
 def said_of(seen: Seen, noun: str, *, max_length: int) -> list[str]:

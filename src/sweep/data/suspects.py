@@ -145,7 +145,8 @@ def _trained_on(splits: Splits, data: Data) -> Iterator[_Suspect]:
         named = f": data.train and data.{split} name one file" if one_file else ""
         yield _Suspect(
             split,
-            f"{pairs.unit.capitalize()}s of {split} must not be those of train: to know them says nothing.",
+            f"{pairs.unit.capitalize()}s of {split} must not be those of train: to know them says "
+            "nothing.",
             f"{_share(count, pairs, split)} are in train as well{named}",
             f"name other {pairs.unit}s with `data.{split}=`, or rows of the file with `data.where`",
             count,
@@ -160,9 +161,7 @@ def _doubtful(splits: Splits) -> list[Finding]:
     for split, pairs in splits.items():
         _, most = Counter(pairs.keys).most_common(1)[0]
         if _is_nearly_all(most, len(pairs)):
-            found.append(
-                _said(split, most, f"{_share(most, pairs, split)} are one and the same")
-            )
+            found.append(_said(split, most, f"{_share(most, pairs, split)} are one and the same"))
             continue
         sides = [("first text", pairs.text_a), ("second text", pairs.text_b)]
         for name, texts in [("text", pairs.text_a)] if pairs.single else sides:
@@ -172,9 +171,7 @@ def _doubtful(splits: Splits) -> list[Finding]:
     return found
 
 
-def _doubtful_side(
-    split: Split, pairs: Pairs, name: str, texts: Sequence[str]
-) -> list[Finding]:
+def _doubtful_side(split: Split, pairs: Pairs, name: str, texts: Sequence[str]) -> list[Finding]:
     text, most = Counter(texts).most_common(1)[0]
     if _is_nearly_all(most, len(texts)):
         what = f"have the same {name} (`{text[:40]}`)"

@@ -1,7 +1,8 @@
-"""EVA (arXiv:2410.07170): adapters whose A begins with the directions in which a layer's inputs vary.
+"""EVA (arXiv:2410.07170): A begins with the directions in which the inputs of a layer vary.
 
-PEFT computes them from a few batches. Every layer keeps its rank (`rho=1`): EVA's own way of dealing
-ranks out anew would make `lora.r` mean an average, and what a config costs would depend on its data.
+PEFT computes them from a few batches. Every layer keeps its rank (`rho=1`): EVA's own way of
+dealing ranks out anew would make `lora.r` mean an average, and what a config costs would depend on
+its data.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from peft import EvaConfig
 from peft.tuners.lora.eva import get_eva_state_dict
 from torch import Tensor
 
@@ -28,10 +30,13 @@ from sweep.lora.targets import ResolvedTargets
 EVA = "eva"
 #: A by the path of its layer, `[r, in]`.
 Directions = Mapping[str, Tensor]
-#: Batches that are looked at, again and again until the directions stay.
-_BATCHES = 8
-#: Passes after which they are said not to. Tens of them are usual.
-_MOST_PASSES = 400
+#: Batches that are looked at, and passes over them: most directions stay by then, as PEFT asks of
+#: all of them. Those of large ranks are told apart by rounding, and would go on for hundreds.
+_BATCHES, _MOST_PASSES = 8, 24
+#: Cosine of a direction and itself a pass before from which it stays: PEFT's usual one.
+_LIKE = 0.99
+#: Directions of one base that are kept for the next packs: those of a few ranks or targets.
+_KEPT = 4
 
 
 def check_eva(targets: ResolvedTargets, lora: Lora) -> None:
@@ -67,28 +72,26 @@ def directions_of(base: Base, runs: Sequence[Run], rows: TokenisedPairs) -> dict
         rows: Of train, of which the seed draws a few.
 
     Raises:
-        ConfigError: there are too few rows, or the directions do not settle.
+        ConfigError: there are too few rows.
     """
-    found: dict[tuple[object, ...], Directions] = {}
     by_run = {}
     for run in runs:
         recipe = run.recipe
         if recipe.lora.init_lora_weights != EVA:
             continue
-        kind = recipe.lora.r, *targets_in(recipe).names
-        if kind not in found:
-            found[kind] = _directions(base, recipe, rows)
-        by_run[run.id] = found[kind]
+        size = max(recipe.trainer.per_device_train_batch_size, 2 * recipe.lora.r)
+        names = tuple(targets_in(recipe).names)
+        kind = (recipe.seed, recipe.data, recipe.task.encoder, size, recipe.lora.r, names)
+        if kind not in base.directions:
+            base.directions[kind] = _directions(base, recipe, rows, size)
+        by_run[run.id] = base.directions[kind]
+    for kind in list(base.directions)[:-_KEPT]:
+        del base.directions[kind]
     return by_run
 
 
-def _directions(base: Base, recipe: Recipe, rows: TokenisedPairs) -> Directions:
-    """`directions_of` one recipe.
-
-    Raises:
-        ConfigError: there are too few rows, or the directions do not settle.
-    """
-    size = max(recipe.trainer.per_device_train_batch_size, 2 * recipe.lora.r)
+def _directions(base: Base, recipe: Recipe, rows: TokenisedPairs, size: int) -> Directions:
+    """`directions_of` one recipe, in batches of this size."""
     if len(rows) < size:
         raise ConfigError(
             "`lora.init_lora_weights=eva` needs twice as many train rows as ranks.",
@@ -101,11 +104,13 @@ def _directions(base: Base, recipe: Recipe, rows: TokenisedPairs) -> Directions:
     collate = Collator(base.tokenizer)
     batches = [collate([rows[place] for place in drawn[at : at + size]]) for at in starts]
     net: Any = head_of(recipe, base.net).adapted
+    config, likeness = lora_config(recipe), torch.tensor(_LIKE)
+    config.eva_config = EvaConfig(rho=1.0, tau=likeness)
     found: Directions = get_eva_state_dict(
         net,
         [on_device(_inputs(net, batch), base.device) for batch in batches],
-        lora_config(recipe),
-        forward_fn=_Passes(recipe),
+        config,
+        forward_fn=_Passes(likeness),
         prepare_model_inputs_fn=_mask,
         prepare_layer_inputs_fn=_tokens,
         show_progress_bar=False,
@@ -114,20 +119,19 @@ def _directions(base: Base, recipe: Recipe, rows: TokenisedPairs) -> Directions:
 
 
 class _Passes:
-    """Calls the model, and ends what would never end: PEFT goes on until all directions stay."""
+    """Calls the model; after enough calls any likeness to the directions before will do.
 
-    def __init__(self, recipe: Recipe) -> None:
-        self._recipe, self._count = recipe, 0
+    Args:
+        likeness: One number, which PEFT holds each cosine against.
+    """
+
+    def __init__(self, likeness: Tensor) -> None:
+        self._likeness, self._count = likeness, 0
 
     def __call__(self, model: Any, inputs: Batch) -> None:
         self._count += 1
-        if self._count > _MOST_PASSES:
-            raise ConfigError(
-                "`lora.init_lora_weights=eva` needs inputs that vary in some directions more than "
-                "in others.",
-                value=f"no directions that stay after {_MOST_PASSES} passes, r {self._recipe.lora.r}",
-                way_out="take a lower rank, or `lora.init_lora_weights=true`",
-            )
+        if self._count >= _MOST_PASSES:
+            self._likeness.fill_(-1.0)
         model(**inputs)
 
 

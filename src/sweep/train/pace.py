@@ -127,7 +127,9 @@ def measure_pace(recipes: Sequence[Recipe], threads: int = 1) -> Pace:
     tokens_a_step = float(np.mean(shared.train.lengths)) * _rows_a_step(first)
     return Pace(
         tried,
-        start_seconds=(begun + clock.start_seconds()) / len(tried) + evaluations[0] - evaluations[-1],
+        start_seconds=(begun + clock.start_seconds()) / len(tried)
+        + evaluations[0]
+        - evaluations[-1],
         step_seconds=clock.step_seconds(tokens_a_step) / len(tried),
         eval_seconds=evaluations[-1],
         peak_memory_mb=memory.peak_mb,
