@@ -16,7 +16,7 @@ QUANTIZED_TESTS := tests/lora/test_quantization.py tests/commands/test_quantized
 SLURM := .slurm
 RAY := .ray
 
-.PHONY: demo docs fuzz install install-dev test test-fast test-floor test-quantized test-slurm lint format clean test-ray
+.PHONY: demo docs fuzz install install-dev test test-fast test-floor test-quantized test-slurm lint format clean test-ray test-plans
 
 demo: install
 	$(BIN)/python -m sweep +experiment=lora_demo
@@ -40,6 +40,10 @@ test-quantized: install-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
 		--target $(QUANTIZED) bitsandbytes==0.50.2 torchao==0.18.0
 	PYTHONPATH=$(QUANTIZED) $(PYTEST) $(QUANTIZED_TESTS)
+
+# The plan of every model group at its true size, with random weights: minutes a model on a CPU.
+test-plans: install-dev
+	SWEEP_PLANS=1 $(BIN)/python -m pytest -rs tests/budget/test_model_groups.py
 
 # Docstrings are read, not imported, so that nothing of the program's own packages is needed.
 docs:

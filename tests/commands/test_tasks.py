@@ -73,7 +73,17 @@ def test_single_sentences_of_two_classes_from_sweep_to_prediction(
     code, out, err = run("predict", str(best), str(reviews["dev"]), capfd=capfd)
     assert code == 0, err
     answers = pd.read_csv(io.StringIO(out))
-    assert list(answers.columns) == ["text_a", "label", "prediction"]
+    assert list(answers.columns) == ["text_a", "label", "prediction", "p_alike", "p_unlike"]
+    shares = answers[["p_alike", "p_unlike"]]
+    assert shares.sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-3)
+    likeliest = shares.idxmax(axis=1).str.removeprefix("p_")
+    sure = shares.max(axis=1) > 0.51
+    assert (likeliest == answers["prediction"])[sure].all()
+    code, _, err = run(
+        *("predict", str(best), str(reviews["dev"]), "--out", "answers.parquet"), capfd=capfd
+    )
+    assert code == 0, err
+    pd.testing.assert_frame_equal(pd.read_parquet("answers.parquet"), answers, check_dtype=False)
     assert set(answers["prediction"]) <= set(CLASSES)
     expected = matthews_corrcoef(answers["label"], answers["prediction"])
     assert expected == pytest.approx(metrics["mcc"], abs=0.06)

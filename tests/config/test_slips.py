@@ -26,8 +26,11 @@ from sweep.core.errors import ConfigError
         ("lora.r=many", "`lora.r` has a wrong type"),
         ("lora.r=0", "`lora.r` must be at least 1"),
         ("lora.lora_alpha=-2", "`lora.lora_alpha` must be above 0"),
-        ("lora.init_lora_weights=pissa_niter_16", "gaussian, orthogonal, mica, pissa or olora"),
-        ("search.space={lora.init_lora_weights:[true,eva]}", "mica, pissa or olora"),
+        (
+            "lora.init_lora_weights=pissa_niter_16",
+            "gaussian, orthogonal, mica, pissa, olora or eva",
+        ),
+        ("search.space={lora.init_lora_weights:[true,loftq]}", "mica, pissa, olora or eva"),
         ("lora.lora_dropout=1", "`lora.lora_dropout` must lie in"),
         ("search.seeds=[]", "at least one seed"),
         ("search.seeds=[1,1]", "each once"),

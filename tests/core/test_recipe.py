@@ -72,7 +72,6 @@ def test_scaling_is_alpha_over_r_or_its_root() -> None:
         ("lora.lora_dropout", 1.0),
         ("lora.lora_dropout", -0.1),
         ("lora.init_lora_weights", "pissa_niter_4"),
-        ("lora.init_lora_weights", "eva"),
         ("lora.init_lora_weights", "corda"),
         ("lora.init_lora_weights", "loftq"),
         ("lora.init_lora_weights", "lora_ga"),

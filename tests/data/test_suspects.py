@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,24 @@ def refusal(settings: Data) -> str:
 def test_pairs_that_are_as_they_should_be_are_not_suspected(tmp_path: Path) -> None:
     found = guard(data(tmp_path))
     assert found.sentences == ["no train pair is also in dev or test"]
+
+
+def test_single_sentences_are_called_sentences(tmp_path: Path) -> None:
+    rows = table(1)
+    rows.loc[:1, "sentence1"] = ["같은 글", "다른 글"]
+    rows.to_csv(tmp_path / "dev.csv", index=False)
+    pd.concat([table(0), rows[:1]]).to_csv(tmp_path / "train.csv", index=False)
+    single = data(tmp_path, text_b=None)
+    found = guard(single)
+    assert found.sentences == [
+        "1 train sentence also in dev or test (data.on_leak=drop takes them out)"
+    ]
+    assert found.findings[0].sentence.startswith("1 sentence of dev is also in train")
+    with pytest.raises(DataError, match="No train sentence may be in dev"):
+        guard(replace(single, on_leak="error"))
+    shutil.copy(tmp_path / "train.csv", tmp_path / "dev.csv")
+    assert "Sentences of dev must not be those of train" in refusal(single)
+    assert "41 of 41 dev sentences are in train as well" in refusal(single)
 
 
 # -- one text twice ----------------------------------------------------------------------------

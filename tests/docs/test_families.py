@@ -20,7 +20,13 @@ from sweep.lora.unpadded import can_unpad
 
 _ROW = re.compile(r"^\| (in packs, without padding|in packs|alone|not at all) \| (.+) \|$", re.M)
 PAGE = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-TABLE = {kind: re.findall(r"`([\w-]+)`", families) for kind, families in _ROW.findall(PAGE)}
+
+
+def _names(row: str) -> list[str]:
+    return re.findall(r"`([\w-]+)`", row)
+
+
+TABLE = {kind: _names(families) for kind, families in _ROW.findall(PAGE)}
 #: Families of the table that are trained in other tests.
 OTHERS: dict[str, Any] = {
     "camembert": tf.CamembertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2),
@@ -33,6 +39,13 @@ def test_table_has_every_family_that_is_tested() -> None:
     assert list(TABLE) == ["in packs, without padding", "in packs", "alone", "not at all"]
     trained = [family for kind, some in TABLE.items() if kind != "not at all" for family in some]
     assert sorted(trained) == sorted([*CONFIGS, *OTHERS])
+
+
+def test_short_table_of_the_readme_has_the_same() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`bert`.+|`distilbert`.+|`gpt2`.+|`vit`.+) \| (.+) \|$", readme, re.M)
+    found = {kind.replace("refused", "not at all"): _names(names) for names, kind in rows}
+    assert found == TABLE
 
 
 @pytest.mark.parametrize("family", sorted({*CONFIGS, *OTHERS}))

@@ -13,6 +13,7 @@ from transformers import (
     AutoTokenizer,
     Gemma3TextConfig,
     GemmaConfig,
+    GPTNeoXConfig,
     LlamaConfig,
     MistralConfig,
     ModernBertConfig,
@@ -22,11 +23,11 @@ from transformers import (
     Qwen3Config,
 )
 
+from bare import assert_bare_equals_padded, batch_of
 from packs import tiny, train_together
 from plain_peft import assert_equal_to_plain, unlike, with_lora_dropout
 from sweep.core.recipe import Recipe
 from sweep.lora.attention import use_keyed_attention
-from sweep.lora.batches import Collator
 from sweep.lora.draws import Noise
 from sweep.lora.flat import ROTARY, FlatBase, can_flatten
 
@@ -41,13 +42,8 @@ CONFIGS: dict[str, tuple[type, dict[str, Any]]] = {
     "gemma": (GemmaConfig, GROUPED),
     "gemma3_text": (Gemma3TextConfig, GROUPED | {"sliding_window": 5}),
     "phi3": (Phi3Config, GROUPED | {"sliding_window": 6}),
+    "gpt_neox": (GPTNeoXConfig, {}),
 }
-TEXTS = [
-    "고양이 본다",
-    "cat sees dog 바다 나무 책 cat eats train " * 6,
-    "책",
-    "sea dog 기차 달린다",
-]
 
 
 def made(family: str, vocabulary: int, pad: int) -> PreTrainedModel:
@@ -82,34 +78,15 @@ def test_logits_and_gradients_equal_those_with_padding(
     tokenizer = AutoTokenizer.from_pretrained(tiny_model, padding_side=side)
     model, noise = made(family, len(tokenizer), tokenizer.pad_token_id), Noise()
     use_keyed_attention(model, noise)
-    batch = Collator(tokenizer)([{**tokenizer(text), "labels": 0.5} for text in TEXTS])
-    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
-    assert len(batch["layout"].masks) > 1, "with one block the case shows less"
-    results = []
-    for unpadded in (False, True):
-        if unpadded:
-            assert can_flatten(model)
-            base = FlatBase(model, noise)
-            base.layout = batch["layout"]
-        model.zero_grad()
-        logits = model(**inputs).logits
-        logits.square().sum().backward()
-        gradients = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
-        results.append((logits.detach(), gradients))
-    (padded, expected), (bare, found) = results
-    assert torch.allclose(bare, padded, atol=1e-5)
-    assert padded.std() > 1e-3, "equal logits for all rows show nothing"
-    for name in expected:
-        assert torch.allclose(found[name], expected[name], atol=1e-4, rtol=1e-3), name
-    base.remove()
-    assert torch.equal(model(**inputs).logits, padded)
+    assert can_flatten(model)
+    assert_bare_equals_padded(model, tokenizer, lambda: FlatBase(model, noise))
 
 
 def test_layers_see_no_padding(tiny_model: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     model, noise = made("llama", len(tokenizer), tokenizer.pad_token_id), Noise()
     use_keyed_attention(model, noise)
-    batch = Collator(tokenizer)([{**tokenizer(text), "labels": 0.5} for text in TEXTS])
+    batch = batch_of(tokenizer)
     seen: list[torch.Size] = []
     layer = model.get_submodule("model.layers.1.mlp.up_proj")
     layer.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape))
@@ -128,7 +105,10 @@ def test_dropout_in_the_attention_and_other_families_keep_their_padding(tiny_mod
     model.config.attention_dropout = 0.1
     assert not can_flatten(model)
     model.config.attention_dropout = 0.0
-    model.config.model_type = "gpt_neox"
+    model.config.model_type = "opt"
+    assert not can_flatten(model)
+    model = made("gpt_neox", len(tokenizer), tokenizer.pad_token_id)
+    model.config.hidden_dropout = 0.1
     assert not can_flatten(model)
 
 

@@ -22,7 +22,9 @@ from sweep.train.runs import train_pack
 
 
 @pytest.mark.trains
-@pytest.mark.parametrize("start", [True, False, "gaussian", "orthogonal", "mica", "pissa", "olora"])
+@pytest.mark.parametrize(
+    "start", [True, False, "gaussian", "orthogonal", "mica", "pissa", "olora", "eva"]
+)
 def test_adapter_scores_the_same_when_loaded_again(
     start: bool | str, recipe: Recipe, tiny_model: Path, tmp_path: Path
 ) -> None:

@@ -19,7 +19,7 @@ from transformers import (
     XLMRobertaConfig,
 )
 
-from sweep.lora.batches import Collator
+from bare import assert_bare_equals_padded, batch_of
 from sweep.lora.draws import KeyedDropout, Noise, use_keyed_dropout
 from sweep.lora.unpadded import UnpaddedEncoder, can_unpad
 
@@ -30,13 +30,6 @@ CONFIGS = {
     "xlm-roberta": XLMRobertaConfig,
     "camembert": CamembertConfig,
 }
-#: Pairs of very different lengths, Korean among them; the long one makes a block of its own.
-TEXTS = [
-    "고양이 본다",
-    "cat sees dog 바다 나무 책 cat eats train " * 6,
-    "책",
-    "sea dog 기차 달린다",
-]
 
 
 def tiny(family: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
@@ -62,25 +55,10 @@ def tiny(family: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
 def test_logits_and_gradients_equal_those_with_padding(family: str, tiny_model: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     model = tiny(family, tokenizer)
-    batch = Collator(tokenizer)([{**tokenizer(text), "labels": 0.5} for text in TEXTS])
-    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
-    assert len(batch["layout"].masks) > 1, "with one block the case shows less"
-    results = []
-    for unpadded in (False, True):
-        if unpadded:
-            assert can_unpad(model, tokenizer)
-            encoder = UnpaddedEncoder(model, Noise(), shared_embeddings=True)
-            encoder.layout = batch["layout"]
-        model.zero_grad()
-        logits = model(**inputs).logits
-        logits.square().sum().backward()
-        gradients = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
-        results.append((logits.detach(), gradients))
-    (padded, expected), (bare, found) = results
-    assert torch.allclose(bare, padded, atol=1e-5)
-    assert padded.std() > 1e-3, "equal logits for all rows show nothing"
-    for name in expected:
-        assert torch.allclose(found[name], expected[name], atol=1e-4, rtol=1e-3), name
+    assert can_unpad(model, tokenizer)
+    assert_bare_equals_padded(
+        model, tokenizer, lambda: UnpaddedEncoder(model, Noise(), shared_embeddings=True)
+    )
 
 
 def test_attention_dropout_reaches_all_blocks_alike_in_every_run(tiny_model: Path) -> None:
@@ -90,8 +68,7 @@ def test_attention_dropout_reaches_all_blocks_alike_in_every_run(tiny_model: Pat
     for path, module in model.named_modules():
         if isinstance(module, KeyedDropout):
             module.p = 0.4 if "attention.self" in path else 0.0
-    batch = Collator(tokenizer)([{**tokenizer(text), "labels": 0.5} for text in TEXTS])
-    assert len(batch["layout"].masks) > 1
+    batch = batch_of(tokenizer)
     encoder = UnpaddedEncoder(model, noise, shared_embeddings=True)
     encoder.layout = batch["layout"]
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from packs import adapter_of, tiny, train_together
 from plain_peft import assert_equal_to_plain, unlike, with_lora_dropout
+from sweep.core.errors import ConfigError
 from sweep.core.recipe import Lora, Recipe
+from sweep.lora.eva import check_eva
 from sweep.lora.model import targets_in
 from sweep.lora.packable import layers_of, pack_key, why_alone
 from sweep.lora.patterns import layer_ranks
@@ -18,14 +21,16 @@ pytestmark = pytest.mark.trains
 
 
 def assert_pack_equals_peft(
-    recipes: list[Recipe], folder: Path, *, same_masks: bool = False
+    recipes: list[Recipe], folder: Path, *, same_masks: bool = False, weights_within: float = 1e-4
 ) -> None:
     """Train them together and hold each against plain PEFT."""
     outcomes = train_together(recipes, folder / "ours")
     assert [outcome.pack_size for outcome in outcomes] == [len(recipes)] * len(recipes)
     for number, one in enumerate(recipes):
         plain = folder / f"plain-{number}"
-        assert_equal_to_plain(one, folder / "ours", plain, same_masks=same_masks)
+        assert_equal_to_plain(
+            one, folder / "ours", plain, same_masks=same_masks, weights_within=weights_within
+        )
 
 
 @pytest.mark.parametrize("family", ["bert", "modernbert", "llama"])
@@ -59,6 +64,36 @@ def test_pack_of_pissa_and_olora_equals_peft(
         for one, start in zip(recipes, starts, strict=True)
     ]
     assert_pack_equals_peft(recipes, tmp_path, same_masks=dropout > 0)
+
+
+@pytest.mark.parametrize("family", ["bert", "llama"])
+def test_pack_with_eva_starts_equals_peft(
+    family: str, recipe: Recipe, tiny_model: Path, tmp_path: Path
+) -> None:
+    model = tiny(family, tiny_model, tmp_path / "model")
+    # The third begins as LoRA does, in the same pack.
+    recipes = [
+        replace(one, lora=replace(one.lora, init_lora_weights="eva" if number < 2 else True))
+        for number, one in enumerate(unlike(replace(recipe, model=model))[:3])
+    ]
+    assert len({pack_key(one) for one in recipes}) == 1
+    # Directions along which inputs vary alike are told apart by rounding; predictions are not.
+    assert_pack_equals_peft(recipes, tmp_path, weights_within=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"r": 17}, "at most half of a layer's inputs"),
+        ({"rank_pattern": {"query": 2}}, "one rank for all layers"),
+    ],
+)
+def test_eva_is_refused_where_peft_could_not_give_it(
+    changes: dict[str, Any], said: str, recipe: Recipe
+) -> None:
+    lora = replace(recipe.lora, init_lora_weights="eva", **changes)
+    with pytest.raises(ConfigError, match=said):
+        check_eva(targets_in(recipe), lora)
 
 
 def test_pack_of_lora_plus_equals_pefts_optimizer(

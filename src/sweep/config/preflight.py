@@ -20,6 +20,7 @@ from sweep.data.findings import Guard, Split
 from sweep.data.guard import guard
 from sweep.data.pairs import Pairs, judged_by, load_split
 from sweep.lora.adapting import trained_in_full
+from sweep.lora.eva import check_eva
 from sweep.lora.model import targets_in, weights_digest
 from sweep.lora.packable import why_alone
 from sweep.lora.patterns import check_patterns, layer_ranks
@@ -240,6 +241,7 @@ def _check_config(recipe: Recipe) -> int:
     targets = targets_in(recipe)
     check_patterns(targets, recipe.lora)
     trained_in_full(recipe)
+    check_eva(targets, recipe.lora)
     ranks = layer_ranks(targets, recipe.lora)
     odd = next((rank for rank in ranks if rank % 2), None)
     if recipe.lora.init_lora_weights == "orthogonal" and odd:

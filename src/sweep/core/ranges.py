@@ -12,6 +12,9 @@ from sweep.core.errors import ConfigError
 from sweep.core.recipe import Data, Recipe
 from sweep.core.template import is_template
 
+#: Of `lora.init_lora_weights`, those that look at the base's weights or, EVA, at train rows.
+_STARTS = ("mica", "pissa", "olora", "eva")
+
 
 def _is_encoding(name: str) -> bool:
     try:
@@ -74,12 +77,12 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "lora.r": (lambda r: r >= 1, "must be at least 1"),
     "lora.lora_alpha": (lambda a: 0 < a < math.inf, "must be above 0"),
     "lora.lora_dropout": (lambda p: 0 <= p < 1, "must lie in [0, 1)"),
-    # The others look at data or gradients that nobody gives them here, or, as PiSSA's fast variant
-    # does, change the base in another way each time the adapter is loaded.
     "lora.lr_ratio": (lambda ratio: 0 < ratio < math.inf, "must be above 0"),
+    # The others look at gradients or covariances that nobody gives them here, or, as PiSSA's fast
+    # variant does, change the base in another way each time the adapter is loaded.
     "lora.init_lora_weights": (
-        lambda start: start in (True, False, "gaussian", "orthogonal", "mica", "pissa", "olora"),
-        "must be true, false, gaussian, orthogonal, mica, pissa or olora",
+        lambda start: start in (True, False, "gaussian", "orthogonal", *_STARTS),
+        f"must be true, false, gaussian, orthogonal, {', '.join(_STARTS[:-1])} or {_STARTS[-1]}",
     ),
     "lora.rank_pattern": (
         lambda pattern: all(map(_is_expression, pattern)) and all(r >= 1 for r in pattern.values()),

@@ -49,13 +49,16 @@ class Guard:
     leaking: int
     dropped: int
     findings: tuple[Finding, ...]
+    #: What a row is.
+    unit: str = "pair"
 
     @property
     def sentences(self) -> list[str]:
         """What head, report and model card say of the pairs."""
         done = "taken out" if self.dropped else "data.on_leak=drop takes them out"
-        leak = f"{counted(self.leaking, 'train pair')} also in dev or test"
-        known = [f"{leak} ({done})" if self.leaking else "no train pair is also in dev or test"]
+        leak = f"{counted(self.leaking, f'train {self.unit}')} also in dev or test"
+        none = f"no train {self.unit} is also in dev or test"
+        known = [f"{leak} ({done})" if self.leaking else none]
         near = sum(f.count for f in self.findings if f.kind == "near" and f.crosses_train)
         known += [f"{near:,} nearly"] if near else []
         return [", ".join(known), *(f.sentence for f in self.findings if f.is_told)]

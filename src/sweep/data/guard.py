@@ -55,18 +55,18 @@ def guard(data: Data) -> Guard:
     dropped = leaks if data.on_leak == "drop" else 0
     findings = _duplicates(splits, dropped=bool(dropped), of_classes=data.classes is not None)
     if leaks and data.on_leak == "error":
-        raise _refusal(findings, leaks)
+        raise _refusal(findings, leaks, train.unit)
     findings += [*suspects(splits, data), *_one_sentence(splits)]
     findings += _labels(train, judges["dev"], data)
     findings += [found for s, pairs in splits.items() for found in pairs.left_out.found_in(s)]
-    return Guard(data.on_leak, leaks, dropped, tuple(findings))
+    return Guard(data.on_leak, leaks, dropped, tuple(findings), train.unit)
 
 
-def _refusal(findings: Sequence[Finding], leaks: int) -> DataError:
+def _refusal(findings: Sequence[Finding], leaks: int, unit: str) -> DataError:
     across = [f for f in findings if f.crosses_train and f.kind != "near"]
     return DataError(
-        "No train pair may be in dev or test as well (`data.on_leak=error`).",
-        value=f"{counted(leaks, 'train pair')}, e.g. {' and '.join(across[0].examples[0])}",
+        f"No train {unit} may be in dev or test as well (`data.on_leak=error`).",
+        value=f"{counted(leaks, f'train {unit}')}, e.g. {' and '.join(across[0].examples[0])}",
         way_out="`data.on_leak=drop` takes them out of train, `warn` only says so",
     )
 
@@ -141,7 +141,7 @@ def _finding(
     single = count == 1
     also = f"of {other} {'is' if single else 'are'} also in {one}"
     where = also if across else f"in {one} {'occurs' if single else 'occur'} again"
-    sentence = f"{counted(count, 'pair')} {where}: {_WORDS[kind]}"
+    sentence = f"{counted(count, splits[one].unit)} {where}: {_WORDS[kind]}"
     seen = {one, other} <= {"train", "dev"}
     sentence += _disagreement(couples, splits, of_classes=of_classes) if seen else ""
     sentence += "; taken out of train" if taken else ""

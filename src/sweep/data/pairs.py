@@ -51,6 +51,11 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.text_a)
 
+    @property
+    def unit(self) -> str:
+        """What a row is: `pair` or `sentence`."""
+        return "sentence" if self.single else "pair"
+
     @functools.cached_property
     def keys(self) -> list[Key]:
         """Every pair in normalised text."""
@@ -97,7 +102,7 @@ def load_split(data: Data, split: Split) -> Pairs:
     if split == "train" and data.on_leak == "drop":
         pairs = pairs.take(~leaking(pairs, judged_by(data)))
         if len(pairs) == 0:
-            raise DataError("Every train pair is also in dev or test.", value=pairs.origin)
+            raise DataError(f"Every train {pairs.unit} is also in dev or test.", value=pairs.origin)
     if split != "train" and len(pairs) < 2:
         raise DataError("A score needs at least 2 rows.", value=f"{len(pairs)} in {pairs.origin}")
     return pairs

@@ -55,9 +55,10 @@ def unknown_finding(
     sentence = unknown_words_told(seen, split)
     if seen.unknown.share > _MOST and on_unknown == "error":
         raise DataError(
-            "The model must know most words of the pairs.",
+            f"The model must know most words of the {seen.unit}s.",
             value=f"{sentence} of {model}",
-            way_out="take a model that was trained on the language of the pairs, for Korean "
+            way_out="take a model that was trained on the language of the "
+            f"{seen.unit}s, for Korean "
             "`model=klue_roberta_small`; `data.on_unknown=warn` trains all the same",
         )
     examples = seen.unknown.examples
@@ -69,7 +70,9 @@ def unknown_words_told(seen: Seen, noun: str) -> str:
     few = ", ".join(example[:20] for example in seen.unknown.examples[:3])
     shown = f" ({few}, ...)" if few else ""
     share = seen.unknown.share
-    return f"{share:.0%} of the words of the {noun} pairs{shown} are unknown to the tokenizer"
+    return (
+        f"{share:.0%} of the words of the {noun} {seen.unit}s{shown} are unknown to the tokenizer"
+    )
 
 
 def said_of(seen: Seen, noun: str, *, max_length: int) -> list[str]:

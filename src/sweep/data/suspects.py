@@ -69,7 +69,7 @@ def one_text_twice_told(count: int, rows: int, noun: str) -> str | None:
     """A sentence where that is so of nearly all rows."""
     if not _is_nearly_all(count, rows):
         return None
-    return f"{_share(count, rows, noun)} have one text twice"
+    return f"{count:,} of {counted(rows, f'{noun} pair')} have one text twice"
 
 
 def _one_text_twice(splits: Splits, data: Data) -> Iterator[_Suspect]:
@@ -105,7 +105,7 @@ def _text_is_label(splits: Splits, data: Data) -> Iterator[_Suspect]:
             count = 0 if data.classes else _same_numbers(texts, pairs)
             by_name = f": {key} and data.label both name `{data.label}`"
             if named == data.label or _is_nearly_all(count, len(pairs)):
-                found = f"{_share(count, len(pairs), split)} have their label as a text ({key})"
+                found = f"{_share(count, pairs, split)} have their label as a text ({key})"
                 yield _Suspect(
                     split,
                     "No text may be the label: the score would be read off.",
@@ -145,9 +145,10 @@ def _trained_on(splits: Splits, data: Data) -> Iterator[_Suspect]:
         named = f": data.train and data.{split} name one file" if one_file else ""
         yield _Suspect(
             split,
-            f"Pairs of {split} must not be those of train: to know them says nothing.",
-            f"{_share(count, len(pairs), split)} are in train as well{named}",
-            f"name other pairs with `data.{split}=`, or rows of the file with `data.where`",
+            f"{pairs.unit.capitalize()}s of {split} must not be those of train: to know them says "
+            "nothing.",
+            f"{_share(count, pairs, split)} are in train as well{named}",
+            f"name other {pairs.unit}s with `data.{split}=`, or rows of the file with `data.where`",
             count,
         )
 
@@ -160,27 +161,25 @@ def _doubtful(splits: Splits) -> list[Finding]:
     for split, pairs in splits.items():
         _, most = Counter(pairs.keys).most_common(1)[0]
         if _is_nearly_all(most, len(pairs)):
-            found.append(
-                _said(split, most, f"{_share(most, len(pairs), split)} are one and the same")
-            )
+            found.append(_said(split, most, f"{_share(most, pairs, split)} are one and the same"))
             continue
-        sides = [("first", pairs.text_a), *([] if pairs.single else [("second", pairs.text_b)])]
-        for name, texts in sides:
-            found += _doubtful_side(split, name, texts)
+        sides = [("first text", pairs.text_a), ("second text", pairs.text_b)]
+        for name, texts in [("text", pairs.text_a)] if pairs.single else sides:
+            found += _doubtful_side(split, pairs, name, texts)
     if "dev" in splits and "test" in splits:
         found += _dev_again(splits)
     return found
 
 
-def _doubtful_side(split: Split, name: str, texts: Sequence[str]) -> list[Finding]:
+def _doubtful_side(split: Split, pairs: Pairs, name: str, texts: Sequence[str]) -> list[Finding]:
     text, most = Counter(texts).most_common(1)[0]
     if _is_nearly_all(most, len(texts)):
-        what = f"have the same {name} text (`{text[:40]}`)"
-        return [_said(split, most, f"{_share(most, len(texts), split)} {what}")]
+        what = f"have the same {name} (`{text[:40]}`)"
+        return [_said(split, most, f"{_share(most, pairs, split)} {what}")]
     numbers = sum(_number(text) is not None for text in texts)
     if _is_nearly_all(numbers, len(texts)):
-        what = f"have a number for their {name} text: a column of ids or scores?"
-        return [_said(split, numbers, f"{_share(numbers, len(texts), split)} {what}")]
+        what = f"have a number for their {name}: a column of ids or scores?"
+        return [_said(split, numbers, f"{_share(numbers, pairs, split)} {what}")]
     return []
 
 
@@ -188,7 +187,7 @@ def _dev_again(splits: Splits) -> list[Finding]:
     dev, test = ({unordered(key) for key in splits[split].keys} for split in ("dev", "test"))
     if not _is_nearly_all(len(dev & test), len(test)):
         return []
-    share = _share(len(dev & test), len(test), "test")
+    share = _share(len(dev & test), splits["test"], "test", len(test))
     return [_said("test", len(dev & test), f"{share} are those of dev: their score says no more")]
 
 
@@ -200,8 +199,10 @@ def _is_nearly_all(count: int, rows: int) -> bool:
     return count > 1 and count >= _NEARLY_ALL * rows
 
 
-def _share(count: int, rows: int, noun: str) -> str:
-    return f"{count:,} of {counted(rows, f'{noun} pair')}"
+def _share(count: int, pairs: Pairs, split: Split, rows: int | None = None) -> str:
+    """`7 of 90 dev pairs`; of all of them, or of so many that differ."""
+    whole = len(pairs) if rows is None else rows
+    return f"{count:,} of {counted(whole, f'{split} {pairs.unit}')}"
 
 
 def _number(text: str) -> float | None:

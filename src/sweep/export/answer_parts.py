@@ -23,9 +23,11 @@ from sweep.export.predicting import Answered, Prediction, Tally
 from sweep.study.files import ExportedFiles
 
 #: Of the files that this module writes; other ones are not gone on with.
-_FORMAT = 1
+_FORMAT = 2
 _JOB = "job.json"
 _TALLY = b"tally"
+#: A column for each class, in their order.
+_SHARE = "share_"
 #: What a job is told by, and the words for it.
 _WORDS = {
     "pairs": "the file of pairs",
@@ -102,6 +104,8 @@ class AnswerParts:
         }
         if answers.text_b is not None:
             columns["text_b"] = pa.array(answers.text_b, pa.large_string())
+        if answers.shares is not None:
+            columns |= {f"{_SHARE}{i}": pa.array(one) for i, one in enumerate(answers.shares.T)}
         table = pa.table(columns).replace_schema_metadata({_TALLY: json.dumps(seen)})
         with replacing_file(self._part(answered.window.number)) as new:
             parquet.write_table(table, new)
@@ -154,11 +158,13 @@ def _digest(path: Path) -> str:
 def _answers(table: pa.Table) -> Answers:
     has_two = "text_b" in table.column_names
     predictions: Floats = np.asarray(table["prediction"].to_numpy(), dtype=np.float64)
+    shares = [table[name].to_numpy() for name in table.column_names if name.startswith(_SHARE)]
     return Answers(
         table["text_a"].to_pylist(),
         table["text_b"].to_pylist() if has_two else None,
         predictions,
         table["problem"].to_pylist(),
+        np.column_stack(shares) if shares else None,
     )
 
 

@@ -19,13 +19,15 @@ from sweep.train.scores import scores, why_no_score
 class Answers:
     """Rows of a file with their predictions `[N]`, NaN where `problems` say why there is none.
 
-    `text_b` is None of single sentences. Of classes, a prediction is a number.
+    `text_b` is None of single sentences. Of classes, a prediction is a number, and `shares`
+    `[N, C]` are the probabilities of all.
     """
 
     text_a: Sequence[str]
     text_b: Sequence[str] | None
     predictions: Floats
     problems: Sequence[str | None]
+    shares: Floats | None = None
 
 
 def table_of(
@@ -35,13 +37,17 @@ def table_of(
     *,
     with_problems: bool,
 ) -> pd.DataFrame:
-    """Texts, labels where there are some, and predictions; classes go by their names."""
+    """Texts, labels where there are some, and predictions; classes go by their names, and each has
+    a column `p_NAME` with its probability."""
     table = pd.DataFrame({"text_a": answers.text_a}, dtype=object)
     if answers.text_b is not None:
         table["text_b"] = answers.text_b
     if labels is not None:
         table["label"] = _named(labels, classes)
     table["prediction"] = _named(answers.predictions, classes)
+    if answers.shares is not None and classes is not None:
+        for name, share in zip(classes, answers.shares.T, strict=True):
+            table[f"p_{name}"] = share
     if with_problems:
         table["problem"] = pd.Series(list(answers.problems), dtype=object)
     return table

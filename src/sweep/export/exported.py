@@ -223,7 +223,20 @@ def _scored(
 def answers_to(batch: Mapping[str, Any], model: torch.nn.Module, data: Data) -> Floats:
     """Scores `[B]` of padded pairs in the units of the labels, or numbers of classes."""
     found = model(**batch).logits
-    answers = found.argmax(-1) if data.classes else found.reshape(-1)
+    return _numbers_of(found.argmax(-1) if data.classes else found.reshape(-1), model, data)
+
+
+def shares_of(batch: Mapping[str, Any], model: torch.nn.Module, data: Data) -> Floats:
+    """`[B, 1 + C]` of padded pairs: the number of the likeliest class, and the probability of each
+    of the C classes; without classes, `answers_to` them."""
+    if not data.classes:
+        return answers_to(batch, model, data)
+    found = model(**batch).logits.double()
+    likeliest = _numbers_of(found.argmax(-1), model, data)
+    return np.column_stack((likeliest, found.softmax(-1).numpy()))
+
+
+def _numbers_of(answers: torch.Tensor, model: torch.nn.Module, data: Data) -> Floats:
     numbers: Floats = answers.double().numpy()
     return numbers if speaks_label_units(model) else in_label_units(numbers, data)
 

@@ -53,11 +53,13 @@ class Tally:
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """A window with its predictions `[N]`, NaN where a row is no pair, and its tally."""
+    """A window with its predictions `[N]`, NaN where a row is no pair, its tally, and of classes
+    the probabilities `[N, C]`."""
 
     window: Window
     predictions: Floats
     tally: Tally
+    shares: Floats | None
 
     @property
     def answers(self) -> Answers:
@@ -65,7 +67,7 @@ class Answered:
         faults = self.window.faults
         problems = [_told(faults[i]) if i in faults else None for i in range(len(self.window))]
         other = None if self.window.single else self.window.text_b
-        return Answers(self.window.text_a, other, self.predictions, problems)
+        return Answers(self.window.text_a, other, self.predictions, problems, self.shares)
 
 
 def _told(fault: DataError) -> str:
@@ -159,6 +161,8 @@ def predict(
 
 def answered(windows: Iterable[Window], scorer: Scorer, origin: str) -> Iterator[Answered]:
     """Windows with their predictions, in their order."""
+    classes = scorer.data.classes
+    width = 1 + len(classes) if classes else 0
     with _lanes(scorer) as pool:
         waiting: deque[tuple[Window, Tally, list[tuple[Any, Future[Floats]]]]] = deque()
         for window in windows:
@@ -170,9 +174,9 @@ def answered(windows: Iterable[Window], scorer: Scorer, origin: str) -> Iterator
                 batches = [(places, pool.submit(score)) for places, score in prepared.batches]
             waiting.append((window, tally, batches))
             if len(waiting) > _AHEAD:
-                yield _collected(*waiting.popleft())
+                yield _collected(*waiting.popleft(), width)
         while waiting:
-            yield _collected(*waiting.popleft())
+            yield _collected(*waiting.popleft(), width)
 
 
 @contextmanager
@@ -191,9 +195,18 @@ def _lanes(scorer: Scorer) -> Iterator[ThreadPoolExecutor]:
         torch.set_num_threads(before)
 
 
-def _collected(window: Window, tally: Tally, batches: list[tuple[Any, Future[Floats]]]) -> Answered:
-    predictions = np.full(len(window), np.nan)
+def _collected(
+    window: Window, tally: Tally, batches: list[tuple[Any, Future[Floats]]], width: int
+) -> Answered:
+    """A window of which all is scored.
+
+    Args:
+        width: Numbers of a row, as a `Scorer` gives them of classes; 0 of scores.
+    """
+    found = np.full((len(window), width) if width else len(window), np.nan)
     good = np.array(window.good, dtype=np.int64)
     for places, scores in batches:
-        predictions[good[places]] = scores.result()
-    return Answered(window, predictions, tally)
+        found[good[places]] = scores.result()
+    if width:
+        return Answered(window, found[:, 0], tally, found[:, 1:])
+    return Answered(window, found, tally, None)

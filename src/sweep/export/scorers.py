@@ -19,10 +19,10 @@ from sweep.core.recipe import Data, Recipe
 from sweep.data.pairs import Pairs
 from sweep.data.token_ids import Reading, Seen, encoded
 from sweep.export.exported import (
-    answers_to,
     exported_pooling,
     load_adapted,
     load_exported_tokenizer,
+    shares_of,
 )
 from sweep.export.formats import (
     FORMATS,
@@ -58,7 +58,8 @@ class Prepared:
 class Scorer:
     """Scores pairs with one form of an exported folder.
 
-    `score` takes the rows of a batch: token ids by column, or pairs of texts. `lanes` of its calls
+    `score` takes the rows of a batch: token ids by column, or pairs of texts. It gives `[B]`, or
+    with C classes `[B, 1 + C]`: the likeliest, and the probability of each. `lanes` of its calls
     may run side by side, in threads, and each of them takes so many `threads` of its own.
     """
 
@@ -160,7 +161,7 @@ def _score(
     collate = DataCollatorWithPadding(tokenizer)
 
     def score(rows: Sequence[Any]) -> Floats:
-        return answers_to(collate(list(rows)), model, data)
+        return shares_of(collate(list(rows)), model, data)
 
     return score
 

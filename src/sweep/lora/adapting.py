@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
 import torch
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from peft import EvaConfig, LoraConfig, PeftModel, TaskType, get_peft_model
 from torch import nn
 
 from sweep.core.errors import TargetError
@@ -73,6 +73,8 @@ def lora_config(recipe: Recipe) -> LoraConfig:
     del fields["lr_ratio"]
     for name in ("rank_pattern", "alpha_pattern"):
         fields[name] = dict(fields[name])
+    if recipe.lora.init_lora_weights == "eva":
+        fields["eva_config"] = EvaConfig(rho=1.0)
     fields["modules_to_save"] = [*targets.head, *trained_in_full(recipe)] or None
     return LoraConfig(
         # Of a sequence classifier PEFT trains the head, asked or not.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase, set_seed
 
 from sweep.core.recipe import Lora, Model
@@ -40,6 +40,8 @@ class Base:
         self.noise = Noise()
         self.tokenizer = tokenizer
         self.device = device
+        #: What adapters with EVA's start began with, of the last packs.
+        self.directions: dict[object, Mapping[str, Tensor]] = {}
         self.net, self._missing = load_base(model, tokenizer, device, classes)
         use_keyed_dropout(self.net, self.noise)
         use_keyed_attention(self.net, self.noise)

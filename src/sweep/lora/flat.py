@@ -24,7 +24,10 @@ from sweep.lora.draws import Noise
 from sweep.lora.layout import Layout, gathered, scattered_to
 
 #: Families whose tokens know of their position by rotation alone.
-ROTARY = ("modernbert", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma3_text", "phi3")
+ROTARY = (
+    *("modernbert", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma3_text", "phi3"),
+    "gpt_neox",
+)
 #: Of the pass under way: its layout, and the mask of each block `[rows, columns]`.
 _LAYOUT: ContextVar[Layout | None] = ContextVar("layout", default=None)
 
@@ -73,11 +76,12 @@ class FlatBase:
 def can_flatten(model: PreTrainedModel) -> bool:
     """Whether a base's tokens need no place in a row of the batch but in the attention.
 
-    Dropout there is zero in all that these families have published.
+    Dropout there is zero in all that these families have published, as is GPT-NeoX's elsewhere.
     """
     config = model.config
     known = config.model_type in ROTARY and model._supports_attention_backend
-    return known and getattr(config, "attention_dropout", 0.0) == 0
+    rates = (getattr(config, name, 0.0) for name in ("attention_dropout", "hidden_dropout"))
+    return known and not any(rates)
 
 
 @dataclass(frozen=True)

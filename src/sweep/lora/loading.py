@@ -43,6 +43,8 @@ def without_old_names() -> Iterator[None]:
     """PEFT asks transformers by an old name, which is not the user's concern."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        # It speaks of memory that EVA's start could spare, which a pack takes anyway.
+        warnings.filterwarnings("ignore", "lora with eva initialization", UserWarning)
         yield
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -32,7 +32,7 @@ from sweep.lora.heads import head_of
 from sweep.lora.loading import without_old_names
 from sweep.lora.model import targets_in
 from sweep.lora.packable import layers_of, why_plain
-from sweep.lora.stack import Stack
+from sweep.lora.stack import Stack, weight_of
 from sweep.lora.starts import BatchedStarted
 from sweep.lora.unpadded import UnpaddedEncoder, without_padding
 
@@ -149,6 +149,14 @@ class PackedModel:
         state = load_file(folder / "adapter_model.safetensors")
         with torch.no_grad():
             set_peft_model_state_dict(self.model, state, adapter_name=run_id)
+
+    def begin_with(self, run_id: str, directions: Mapping[str, Tensor]) -> None:
+        """Give A of each layer, by its path in what is adapted, these numbers `[r, in]`."""
+        with torch.no_grad():
+            for path, numbers in directions.items():
+                layer = self._head.adapted.get_submodule(path)
+                assert isinstance(layer, LoraLayer)
+                weight_of(layer.lora_A[run_id]).copy_(numbers)
 
     def count_lora_params(self, run_id: str) -> int:
         """Trainable numbers in a run's adapters, without its head."""

@@ -23,7 +23,7 @@ _OWN = (
     "adam_epsilon",
 )
 #: Initialisations that change nothing but the adapter.
-_ADAPTER_ONLY = (True, False, "gaussian", "orthogonal")
+_ADAPTER_ONLY = (True, False, "gaussian", "orthogonal", "eva")
 #: Those that take their adapter out of the base below it, as `BatchedStarted` computes.
 _OUT_OF_BASE = ("pissa", "olora")
 

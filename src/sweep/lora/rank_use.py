@@ -19,7 +19,7 @@ _FACTORS = re.compile(r"base_model\.model\.(?P<path>.+)\.lora_(?P<factor>[AB])\.
 #: A layer's number and what follows it, in the path of a module.
 _LAYER = re.compile(r"\.(?P<layer>\d+)\.(?P<module>.+)")
 #: Initialisations after which the update is not B A alone.
-_REWRITES_BASE = ("pissa", "olora", "loftq", "corda", "eva", "lora_ga")
+_REWRITES_BASE = ("pissa", "olora", "loftq", "corda", "lora_ga")
 
 
 @dataclass(frozen=True)

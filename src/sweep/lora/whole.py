@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sweep.loop.trial import Run
-from sweep.lora.batches import Batch
+from sweep.lora.batches import Batch, TokenisedPairs
+from sweep.lora.eva import directions_of
 from sweep.lora.heads import head_of
 from sweep.lora.pack import Base, PackedModel
 from sweep.lora.unpadded import without_padding
@@ -107,7 +108,17 @@ class WholeModel:
 AnyPack = PackedModel | WholeModel
 
 
-def pack_of(base: Base, runs: Sequence[Run]) -> AnyPack:
-    """These runs, of one `pack_key`, on a base."""
-    kind = WholeModel if runs[0].recipe.tuning == "full" else PackedModel
-    return kind(base, runs)
+def pack_of(base: Base, runs: Sequence[Run], rows: TokenisedPairs | None = None) -> AnyPack:
+    """These runs, of one `pack_key`, on a base.
+
+    Args:
+        rows: Of train, for adapters that begin with what they see there (EVA). Without them these
+            begin as drawn, which is right where they are loaded afterwards.
+    """
+    if runs[0].recipe.tuning == "full":
+        return WholeModel(base, runs)
+    begun = directions_of(base, runs, rows) if rows is not None else {}
+    pack = PackedModel(base, runs)
+    for run_id, directions in begun.items():
+        pack.begin_with(run_id, directions)
+    return pack

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from sweep.core.recipe import Recipe
 from sweep.loop.trial import Run
 from sweep.lora.packable import why_alone
-from sweep.lora.whole import pack_of
+from sweep.lora.whole import AnyPack, pack_of
 from sweep.train.glimpses import glimpse_steps, glimpsed_share
 from sweep.train.keeper import Keeper
 from sweep.train.memory import PeakMemory
@@ -27,6 +27,9 @@ from sweep.train.trainer import PackTrainer
 
 #: The first steps are slower: matrix libraries prepare themselves for each shape.
 _WARM_UP, _TIMED = 6, 12
+#: Of a large model on a CPU a step takes as long as a whole plan does of a small one: after so many
+#: seconds, two steps must do, and a small part of dev. What is slower at first is little beside it.
+_ENOUGH_SECONDS, _FEWEST = 12.0, 2
 
 
 @dataclass(frozen=True)
@@ -57,31 +60,44 @@ class Pace:
 
 
 class _Clock(TrainerCallback):
-    """When each step ended, and how many tokens had been trained on by then."""
+    """When each step ended, and how many tokens had been trained on by then.
+
+    Ends the training before its evaluation where steps take long.
+    """
 
     def __init__(self, trainer: PackTrainer) -> None:
         self._trainer = trainer
         self.ends = [time.perf_counter()]
         self.tokens = [0]
+        self.is_cut = False
 
-    def on_step_end(self, *_: Any, **__: Any) -> None:
+    def on_step_end(
+        self, args: Any, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
         if self._trainer.args.device.type == "cuda":
             torch.cuda.synchronize()
         self.ends.append(time.perf_counter())
         self.tokens.append(self._trainer.tokens)
+        if state.global_step >= _FEWEST and self.ends[-1] - self.ends[0] > _ENOUGH_SECONDS:
+            self.is_cut = control.should_training_stop = True
+
+    @property
+    def _warm_up(self) -> int:
+        """Steps that are not counted."""
+        return min(_WARM_UP, (len(self.ends) - 1) // _FEWEST)
 
     def step_seconds(self, tokens: float) -> float:
         """Of a later step of so many tokens.
 
         The mean, not the median: long batches, and shapes that occur for the first time, count.
         """
-        seconds = self.ends[-1] - self.ends[_WARM_UP]
-        return seconds * tokens / (self.tokens[-1] - self.tokens[_WARM_UP])
+        seconds = self.ends[-1] - self.ends[self._warm_up]
+        return seconds * tokens / (self.tokens[-1] - self.tokens[self._warm_up])
 
     def start_seconds(self) -> float:
         """What the first steps took longer than the later ones, token by token."""
-        later = self.step_seconds(self.tokens[_WARM_UP])
-        return max(0.0, self.ends[_WARM_UP] - self.ends[0] - later)
+        later = self.step_seconds(self.tokens[self._warm_up])
+        return max(0.0, self.ends[self._warm_up] - self.ends[0] - later)
 
 
 def measure_pace(recipes: Sequence[Recipe], threads: int = 1) -> Pace:
@@ -95,29 +111,42 @@ def measure_pace(recipes: Sequence[Recipe], threads: int = 1) -> Pace:
         base = base_of(first, scratch=scratch)
         tried = tuple(recipes[:1] if why_alone(first) or base.draws_by_itself else recipes)
         runs = [Run(place, {}, _cut_short(recipe)) for place, recipe in enumerate(tried)]
-        with pack_of(base, runs) as pack, PeakMemory(base.device) as memory:
-            shared = splits(first.model, first.data, first.task.encoder)
+        shared = splits(first.model, first.data, first.task.encoder)
+        begun = time.perf_counter()
+        with pack_of(base, runs, shared.train) as pack, PeakMemory(base.device) as memory:
+            begun = time.perf_counter() - begun
             keepers = {run.id: Keeper(run, Path(scratch) / run.id) for run in runs}
             trainer = PackTrainer(pack, keepers, shared, lambda event: None, scratch=scratch)
             clock = _Clock(trainer)
             trainer.add_callback(clock)
             trainer.train()
-            evaluations = [trainer.eval_seconds / len(tried)]
-            # Runs without a correlation after so few steps have left the pack.
-            if left := len(pack):
-                trainer.evaluate()
-                evaluations.append(trainer.eval_seconds / left)
+            evaluations = _evaluations(trainer, pack, runs=len(tried), is_cut=clock.is_cut)
+            if len(pack):
                 # The few steps need not have met the batch that sets the peak.
                 trainer.probe(trainer.heaviest_batch(_most_batches(first)))
     tokens_a_step = float(np.mean(shared.train.lengths)) * _rows_a_step(first)
     return Pace(
         tried,
-        start_seconds=clock.start_seconds() / len(tried) + evaluations[0] - evaluations[-1],
+        start_seconds=(begun + clock.start_seconds()) / len(tried)
+        + evaluations[0]
+        - evaluations[-1],
         step_seconds=clock.step_seconds(tokens_a_step) / len(tried),
         eval_seconds=evaluations[-1],
         peak_memory_mb=memory.peak_mb,
         glimpse_seconds=evaluations[-1] * glimpsed_share(len(shared.dev)),
     )
+
+
+def _evaluations(trainer: PackTrainer, pack: AnyPack, *, runs: int, is_cut: bool) -> list[float]:
+    """Seconds of a run's first evaluation and of a later one; one figure where steps take long."""
+    if is_cut:
+        return [trainer.expected_eval_seconds() / len(pack)]
+    seconds = [trainer.eval_seconds / runs]
+    # Runs without a correlation after so few steps have left the pack.
+    if left := len(pack):
+        trainer.evaluate()
+        seconds.append(trainer.eval_seconds / left)
+    return seconds
 
 
 def _cut_short(recipe: Recipe) -> Recipe:

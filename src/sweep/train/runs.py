@@ -110,9 +110,11 @@ def _train_together(runs: Sequence[Keeper], lent: Base, handle: Handle, *, scrat
     for keeper in runs:
         for evaluation in keeper.evaluations:
             handle(Evaluated(keeper.run.id, evaluation))
-    with pack_of(lent, [keeper.run for keeper in runs]) as pack:
+    shared = splits(recipe.model, recipe.data, recipe.task.encoder)
+    # What goes on has its adapter in its checkpoint.
+    seen = None if runs[0].checkpoint else shared.train
+    with pack_of(lent, [keeper.run for keeper in runs], seen) as pack:
         with PeakMemory(lent.device) as memory:
-            shared = splits(recipe.model, recipe.data, recipe.task.encoder)
             trainer = PackTrainer(pack, keepers, shared, handle, scratch=scratch)
             trainer.train_to_the_end()
         for run in pack.runs:

@@ -210,6 +210,12 @@ class PackTrainer(HfTrainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, {})
         return {}
 
+    def expected_eval_seconds(self) -> float:
+        """What scoring dev takes, by the few pairs of a glimpse."""
+        few, start = self._glimpsed or self._dev, time.perf_counter()
+        few.predictions(self._pack, self.args.device)
+        return (time.perf_counter() - start) * len(self._dev.labels) / len(few.labels)
+
     def _few_pairs(self, dev: TokenisedPairs) -> ScoredSet | None:
         """What a glimpse scores; None of a small dev."""
         places = glimpsed_pairs(dev.labels)
