@@ -15,7 +15,11 @@ QUANTIZED_TESTS := tests/lora/test_quantization.py tests/commands/test_quantized
 # Where submitit lies for its tests, apart from what is locked.
 SLURM := .slurm
 
-.PHONY: demo docs install install-dev test test-fast test-floor test-quantized test-slurm lint format clean
+# MLflow and its server, for their tests: some of what they need differs from what is locked.
+MLFLOW := .mlflow
+MLFLOW_TESTS := tests/watch/test_watchers_contract.py tests/watch/test_mlflow_server.py
+
+.PHONY: demo docs install install-dev test test-fast test-floor test-mlflow test-quantized test-slurm lint format clean
 
 demo: install
 	$(BIN)/python -m sweep +experiment=lora_demo
@@ -56,6 +60,12 @@ test-slurm: install-dev
 	PYTHONPATH=$(CURDIR)/$(SLURM):$(CURDIR)/tests/helpers $(BIN)/python -m pytest -rs tests/execute/test_slurm.py \
 		tests/commands/test_submit.py
 
+# Against a real server of MLflow, which the tests start; without it they are skipped, and say why.
+test-mlflow: install-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target $(MLFLOW) --requirement requirements-mlflow.lock
+	PYTHONPATH=$(CURDIR)/$(MLFLOW) $(BIN)/python -m pytest -rs $(MLFLOW_TESTS)
+
 lint: install-dev
 	$(BIN)/ruff format --check src tests benchmarks tools
 	$(BIN)/ruff check src tests benchmarks tools
@@ -87,4 +97,4 @@ $(FLOOR)/installed: pyproject.toml tools/floors.py
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(FLOOR) $(DOCS) $(QUANTIZED) $(SLURM) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(FLOOR) $(DOCS) $(QUANTIZED) $(SLURM) $(MLFLOW) .pytest_cache .mypy_cache .ruff_cache

@@ -126,6 +126,11 @@ class StudyFiles:
         return self.folder / "wandb.json"
 
     @property
+    def mlflow(self) -> Path:
+        """By which id MLflow knows the study."""
+        return self.folder / "mlflow.json"
+
+    @property
     def added(self) -> Path:
         """Notes of configs that somebody has added."""
         return self.folder / "added"
