@@ -35,6 +35,7 @@ def test_documented_command_is_understood(command: str) -> None:
         "verdict",
         "compare",
         "wandb",
+        "mlflow",
         "cost",
         "worker",
     )

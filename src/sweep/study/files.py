@@ -95,7 +95,6 @@ class StudyFiles:
 
     @property
     def runs(self) -> Path:
-        """A folder for each run."""
         return self.folder / "runs"
 
     def run(self, run_id: str) -> RunFiles:
@@ -108,7 +107,6 @@ class StudyFiles:
 
     @property
     def logs(self) -> Path:
-        """A log for each worker."""
         return self.folder / "logs"
 
     @property
@@ -127,7 +125,6 @@ class StudyFiles:
 
     @property
     def mlflow(self) -> Path:
-        """By which id MLflow knows the study."""
         return self.folder / "mlflow.json"
 
     @property
@@ -274,7 +271,6 @@ class ExportedFiles:
 
     @property
     def picture(self) -> Path:
-        """The same, for the card."""
         return self.folder / "cost.svg"
 
     @property

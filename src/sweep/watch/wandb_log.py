@@ -38,8 +38,7 @@ def wandb_watcher(
         timeout_s: Longest wait for any answer of the server.
         searched_keys: Dotted keys that are shown in the config of each run.
         read_study: The study's tables and figures; called at the end.
-        on_url: Told run id and address of a run that is online. Like `say`, it is called from
-            the loop's thread, at the next event.
+        on_url: Told run id and address of a run that is online; like `say`, from the loop's thread.
         say: Shows the user a line.
         show_progress: Shows how many runs wandb has yet to get, while that is waited for.
     """
