@@ -16,7 +16,11 @@ QUANTIZED_TESTS := tests/lora/test_quantization.py tests/commands/test_quantized
 SLURM := .slurm
 RAY := .ray
 
-.PHONY: demo docs fuzz install install-dev test test-fast test-floor test-quantized test-slurm lint format clean test-ray test-plans
+# MLflow and its server, for their tests: some of what they need differs from what is locked.
+MLFLOW := .mlflow
+MLFLOW_TESTS := tests/watch/test_watchers_contract.py tests/watch/test_mlflow_server.py
+
+.PHONY: demo docs fuzz install install-dev test test-fast test-floor test-quantized test-slurm lint format clean test-ray test-plans test-mlflow
 
 demo: install
 	$(BIN)/python -m sweep +experiment=lora_demo
@@ -75,6 +79,12 @@ test-ray: install-dev
 fuzz: install-dev
 	SWEEP_FUZZ=3000 $(BIN)/python -m pytest --hypothesis-show-statistics tests/core/test_fuzz.py
 
+# Against a real server of MLflow, which the tests start; without it they are skipped, and say why.
+test-mlflow: install-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target $(MLFLOW) --requirement requirements-mlflow.lock
+	PYTHONPATH=$(CURDIR)/$(MLFLOW) $(BIN)/python -m pytest -rs $(MLFLOW_TESTS)
+
 lint: install-dev
 	$(BIN)/ruff format --check src tests benchmarks tools
 	$(BIN)/ruff check src tests benchmarks tools
@@ -106,4 +116,4 @@ $(FLOOR)/installed: pyproject.toml tools/floors.py
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(FLOOR) $(DOCS) $(QUANTIZED) $(SLURM) $(RAY) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(FLOOR) $(DOCS) $(QUANTIZED) $(SLURM) $(RAY) $(MLFLOW) .pytest_cache .mypy_cache .ruff_cache

@@ -27,9 +27,9 @@ from wandb.proto import wandb_internal_pb2
 from sweep.core.recipe import Lora, Recipe
 from sweep.loop.ports import Totals
 from sweep.loop.trial import Evaluation, Finished, Outcome, Run, RunState
-from sweep.watch.wandb_log import WandbWatcher
+from sweep.watch.tracked_values import StudyLog
+from sweep.watch.wandb_log import wandb_watcher
 from sweep.watch.wandb_target import Target
-from sweep.watch.wandb_values import StudyLog
 
 _STEPS = range(10, 110, 10)
 
@@ -93,7 +93,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="sweep-wandb-") as scratch:
         folder = Path(scratch) / "study"
         table = pd.DataFrame({"state": ["complete"], "pearson": [0.5]})
-        watcher = WandbWatcher(
+        watcher = wandb_watcher(
             folder,
             mode="offline",
             target=Target("benchmark"),

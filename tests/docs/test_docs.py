@@ -36,6 +36,7 @@ def test_documented_command_is_understood(command: str) -> None:
         "verdict",
         "compare",
         "wandb",
+        "mlflow",
         "cost",
         "worker",
     )

@@ -19,9 +19,10 @@ from sweep.loop.trial import (
     Run,
     RunState,
 )
-from sweep.watch.wandb_log import WandbWatcher
+from sweep.watch.tracked_values import StudyLog
+from sweep.watch.tracking import TrackingWatcher
+from sweep.watch.wandb_log import wandb_watcher
 from sweep.watch.wandb_target import Target
-from sweep.watch.wandb_values import StudyLog
 
 STUDY = "한국어 스터디"
 
@@ -91,7 +92,7 @@ class Listener:
         self.urls.append((run_id, url))
 
 
-def make_watcher(folder: Path, listener: Listener, **changes: Any) -> WandbWatcher:
+def make_watcher(folder: Path, listener: Listener, **changes: Any) -> TrackingWatcher:
     settings: dict[str, Any] = {
         "mode": "offline",
         "target": Target(project="lora"),
@@ -101,10 +102,10 @@ def make_watcher(folder: Path, listener: Listener, **changes: Any) -> WandbWatch
         "on_url": listener.on_url,
         "say": listener.say,
     }
-    return WandbWatcher(folder, **(settings | changes))
+    return wandb_watcher(folder, **(settings | changes))
 
 
-def play(watcher: WandbWatcher, *steps: tuple[Run, Event]) -> None:
+def play(watcher: TrackingWatcher, *steps: tuple[Run, Event]) -> None:
     watcher.opened(Totals(STUDY, 3))
     for run, event in steps:
         watcher.run_event(run, event)

@@ -15,7 +15,7 @@ from sweep.loop.ports import Totals
 from sweep.loop.trial import Outcome, Paused, PutBack, RunState, Started
 from sweep.study.study import Study
 from sweep.watch.report import figures_in_light
-from sweep.watch.wandb_values import StudyLog, study_tables
+from sweep.watch.tracked_values import StudyLog, study_tables
 from wandb_files import all_logged
 from wandb_watching import (
     STUDY,

@@ -175,15 +175,15 @@ import pandas as pd
 from sweep.core.recipe import Lora, Recipe
 from sweep.loop.ports import Totals
 from sweep.loop.trial import Evaluation, Finished, Outcome, Run, RunState
-from sweep.watch.wandb_log import WandbWatcher
+from sweep.watch.wandb_log import wandb_watcher
 from sweep.watch.wandb_mode import resolve_mode
 from sweep.watch.wandb_target import Target
-from sweep.watch.wandb_values import StudyLog
+from sweep.watch.tracked_values import StudyLog
 folder = Path(sys.argv[1])
 mode, _ = resolve_mode("auto")
 table = pd.DataFrame({"state": ["complete"], "pearson": [0.5]})
 curve = (Evaluation(5, 0.5, 0.7, 0.6, 0.1),)
-watcher = WandbWatcher(
+watcher = wandb_watcher(
     folder, mode=mode, target=Target("p"), timeout_s=2.0, searched_keys=(),
     read_study=lambda: StudyLog(table), on_url=print, say=print,
 )
@@ -254,7 +254,7 @@ def test_what_a_killed_program_owed_is_written_once_at_the_next_start(
 
 def test_wandb_that_hangs_is_left_and_owed(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
-    monkeypatch.setattr("sweep.watch.wandb_log._HUNG_SECONDS", 0.3)
+    monkeypatch.setattr("sweep.watch.tracking._HUNG_SECONDS", 0.3)
     monkeypatch.setattr(wandb, "init", lambda **_: release.wait(60))
     run, listener = make_run(0), Listener()
     play(make_watcher(study, listener), (run, Started(run.id, "w0")), (run, finished(run)))

@@ -28,6 +28,7 @@ Which LoRA setting is best for a task, how sure that is, and the adapter.
   python -m sweep worker  results/NAME         train for a sweep with executor=folder, from anywhere
   python -m sweep submit +experiment=lora_grid executor=slurm    the driver as a job of Slurm
   python -m sweep wandb   results/NAME         write to wandb what it lacks; --online: send it
+  python -m sweep mlflow  results/NAME         write to MLflow what it lacks; --uri: to this one
   python -m sweep VERB --help                  flags of a verb
 """
 _RUN_HELP = """\
@@ -214,6 +215,10 @@ def _add_steering(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     wandb = verbs.add_parser("wandb", help="give wandb what it lacks of a study")
     wandb.add_argument("study", type=_on_disk)
     wandb.add_argument("--online", action="store_true", help="also send all that waits")
+
+    mlflow = verbs.add_parser("mlflow", help="give MLflow what it lacks of a study")
+    mlflow.add_argument("study", type=_on_disk)
+    mlflow.add_argument("--uri", help="of the server or database; else as the study is set")
 
 
 def _add_worker(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

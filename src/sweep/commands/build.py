@@ -17,7 +17,7 @@ from sweep.budget.workload import Workload
 from sweep.commands.afar import afar_executor
 from sweep.config.confirming import confirmation_of
 from sweep.config.preflight import Preflight
-from sweep.config.schema import SearchSettings, Settings, TrackingSettings
+from sweep.config.schema import SearchSettings, Settings
 from sweep.core.files import replacing_file, write_text
 from sweep.core.recipe import Recipe
 from sweep.execute.in_process import InProcess
@@ -40,11 +40,8 @@ from sweep.train.cost import relative_cost
 from sweep.train.runs import train_pack
 from sweep.watch.console import ConsoleWatcher
 from sweep.watch.report import ReportWatcher, figures_in_light
-from sweep.watch.terminal import Countdown
-from sweep.watch.wandb_log import WandbWatcher
-from sweep.watch.wandb_mode import Tracking
-from sweep.watch.wandb_target import Target
-from sweep.watch.wandb_values import StudyLog, baseline_values, study_tables
+from sweep.watch.tracked_values import StudyLog, baseline_values, study_tables
+from sweep.watch.tracking import TrackingWatcher
 
 
 def workers_of(settings: Settings) -> Workers:
@@ -163,48 +160,22 @@ def recorded(settings: Settings) -> dict[str, Any]:
     return {**content, "baseline": settings.baseline_id}
 
 
-def watchers_of(results: Results, console: Console, tracker: WandbWatcher | None) -> list[Watcher]:
+def watchers_of(
+    results: Results, console: Console, tracker: TrackingWatcher | None
+) -> list[Watcher]:
     """Who is told what happens."""
     shown: list[Watcher] = [ConsoleWatcher(console), ReportWatcher(results.folder)]
     return [*shown, *([tracker] if tracker else [])]
 
 
-def tracker_of(
-    results: Results,
-    tracking: TrackingSettings,
-    console: Console,
-    *,
-    mode: Tracking,
-    say: Callable[[str], None],
-) -> WandbWatcher | None:
-    """Who tells wandb; to be entered as a context around all that it is to hold.
-
-    Args:
-        mode: Of wandb, resolved.
-        say: Shows the user a line.
-    """
-    if mode == "disabled":
-        return None
-    return WandbWatcher(
-        results.folder,
-        mode=mode,
-        target=Target.of(tracking.project, tracking.entity),
-        timeout_s=tracking.timeout_s,
-        searched_keys=results.keys,
-        read_study=lambda: study_log(results),
-        on_url=results.set_wandb_url,
-        say=say,
-        show_progress=Countdown(console, say).show,
-    )
-
-
 def study_log(results: Results) -> StudyLog:
-    """For the study's own wandb run, once everything is trained."""
+    """For the study's own run at a tracker, once everything is trained."""
     write_findings(results.search_ranking(), results.folder, keys=results.keys)
     study = Study.open(results.folder)
     figures, baselines = figures_in_light(results.folder), baseline_values(study.baselines)
     name = study.metric.name
-    return StudyLog(results.table(), study_tables(study), figures, baselines, name)
+    told = study.verdict.sentences if study.verdict else ()
+    return StudyLog(results.table(), study_tables(study), figures, baselines, name, told)
 
 
 def new_results(settings: Settings, checks: Preflight) -> Results:

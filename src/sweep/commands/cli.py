@@ -81,6 +81,7 @@ def _verbs() -> dict[str, Callable[[argparse.Namespace], int]]:
         "compare": _compare,
         "worker": _worker,
         "wandb": _wandb,
+        "mlflow": _mlflow,
         "cost": partial(_of_adapter, cost_verb),
     }
 
@@ -224,6 +225,13 @@ def _wandb(args: argparse.Namespace) -> int:
     from sweep.commands.tracking import write_to_wandb
 
     write_to_wandb(args.study, online=args.online, console=console, say=say)
+    return EXIT_DONE
+
+
+def _mlflow(args: argparse.Namespace) -> int:
+    from sweep.commands.tracking import write_to_mlflow
+
+    write_to_mlflow(args.study, uri=args.uri, console=console, say=say)
     return EXIT_DONE
 
 

@@ -19,7 +19,6 @@ from sweep.commands.build import (
     recorded,
     search_of,
     sweep_of,
-    tracker_of,
     watchers_of,
     workers_of,
 )
@@ -38,6 +37,7 @@ from sweep.commands.closing_words import (
 from sweep.commands.full_tuning import full_plan, train_full
 from sweep.commands.hand_over import hand_over
 from sweep.commands.signals import Halt
+from sweep.commands.trackers import resolved, tracker_of
 from sweep.config.compose import default_settings
 from sweep.config.full_tuning import FullTuning, full_tuning_of
 from sweep.config.preflight import Preflight, preflight, settled
@@ -69,9 +69,8 @@ from sweep.watch.pareto import pareto_table
 from sweep.watch.ranking_tables import ranked_groups
 from sweep.watch.report import build_report
 from sweep.watch.terminal import busy
-from sweep.watch.wandb_log import WandbWatcher
-from sweep.watch.wandb_mode import Tracking, resolve_mode
-from sweep.watch.wandb_target import Target
+from sweep.watch.tracking import TrackingWatcher
+from sweep.watch.wandb_mode import Tracking
 
 EXIT_DONE, EXIT_SOME_FAILED, EXIT_NONE_FINISHED = 0, 3, 4
 
@@ -84,8 +83,7 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
     """
     # Asked first: a refusal should come before anything is loaded.
     refuse_without_engine(settings.executor)
-    mode, line = resolve_mode(settings.tracking.mode)
-    shell = None if mode == "disabled" else _target(settings).said
+    mode, tracked = resolved(settings)
     with busy(console, "Checking model, data and every config ..."):
         settings = settled(settings)
         checks = preflight(settings)
@@ -99,7 +97,7 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
             *_limit_facts(settings, limit),
             *([full.line] if full.is_on else []),
         ]
-        _say(console, f"study  {settings.folder}", *facts, *filter(None, (warning, line, shell)))
+        _say(console, f"study  {settings.folder}", *facts, *filter(None, [warning]), *tracked)
         results = new_results(settings, checks)
         tracker = _tracker(settings, results, console, mode)
         try:
@@ -133,13 +131,9 @@ def _open(settings: Settings, checks: Preflight) -> None:
     )
 
 
-def _target(settings: Settings) -> Target:
-    return Target.of(settings.tracking.project, settings.tracking.entity)
-
-
 def _tracker(
     settings: Settings, results: Results, console: Console, mode: Tracking
-) -> WandbWatcher | None:
+) -> TrackingWatcher | None:
     say = functools.partial(_say, console)
     return tracker_of(results, settings.tracking, console, mode=mode, say=say)
 
@@ -160,7 +154,7 @@ def _train(
     results: Results,
     limit: MemoryLimit | None,
     console: Console,
-    tracker: WandbWatcher | None,
+    tracker: TrackingWatcher | None,
     *,
     full: FullTuning,
     command: str,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sweep.config.effectless import refuse_without_effect
 from sweep.config.executor_settings import check_executor
-from sweep.config.schema import ConfirmSettings, SearchSettings, Settings
+from sweep.config.schema import ConfirmSettings, SearchSettings, Settings, TrackingSettings
 from sweep.config.tasks import check_task
 from sweep.core.errors import ConfigError
 from sweep.core.optional import trouble_with
@@ -33,15 +33,33 @@ def check_settings(settings: Settings, *, given: Sequence[str]) -> None:
     _check_sampler(settings)
     _check_confirm(settings.confirm, space)
     check_executor(settings.executor)
-    if not settings.tracking.timeout_s > 0:
-        raise ConfigError(
-            "`tracking.timeout_s` must be above 0.", value=settings.tracking.timeout_s
-        )
+    _check_tracking(settings.tracking)
     _refuse_mixed_precisions(space)
     _refuse_other_dev_sets(space)
     check_task(settings)
     _refuse_fixed_and_searched(space, given)
     refuse_without_effect(settings, given=given)
+
+
+def _check_tracking(tracking: TrackingSettings) -> None:
+    if not tracking.timeout_s > 0:
+        raise ConfigError("`tracking.timeout_s` must be above 0.", value=tracking.timeout_s)
+    if tracking.tracker == "wandb" and tracking.uri is not None:
+        raise ConfigError(
+            "`tracking.uri` is of MLflow.",
+            value=tracking.uri,
+            way_out="tracking=mlflow; wandb takes WANDB_BASE_URL",
+        )
+    if tracking.tracker == "mlflow" and tracking.entity is not None:
+        raise ConfigError(
+            "`tracking.entity` is of wandb.", value=tracking.entity, way_out="tracking.project"
+        )
+    if tracking.tracker == "mlflow" and tracking.mode in ("online", "offline"):
+        raise ConfigError(
+            "`tracking.mode` of MLflow is auto or disabled.",
+            value=tracking.mode,
+            way_out="tracking.uri says where its runs go: a server or sqlite:///FILE",
+        )
 
 
 def _check_search(search: SearchSettings) -> None:

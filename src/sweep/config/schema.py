@@ -97,13 +97,17 @@ class BaselineSettings:
 
 @dataclass(frozen=True)
 class TrackingSettings:
-    """Weights & Biases."""
+    """Weights & Biases, or MLflow."""
 
-    #: `auto`: online when a key is at hand, else offline. `disabled`: nothing is written.
+    tracker: Literal["wandb", "mlflow"] = "wandb"
+    #: Of wandb. `auto`: online when a key is at hand, else offline. `disabled`, of both: nothing.
     mode: Literal["auto", "online", "offline", "disabled"] = "auto"
     #: None takes that of `WANDB_PROJECT` and `WANDB_ENTITY`, else `sweep` and wandb's default.
+    #: Of MLflow, `project` is the experiment: None takes that of `MLFLOW_EXPERIMENT_NAME`.
     project: str | None = None
     entity: str | None = None
+    #: Of MLflow: None takes `MLFLOW_TRACKING_URI`, else `mlflow.db` beside the studies.
+    uri: str | None = None
     #: Longest wait for the server at the start and at the end of a run; files have no limit.
     timeout_s: float = 30.0
 

@@ -96,7 +96,6 @@ class StudyFiles:
 
     @property
     def runs(self) -> Path:
-        """A folder for each run."""
         return self.folder / "runs"
 
     def run(self, run_id: str) -> RunFiles:
@@ -109,7 +108,6 @@ class StudyFiles:
 
     @property
     def logs(self) -> Path:
-        """A log for each worker."""
         return self.folder / "logs"
 
     @property
@@ -125,6 +123,10 @@ class StudyFiles:
     def wandb_ledger(self) -> Path:
         """What wandb holds of the study."""
         return self.folder / "wandb.json"
+
+    @property
+    def mlflow(self) -> Path:
+        return self.folder / "mlflow.json"
 
     @property
     def added(self) -> Path:
@@ -270,7 +272,6 @@ class ExportedFiles:
 
     @property
     def picture(self) -> Path:
-        """The same, for the card."""
         return self.folder / "cost.svg"
 
     @property

@@ -54,11 +54,15 @@ class Countdown:
 
     Args:
         say: Shows the user a line.
+        place: What they are written to.
     """
 
     _FIRST_SECONDS, _EVERY_SECONDS = 2.0, 60.0
 
-    def __init__(self, console: Console, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, console: Console, say: Callable[[str], None], place: str = "wandb's files"
+    ) -> None:
+        self._place = place
         self._status = busy(console, "")
         self._is_terminal = console.is_terminal
         self._say = say
@@ -72,7 +76,7 @@ class Countdown:
         if left == 0:
             self._status.stop()
         elif now >= self._next:
-            line = f"writing to wandb's files: {counted(left, 'run')} left (Ctrl-C: later)"
+            line = f"writing to {self._place}: {counted(left, 'run')} left (Ctrl-C: later)"
             self._show(line, now)
 
     def _show(self, line: str, now: float) -> None:

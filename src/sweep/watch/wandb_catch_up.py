@@ -11,9 +11,9 @@ from pathlib import Path
 from sweep.core.errors import SweepError
 from sweep.study.files import StudyFiles
 from sweep.study.study import Study
+from sweep.watch.tracked_values import StudyLog
 from sweep.watch.wandb_setup import stop_wandb, wandb_variables
 from sweep.watch.wandb_target import Target
-from sweep.watch.wandb_values import StudyLog
 from sweep.watch.wandb_writer import Writer
 
 _PATIENCE_SECONDS = 3.0

@@ -7,7 +7,8 @@ from typing import Literal
 
 from sweep.core.errors import TrackingError
 from sweep.core.optional import trouble_with
-from sweep.watch.wandb_setup import LiveMode, brief, wandb_variables
+from sweep.watch.tracking import brief
+from sweep.watch.wandb_setup import LiveMode, wandb_variables
 
 Mode = Literal["auto", "online", "offline", "disabled"]
 #: What a mode comes to on a machine.

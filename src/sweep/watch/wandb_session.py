@@ -12,8 +12,10 @@ from uuid import uuid4
 
 from sweep.loop.trial import Evaluation, Outcome, Run, RunState
 from sweep.study.wandb_ledger import attempt_of
-from sweep.watch.wandb_setup import brief, close_run, open_run, start_call
-from sweep.watch.wandb_writer import Writer, config_of, log_curve, summary_of
+from sweep.watch.tracked_values import config_of, summary_of
+from sweep.watch.tracking import brief
+from sweep.watch.wandb_setup import close_run, open_run, start_call
+from sweep.watch.wandb_writer import Writer, log_curve
 
 if TYPE_CHECKING:
     import wandb

@@ -132,9 +132,3 @@ def start_call(call: Callable[[], T]) -> Future[T]:
 
     Thread(target=work, name="wandb-call", daemon=True).start()
     return result
-
-
-def brief(error: BaseException) -> str:
-    """First line of a message that may have many, or none."""
-    unspoken = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
-    return next(iter(str(error).splitlines()), "") or unspoken

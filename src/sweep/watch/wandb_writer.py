@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from sweep.study.wandb_ledger import (
     attempt_of,
     attempt_of_study,
 )
+from sweep.watch.tracked_values import StudyLog, config_of, scores_at, summary_of
 from sweep.watch.wandb_files import (
     Logged,
     folder_of,
@@ -28,12 +29,8 @@ from sweep.watch.wandb_files import (
 )
 from sweep.watch.wandb_setup import LiveMode, close_run, open_run, start_call, stop_wandb
 from sweep.watch.wandb_target import Target
-from sweep.watch.wandb_values import StudyLog, flat_config
+from sweep.watch.wandb_values import media_of
 
-_SUMMARY = (
-    *("reason", "score", "score_last", "best_step", "beside"),
-    *("lora_params", "train_seconds", "peak_memory_mb"),
-)
 _PATIENCE_SECONDS = 3.0
 
 
@@ -99,7 +96,7 @@ class Writer:
             OF_THE_STUDY,
             attempt,
             mode,
-            fill=lambda handle: handle.log(log.media()),
+            fill=lambda handle: handle.log(media_of(log)),
             summary=log.summary(),
             exit_code=0,
             name=self.target.study_name or self.study,
@@ -198,19 +195,5 @@ class Writer:
 def log_curve(handle: Any, evaluations: Iterable[Evaluation], metric: Metric) -> None:
     """Log evaluations, each at its step."""
     for evaluation in evaluations:
-        scores = metric.in_files(asdict(evaluation))
-        step = scores.pop("step")
-        history = {f"dev/{name}": value for name, value in scores.items()}
+        step, history = scores_at(evaluation, metric)
         handle.log(history, step=step, commit=True)
-
-
-def summary_of(outcome: Outcome, metric: Metric) -> dict[str, Any]:
-    """What a run came to."""
-    # wandb would write an Enum's name.
-    found: dict[str, Any] = {key: getattr(outcome, key) for key in _SUMMARY}
-    return {**metric.in_files(found), "state": outcome.state.value}
-
-
-def config_of(run: Run, study: str, keys: tuple[str, ...]) -> dict[str, Any]:
-    """What a run was trained with."""
-    return {"study": study, **flat_config(run, keys)}
