@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
+import shutil
 import warnings
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 import torch
 import yaml
 from peft import PeftModel
+from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from command_line import run, table
@@ -29,6 +32,27 @@ def test_best_trains_again_to_the_same_score(
     first = read_json(copied_study / "best" / "metrics.json")["pearson"]
     again = table(home / "results" / "작은_실험_best")["pearson"].tolist()
     assert again == [pytest.approx(first, abs=1e-6)]
+
+
+def test_an_adapter_that_was_let_go_is_trained_again_on_demand(
+    home: Path, copied_study: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    worst = table(copied_study).sort_values("pearson").iloc[0]
+    run_id = f"{worst['config_id']}-s{worst['seed']}"
+    adapter = copied_study / "runs" / run_id / "adapter"
+    before = load_file(adapter / "adapter_model.safetensors")
+    shutil.rmtree(adapter)
+    code, _, err = run("export", str(copied_study), "--run", run_id, capfd=capfd)
+    assert code == 2
+    way_out = err.split("python -m sweep ")[1].split("\n")[0].rstrip(".")
+    code, out, err = run(*shlex.split(way_out), capfd=capfd)
+    assert code == 0, err
+    assert float(out.split("dev Pearson ")[1].split(",")[0]) == pytest.approx(
+        worst["pearson"], abs=1e-5
+    )
+    after = load_file(adapter / "adapter_model.safetensors")
+    assert all(torch.allclose(after[name], before[name], atol=1e-5) for name in before)
+    assert not list(copied_study.glob(".again-*"))
 
 
 def test_export_names_a_run_merges_and_never_overwrites_what_is_not_its_own(

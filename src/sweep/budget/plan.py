@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sweep.budget.disk import disk_mb
 from sweep.budget.estimate import estimates_of_packs, memory_limit
 from sweep.budget.packs import usual_pack
 from sweep.budget.workers import Workers
@@ -17,9 +18,6 @@ from sweep.lora.patterns import layer_ranks
 from sweep.space.space import Params
 from sweep.study.plan import Plan, PlannedConfig
 from sweep.train.cost import base_bytes
-
-#: Adapter and head of the best evaluation in float32, and twice that for Adam in the rung.
-_BYTES_A_PARAMETER = 4 * (1 + 3)
 
 
 @dataclass(frozen=True)
@@ -85,20 +83,27 @@ def planned_runs(load: Workload, workers: Workers) -> list[PlannedRun]:
     ]
 
 
-def plan_of(load: Workload, workers: Workers, runs: Sequence[PlannedRun]) -> Plan:
-    """The whole sweep, from what its configs take."""
+def plan_of(
+    load: Workload, workers: Workers, runs: Sequence[PlannedRun], *, dev_rows: int = 0
+) -> Plan:
+    """The whole sweep, from what its configs take.
+
+    Args:
+        dev_rows: Of which every run leaves predictions.
+    """
     fitting = [run for run in runs if run.fits]
     count = (len(fitting) if load.is_grid else load.num_configs) * load.num_seeds
     mean = float(np.mean([run.seconds for run in fitting or runs]))
     packs = max(1, -(-count // usual_pack(load, workers)))
     # Every worker trains one pack after the other; in the last round some may be idle.
     rounds = -(-packs // workers.count)
+    params = max(sum(run.num_parameters) for run in runs)
     return Plan(
         workers=workers.count,
         runs=count,
         seconds=rounds * mean * count / packs,
         folded_cells=load.num_cells - len(runs) if load.is_grid else 0,
         infeasible_cells=len(runs) - len(fitting),
-        disk_mb=count * max(sum(run.num_parameters) for run in runs) * _BYTES_A_PARAMETER / 1e6,
+        disk_mb=disk_mb(load, workers, runs=count, params=params, dev_rows=dev_rows),
         configs=tuple(run.as_config for run in runs),
     )

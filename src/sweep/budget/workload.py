@@ -23,6 +23,8 @@ class Workload:
         sampler: Chooses the configs.
         num_trials: That a sampler draws.
         data: Of the base recipe.
+        pauses: Whether runs wait at their rungs for one another.
+        kept_configs: Best configs whose adapters stay; None keeps those of all.
     """
 
     configs: tuple[tuple[Params, Recipe], ...]
@@ -32,6 +34,8 @@ class Workload:
     sampler: Sampler
     num_trials: int
     data: Data
+    pauses: bool = False
+    kept_configs: int | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Workload:
@@ -44,6 +48,8 @@ class Workload:
             sampler=search.sampler,
             num_trials=search.n_trials,
             data=settings.data,
+            pauses=search.pruner == "halving",
+            kept_configs=settings.executor.keep.configs,
         )
 
     @property

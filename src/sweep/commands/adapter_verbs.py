@@ -16,9 +16,12 @@ def export_verb(args: argparse.Namespace) -> None:
     """Write an adapter and its forms, verified."""
     from sweep.commands.hand_over import export_from_study
 
-    with busy(console, "Loading the adapter in a fresh process ..."):
+    doing = "Training it again, where need be" if args.retrain else "Loading the adapter"
+    with busy(console, f"{doing}, in a fresh process ..."):
         asked = {"formats": formats_asked(args), "base": args.model, "repo": args.push}
-        folder, verified = export_from_study(args.study, run_id=args.run, to=args.to, **asked)
+        folder, verified = export_from_study(
+            args.study, run_id=args.run, to=args.to, retrain=args.retrain, **asked
+        )
     say(f"exported to {folder}: dev {verified.metric} {verified.reloaded:.6f}, verified")
     for line in verified.lines:
         say(line)

@@ -121,6 +121,9 @@ def _add_export(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     export = verbs.add_parser("export", help="export an adapter, verified")
     export.add_argument("study", type=_on_disk, help="the study's folder, e.g. results/lora_grid")
     export.add_argument("--run", help="a run id (or its beginning) instead of the best run")
+    export.add_argument(
+        "--retrain", action="store_true", help="train it again where its adapter was let go"
+    )
     export.add_argument("--merge", action="store_true", help="also write base and adapter as one")
     export.add_argument("--onnx", action="store_true", help="also for onnxruntime alone")
     export.add_argument("--int8", action="store_true", help="also that with weights in eight bits")

@@ -191,4 +191,5 @@ def new_results(settings: Settings, checks: Preflight) -> Results:
         search_seeds=settings.search.seeds,
         baseline=settings.baseline_id,
         metric=settings.task.measure,
+        keep=settings.executor.keep,
     )

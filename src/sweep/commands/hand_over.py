@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -12,10 +13,12 @@ from rich.console import Console
 from sweep.core.commands import command, meant
 from sweep.core.errors import ExportError, VerificationError
 from sweep.core.recipe import Recipe
+from sweep.core.words import counted
 from sweep.execute.cores import physical_cores
 from sweep.execute.fresh import in_fresh_process
 from sweep.export.adapter import CardFacts, Export, export_run
 from sweep.export.asymmetry import Asymmetry
+from sweep.export.bring_back import bring_back
 from sweep.export.cost import costs_of
 from sweep.export.exported import moved
 from sweep.export.formats import Format, scores_pairs
@@ -44,6 +47,7 @@ def export_from_study(
     formats: tuple[Format, ...] = (),
     base: str | None = None,
     repo: str | None = None,
+    retrain: bool = False,
 ) -> tuple[Path, Verified]:
     """Export the best run of a study, or the one named.
 
@@ -51,6 +55,7 @@ def export_from_study(
         formats: Beside the adapter.
         base: Where the base model lies, if not where it was at the training.
         repo: On the Hub, where all of it is sent in the end.
+        retrain: Train the run again where its adapter was let go.
 
     Raises:
         StudyError: the folder holds no study.
@@ -61,9 +66,10 @@ def export_from_study(
     study = Study.open(folder)
     results = study.results()
     record = _named(results, run_id) if run_id is not None else _best(results)
-    usual = results.files.best if run_id is None else results.files.export(record.run.id)
-    target = to or usual
+    target = to or (results.files.export(record.run.id) if run_id else results.files.best)
     threads = len(physical_cores())
+    if retrain:
+        bring_back([record], results.files, threads=threads)
     known = study.settings.weights_of(record.run.recipe.model)
     there = moved(record.run.recipe, base, known=known) if base else None
     earlier = _EarlierFindings(results, record.run, there, threads)
@@ -86,12 +92,14 @@ def hand_over(
     """
     files, best = results.files, _best(results)
     complete = [r.run for r in results.records() if r.state is RunState.COMPLETE]
-    ranks = rank_line(update_rank_use(results.folder, complete))
     final = FinalScoring(results.folder, best.run, complete, baseline_id=baseline_id)
+    again = _brought_back(results, [best.run, *final.runs], console)
+    ranks = rank_line(update_rank_use(results.folder, complete))
     verified, scores = _verified_beside_scoring(results, best, final, num_scorers, console)
     # With what was found out since the last run had finished.
     build_report(results.folder)
     return [
+        *again,
         *ranks,
         "",
         f"table    {files.table} ({len(complete)} complete runs)",
@@ -101,6 +109,17 @@ def hand_over(
         *(scores.lines(results.metric) if scores else []),
         f"next     {command('predict', files.best, 'pairs.csv')}",
     ]
+
+
+def _brought_back(results: Results, wanted: Sequence[Run], console: Console) -> list[str]:
+    """Adapters that were let go before the ranking asked for them, trained again."""
+    ids = {run.id for run in wanted}
+    records = [record for record in results.records() if record.run.id in ids]
+    if all(results.files.run(record.run.id).has_adapter for record in records):
+        return []
+    with busy(console, "Training again what the export needs and was let go ..."):
+        again = bring_back(records, results.files, threads=len(physical_cores()))
+    return [f"again    {counted(len(again), 'adapter')} trained again that had been let go"]
 
 
 def _verified_beside_scoring(

@@ -47,15 +47,16 @@ def _show_plan(settings: Settings, asked: Settings, console: Console) -> Plan:
     """`show_plan` of settings whose base can be loaded; `asked` are those of the user."""
     with busy(console, "Checking model, data and every config ..."):
         settings = settled(settings)
-        facts = preflight(settings).facts
+        checks = preflight(settings)
         full = full_tuning_of(settings)
-    for fact in (*facts, *_weights_line(settings, asked)):
+    for fact in (*checks.facts, *_weights_line(settings, asked)):
         console.print(Text(fact.replace(settings.model.path, asked.model.path)), soft_wrap=True)
     with busy(console, "Training a few steps of a cheap and of an expensive pack ..."):
         load, workers = Workload.of(settings), workers_of(settings)
         runs = planned_runs(load, workers)
         behind = planned_full(full, workers) if full.is_on else None
-    plan = _named_as(asked, settings, replace(plan_of(load, workers, runs), full=behind))
+    whole = plan_of(load, workers, runs, dev_rows=len(checks.dev_labels))
+    plan = _named_as(asked, settings, replace(whole, full=behind))
     write_plan(settings.folder, plan)
     console.print()
     console.print(_table(runs, keys=list(settings.space.keys)))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sweep.core.errors import ConfigError
+from sweep.study.keeping import Keep
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class ExecutorSettings:
     #: GB that all workers may take together, or on each GPU; configs that are expected to take more
     #: are not trained. None takes what there is, and expects nothing.
     max_memory_gb: float | None = None
+    #: Adapters that outlive their training: `all`, or those of the `best` config or of the best N
+    #: (`top:50`), with the recommended one, the baseline, what is confirmed and a Pareto front.
+    keep_adapters: str = "top:50"
     #: Seconds between a signal that ends the sweep (SIGTERM, SIGHUP, ...) and its end; the same for
     #: a worker of `folder` and `slurm`.
     grace_s: float = 10.0
@@ -47,6 +51,11 @@ class ExecutorSettings:
     #: Of `ray`: GPUs of each actor, a part of one where several share it; None takes one where this
     #: machine has some, or what its workers have of them.
     gpus: float | None = None
+
+    @property
+    def keep(self) -> Keep:
+        """What `keep_adapters` says."""
+        return Keep.of(self.keep_adapters)
 
     @property
     def is_afar(self) -> bool:
@@ -80,6 +89,7 @@ def check_executor(executor: ExecutorSettings) -> None:
         )
     _check_jobs(executor)
     _check_actors(executor)
+    _ = executor.keep
     for name in ("workers", "threads", "pack_size"):
         number = getattr(executor, name)
         if number is not None and number < 1:

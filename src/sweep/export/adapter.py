@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from peft.utils import CONFIG_NAME
 
+from sweep.core.commands import command
 from sweep.core.errors import ExportError
 from sweep.core.files import links_out, replacing_folder, write_text
 from sweep.core.recipe import Model, Recipe
@@ -108,9 +109,14 @@ def export_run(
 
 
 def _refuse_to_overwrite(export: Export) -> None:
-    if not export.kept.adapter.is_dir():
+    if not export.kept.has_adapter:
+        study = export.kept.folder.parent.parent
         raise ExportError(
-            "Only a run with an adapter can be exported.", value=f"none in {export.kept.folder}"
+            "Only a run with an adapter can be exported.",
+            value=f"none in {export.kept.folder}; a study lets go of those that are not among its "
+            "best (`executor.keep_adapters`)",
+            way_out="train it again: "
+            + command("export", study, "--run", export.run.id, "--retrain"),
         )
     if links := links_out(export.kept.adapter):
         raise ExportError(

@@ -20,7 +20,7 @@ from sweep.core.optional import trouble_with
 from sweep.core.recipe import Data
 from sweep.export.merged import speaks_label_units
 from sweep.lora.sentence_vectors import SentencePooling, pooled
-from sweep.study.files import OnnxFiles
+from sweep.study.onnx_files import OnnxFiles
 
 _NEEDED = ("onnx", "onnxscript", "onnxruntime")
 #: A file of the format holds 2 GB at most; larger models keep their weights beside it.

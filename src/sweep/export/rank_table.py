@@ -24,7 +24,8 @@ def update_rank_use(folder: Path, runs: Sequence[Run]) -> tuple[ModuleUse, ...]:
     wanted = {run.id for run in runs}
     earlier = [row for row in read_rank_use(files) if row.run_id in wanted]
     known = {row.run_id for row in earlier}
-    new = [row for run in runs if run.id not in known for row in _rows(files, run)]
+    there = [run for run in runs if run.id not in known and files.run(run.id).has_adapter]
+    new = [row for run in there for row in _rows(files, run)]
     rows = (*earlier, *new)
     write_rank_use(files, rows)
     return rows

@@ -84,7 +84,8 @@ def retrain(run: Run, folder: Path, handle: Handle) -> Retrained:
     measured, metric = measured_score(folder, recipe)
     metrics = read_json(ExportedFiles(folder).metrics, dict[str, Any], otherwise="") or {}
     torch.set_num_threads(1)
-    outcome = _trained(run, handle)
+    with tempfile.TemporaryDirectory(prefix="sweep-retrain-") as scratch:
+        outcome = trained_again(run, Path(scratch), handle)
     if outcome.score is None:
         raise VerificationError(f"Trained again, the run ends as {outcome.state}: {outcome.reason}")
     is_alone = metrics.get("pack_size") == 1 and recipe.trainer.precision == "fp32"
@@ -97,8 +98,8 @@ def retrain(run: Run, folder: Path, handle: Handle) -> Retrained:
     return Retrained(measured, score, tolerance, changed, metric.word)
 
 
-def _trained(run: Run, handle: Handle) -> Outcome:
-    """What the run comes to, in a folder of its own that does not stay."""
+def trained_again(run: Run, folder: Path, handle: Handle) -> Outcome:
+    """What the run comes to, trained alone, in a folder of its own below this one."""
     ended: list[Outcome] = []
 
     def note(event: Event) -> None:
@@ -106,10 +107,9 @@ def _trained(run: Run, handle: Handle) -> Outcome:
             ended.append(event.outcome)
         handle(event)
 
-    with tempfile.TemporaryDirectory(prefix="sweep-retrain-") as folder:
-        (Path(folder) / run.id).mkdir()
-        handle(Started(run.id, "here"))
-        train_pack((run,), Path(folder), note)
+    (folder / run.id).mkdir()
+    handle(Started(run.id, "here"))
+    train_pack((run,), folder, note)
     return ended[0]
 
 

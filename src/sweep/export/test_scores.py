@@ -62,6 +62,11 @@ class FinalScoring:
         self._is_known = self._has_been_scored()
 
     @property
+    def runs(self) -> list[Run]:
+        """Whose adapters are wanted."""
+        return [adapter.run for scoring in self.wanted for adapter in scoring.adapters]
+
+    @property
     def wanted(self) -> list[Scoring]:
         """Nothing where an earlier start has scored the same adapter and runs on the same pairs."""
         if self._is_known:

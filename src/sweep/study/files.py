@@ -33,6 +33,17 @@ class RunFiles:
         return self.folder / "adapter"
 
     @property
+    def adapter_files(self) -> tuple[Path, ...]:
+        """All that a training writes there, weights first."""
+        names = ("adapter_model.safetensors", "adapter_config.json")
+        return tuple(self.adapter / name for name in names)
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether it was kept."""
+        return self.adapter_files[0].is_file()
+
+    @property
     def model(self) -> Path:
         """Of a run that is tuned in full, until its test pairs are scored."""
         return self.folder / "model"
@@ -280,22 +291,3 @@ class ExportedFiles:
         own = (self.settings, self.adapter, self.tokenizer, self.metrics, self.card)
         forms = (self.merged, self.onnx, self.int8)
         return frozenset(path.name for path in (*own, *forms, self.costs, self.picture))
-
-
-@dataclass(frozen=True)
-class OnnxFiles:
-    """A model that scores by itself: `onnx/` or `int8/` of an exported folder."""
-
-    folder: Path
-
-    @property
-    def model(self) -> Path:
-        return self.folder / "model.onnx"
-
-    @property
-    def tokenizer(self) -> Path:
-        return self.folder / "tokenizer.json"
-
-    @property
-    def script(self) -> Path:
-        return self.folder / "score.py"

@@ -26,6 +26,7 @@ from sweep.stats.verdict import Verdict
 from sweep.study.baseline_rows import baseline_configs, baseline_runs
 from sweep.study.baselines import Baselines, read_baselines
 from sweep.study.files import StudyFiles
+from sweep.study.keeping import KEEP_ALL, Adapters, Keep
 from sweep.study.kept_runs import KeptRuns
 from sweep.study.looks import read_looks, write_looks
 from sweep.study.ranking import Ranking
@@ -56,6 +57,7 @@ class Results:
         search_seeds: Runs on later seeds are confirmation runs; None: there are none.
         baseline: `config_id` of the config to beat, if there is one.
         metric: That scores are of.
+        keep: Which adapters are let go once their runs have ended: none of them, unless told.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Results:
         search_seeds: Collection[int] | None = None,
         baseline: str | None = None,
         metric: Metric = PEARSON_METRIC,
+        keep: Keep = KEEP_ALL,
     ) -> None:
         self.folder = folder
         self.files = StudyFiles(folder)
@@ -80,6 +83,7 @@ class Results:
         self._confirming = read_confirming(self.files)
         self._looks = read_looks(self.files)
         self._kept = KeptRuns(self.files, versions)
+        self._adapters = Adapters(self.files, keep)
         #: Of full fine-tuning: beside LoRA, in no ranking.
         self.full = KeptRuns(self.files.full, versions)
 
@@ -115,11 +119,19 @@ class Results:
         ranking = self.ranking()
         write_text(self.files.table, to_csv(self.table()))
         baselines = baseline_configs(self.baselines(), self.keys)
-        leaderboard = table_of_configs(self._configs(ranking), self.keys, beside=baselines)
+        rows = self._configs(ranking)
+        leaderboard = table_of_configs(rows, self.keys, beside=baselines)
         write_text(self.files.leaderboard, to_csv(leaderboard))
         verdict = ranking.verdict(baseline=self._baseline)
         if verdict is not None:
             write_verdict(self.files, verdict)
+        self._let_go(rows, verdict)
+
+    def _let_go(self, rows: Sequence[ConfigRow], verdict: Verdict | None) -> None:
+        """Of adapters that nobody is going to ask for, as far as the ranking tells so far."""
+        confirmed = self._confirming.config_ids if self._confirming else ()
+        recommended = verdict.recommended if verdict else None
+        self._adapters.let_go(self.records(), rows, also=(self._baseline, recommended, *confirmed))
 
     def table(self) -> pd.DataFrame:
         """A row per run, in the order of the trials; missing values are empty."""
