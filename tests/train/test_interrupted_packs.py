@@ -78,23 +78,27 @@ def killed_at(step: int, times: int = 1) -> Callable[[Event], None]:
 def test_interrupted_pack_goes_on_from_its_rung_to_the_unbroken_result(
     epochs: bool, recipe: Recipe, tmp_path: Path
 ) -> None:
-    # 12 steps an epoch; evaluations in the middle of epochs and at their ends.
-    changes: dict[str, Any] = {"max_steps": 20, "eval_steps": 4}
+    # 6 steps an epoch; evaluations in the middle of epochs and at their ends.
+    changes: dict[str, Any] = {"max_steps": 10, "eval_steps": 2}
     if epochs:
         changes = {"max_steps": -1, "num_train_epochs": 3, "eval_strategy": "epoch"}
-    longer = replace(recipe, trainer=replace(recipe.trainer, **changes))
+    longer = replace(
+        recipe,
+        data=replace(recipe.data, max_train_rows=48),
+        trainer=replace(recipe.trainer, **changes),
+    )
     pack = tuple(Run(i, {}, one) for i, one in enumerate(companions(longer)[:3]))
     recipes = [run.recipe for run in pack]
     whole = train_together(recipes, tmp_path / "whole")
     for run in pack:
         (tmp_path / "broken" / run.id).mkdir(parents=True)
-    for step in (4, 12):
+    for step in (2, 6):
         with pytest.raises(Killed):
             train_pack(pack, tmp_path / "broken", killed_at(step))
     events: list[Event] = []
     resumed = train_together(recipes, tmp_path / "broken", events)
     steps = [e.step for e in events if isinstance(e, Progress)]
-    assert min(steps) > 4, "it started over"
+    assert min(steps) > 2, "it started over"
     for one, expected, found in zip(recipes, whole, resumed, strict=True):
         assert [e.step for e in found.evaluations] == [e.step for e in expected.evaluations]
         assert found.score == pytest.approx(expected.score, abs=1e-6)
