@@ -131,13 +131,15 @@ def test_pack_on_a_quantized_base_equals_peft_alone_run_by_run(
 
 @each_kind
 @pytest.mark.trains
-def test_dora_trains_alone_on_a_quantized_base_as_in_peft(
+def test_pack_of_dora_on_a_quantized_base_equals_peft(
     kind: str, recipe: Recipe, tiny_model: Path, tmp_path: Path
 ) -> None:
-    one = four(quantized(replace(recipe, model=tiny("bert", tiny_model, tmp_path / "m")), kind))[0]
-    one = replace(one, lora=replace(one.lora, use_dora=True))
-    train_together([one], tmp_path / "ours")
-    assert_as_plain(one, tmp_path / "ours", tmp_path / "plain")
+    unlike = four(quantized(replace(recipe, model=tiny("bert", tiny_model, tmp_path / "m")), kind))
+    recipes = [replace(one, lora=replace(one.lora, use_dora=True)) for one in unlike[:2]]
+    outcomes = train_together(recipes, tmp_path / "ours")
+    assert [outcome.pack_size for outcome in outcomes] == [2, 2]
+    for place, one in enumerate(recipes):
+        assert_as_plain(one, tmp_path / "ours", tmp_path / f"plain-{place}")
 
 
 @each_kind

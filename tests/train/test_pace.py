@@ -11,8 +11,10 @@ import pytest
 from sweep.core.recipe import Recipe
 from sweep.data.pairs import load_split
 from sweep.loop.trial import Event, Finished, Run
+from sweep.train import pace
 from sweep.train.pace import measure_pace, num_steps
 from sweep.train.runs import train_pack
+from sweep.train.trainer import PackTrainer
 
 pytestmark = pytest.mark.trains
 
@@ -45,13 +47,26 @@ def test_steps_and_evaluations_are_those_of_the_run(
 @pytest.mark.parametrize("ranks", [[4], [2, 4, 8]])
 def test_pace_is_measured_without_leaving_anything(recipe: Recipe, ranks: list[int]) -> None:
     recipes = [replace(recipe, lora=replace(recipe.lora, r=r)) for r in ranks]
-    pace = measure_pace(recipes)
-    assert pace.tried == tuple(recipes)
-    assert pace.step_seconds > 0
-    assert pace.eval_seconds > 0
+    found = measure_pace(recipes)
+    assert found.tried == tuple(recipes)
+    assert found.step_seconds > 0
+    assert found.eval_seconds > 0
     longer = replace(recipe, trainer=replace(recipe.trainer, max_steps=600))
     times = [
-        replace(pace, start_seconds=0.0, tried=(one,)).run_seconds(train_rows=96)
+        replace(found, start_seconds=0.0, tried=(one,)).run_seconds(train_rows=96)
         for one in (recipe, longer)
     ]
     assert times[1] > 20 * times[0]
+
+
+def test_pace_of_a_slow_model_is_that_of_two_steps_and_a_part_of_dev(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "_ENOUGH_SECONDS", 0.0)
+    evaluated: list[int] = []
+    monkeypatch.setattr(PackTrainer, "evaluate", lambda *_, **__: evaluated.append(1))
+    found = measure_pace([recipe])
+    assert not evaluated
+    assert found.step_seconds > 0
+    assert found.eval_seconds > 0
+    assert found.peak_memory_mb is None or found.peak_memory_mb > 0

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from peft import EvaConfig
-from peft.tuners.lora.eva import get_eva_state_dict
+from peft import EvaConfig, get_eva_state_dict
 from torch import Tensor
 
 from sweep.core.errors import ConfigError
@@ -85,8 +84,8 @@ def directions_of(base: Base, runs: Sequence[Run], rows: TokenisedPairs) -> dict
         if kind not in base.directions:
             base.directions[kind] = _directions(base, recipe, rows, size)
         by_run[run.id] = base.directions[kind]
-    for kind in list(base.directions)[:-_KEPT]:
-        del base.directions[kind]
+    for old in list(base.directions)[:-_KEPT]:
+        del base.directions[old]
     return by_run
 
 
@@ -104,7 +103,9 @@ def _directions(base: Base, recipe: Recipe, rows: TokenisedPairs, size: int) -> 
     collate = Collator(base.tokenizer)
     batches = [collate([rows[place] for place in drawn[at : at + size]]) for at in starts]
     net: Any = head_of(recipe, base.net).adapted
-    config, likeness = lora_config(recipe), torch.tensor(_LIKE)
+    # PEFT takes a tensor, too, where its types say a number.
+    likeness: Any = torch.tensor(_LIKE)
+    config = lora_config(recipe)
     config.eva_config = EvaConfig(rho=1.0, tau=likeness)
     found: Directions = get_eva_state_dict(
         net,
@@ -150,4 +151,5 @@ def _tokens(given: Any, mask: Tensor, _: str) -> Tensor:
     x: Tensor = given if isinstance(given, Tensor) else given[0]
     own = x[mask] if x.shape[:-1] == mask.shape else x.reshape(-1, x.shape[-1])
     # PEFT looks at it as one row of numbers.
-    return own.contiguous()
+    in_a_row: Tensor = own.contiguous()
+    return in_a_row

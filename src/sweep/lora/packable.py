@@ -48,8 +48,6 @@ def why_plain(recipe: Recipe) -> str | None:
         return f"lora.init_lora_weights={lora.init_lora_weights}"
     if getattr(load_config(recipe.model), "quantization_config", None) is not None:
         return "a quantized base"
-    if lora.use_dora and recipe.model.quantization != "none":
-        return "DoRA on a quantized base"
     if targets_in(recipe).fan_in_fan_out:
         return "Conv1D layers"
     return None

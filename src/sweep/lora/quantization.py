@@ -113,8 +113,7 @@ class QuantizedProduct:
         return _dequantize_4bit()(kept, state).to(dtype)
 
     def __call__(self, x: Tensor) -> Tensor:
-        out: Tensor = _Product.apply(x, self.weight, self._layer.bias)  # type: ignore[no-untyped-call]
-        return out
+        return frozen_product(x, self.weight, self._layer.bias)
 
 
 @functools.cache
@@ -140,6 +139,12 @@ class _Product(torch.autograd.Function):
         own = grad.flatten(0, -2).sum(0) if ctx.needs_input_grad[2] else None
         through = grad @ ctx.weight(grad.dtype) if ctx.needs_input_grad[0] else None
         return through, None, own
+
+
+def frozen_product(x: Tensor, weight: FrozenWeight, bias: Tensor | None) -> Tensor:
+    """`x Wᵀ + b`; nothing dense outlives it."""
+    out: Tensor = _Product.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+    return out
 
 
 def frozen_weight(layer: nn.Linear) -> FrozenWeight:

@@ -211,6 +211,12 @@ PEFT = (
         proof=("peft.tuners.lora.layer.LoraLayer.pissa_init", "get_base_layer().weight.data = "),
     ),
     Hook(
+        "peft.tuners.lora.eva.SVDHook",
+        "lora/eva.py",
+        "its threshold may be a tensor, which is lowered after enough passes",
+        proof=("peft.tuners.lora.eva.SVDHook", "self.converged = sim >= self.sim_thresh"),
+    ),
+    Hook(
         "peft.utils.other.get_pattern_key",
         "core/patterns.py",
         "which layers a key of `rank_pattern` means: the same expression stands there",
