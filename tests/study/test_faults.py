@@ -1,4 +1,4 @@
-"""A disk that is full, read-only or gone, files that were swapped: what is kept, and what is said."""
+"""A disk that is full, read-only or gone, swapped files: what is kept, and what is said."""
 
 from __future__ import annotations
 
