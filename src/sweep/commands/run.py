@@ -96,14 +96,9 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
             *checks.facts,
             *_limit_facts(settings, limit),
             *([full.line] if full.is_on else []),
+            *filter(None, (warning, crowd)),
         ]
-        _say(
-            console,
-            f"study  {settings.folder}",
-            *facts,
-            *filter(None, [warning, crowd]),
-            *tracked,
-        )
+        _say(console, f"study  {settings.folder}", *facts, *tracked)
         results = new_results(settings, checks)
         tracker = _tracker(settings, results, console, mode)
         try:
