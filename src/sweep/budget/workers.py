@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from sweep.config.executor_settings import ExecutorSettings
+from sweep.core.words import counted
 from sweep.execute.cores import physical_cores
 from sweep.train.devices import num_gpus
 from sweep.train.memory import memory_for_workers
@@ -58,6 +59,18 @@ class Workers:
             pack_size=executor.pack_size,
             max_memory_gb=executor.max_memory_gb,
             afar=executor if executor.is_afar or executor.kind == "ray" else None,
+        )
+
+    @property
+    def crowd(self) -> str | None:
+        """A line for the user where threads outnumber the cores: each waits for one by spinning."""
+        asked = self.threads * self.count
+        if self.gpus or self.afar is not None or asked <= len(self.cores):
+            return None
+        return (
+            f"{counted(asked, 'thread')} on {counted(len(self.cores), 'core')}: training crawls; "
+            f"set executor.threads={max(1, len(self.cores) // self.count)}, fewer executor.workers,"
+            " or unset OMP_NUM_THREADS"
         )
 
     @property

@@ -89,15 +89,16 @@ def run_sweep(settings: Settings, *, console: Console, command: str) -> int:
         checks = preflight(settings)
         full = full_tuning_of(settings)
     limit = _measured_limit(settings, console)
-    full = within_memory(full, workers_of(settings))
+    full, crowd = within_memory(full, workers_of(settings)), workers_of(settings).crowd
     with locked(settings.folder) as warning:
         _open(settings, checks)
         facts = [
             *checks.facts,
             *_limit_facts(settings, limit),
             *([full.line] if full.is_on else []),
+            *filter(None, (warning, crowd)),
         ]
-        _say(console, f"study  {settings.folder}", *facts, *filter(None, [warning]), *tracked)
+        _say(console, f"study  {settings.folder}", *facts, *tracked)
         results = new_results(settings, checks)
         tracker = _tracker(settings, results, console, mode)
         try:

@@ -189,7 +189,9 @@ def _by_function(source: str, run: bytes, labels: bytes, weights: _Weights) -> F
     predicted, wanted = np.frombuffer(run), np.frombuffer(labels)
     counts = np.rint(weights.rows * len(wanted)).astype(int)
     items = (np.repeat(np.arange(len(wanted)), times) for times in counts)
-    found = np.array([_called(source, wanted[some], predicted[some]) for some in items])
+    # Not found: that is said once, not counted as a resample without a score.
+    function_of(source)
+    found = np.array([_on_resample(source, wanted[some], predicted[some]) for some in items])
     found.setflags(write=False)
     return found
 
@@ -199,6 +201,14 @@ def _called(source: str, labels: Floats, predictions: Floats) -> float:
         return float(function_of(source)(labels, predictions))
     except (ValueError, ZeroDivisionError, FloatingPointError):
         # Some resamples leave a single class, or nothing that varies.
+        return float("nan")
+
+
+def _on_resample(source: str, labels: Floats, predictions: Floats) -> float:
+    """NaN where it raises, whatever that is: the scores of the runs themselves are there."""
+    try:
+        return _called(source, labels, predictions)
+    except Exception:
         return float("nan")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,8 +18,10 @@ from sweep.loop.trial import (
     RunState,
     Started,
 )
-from sweep.study.files import StudyFiles
+from sweep.study.files import RunFiles, StudyFiles
 from sweep.study.record import Record, read_record, write_record
+
+logger = logging.getLogger(__name__)
 
 #: A run that has ended so is not trained again.
 _DONE = (RunState.COMPLETE, RunState.PRUNED)
@@ -88,9 +91,16 @@ class KeptRuns:
 
 
 def read_records(files: StudyFiles) -> list[Record]:
-    """Of all runs that have ended, in the order of the trials."""
-    found = (read_record(files.run(path.parent.name)) for path in files.runs.glob("*/run.json"))
-    return in_order(record for record in found if record is not None)
+    """Of all runs that have ended, in the order of the trials; a record that has come into the
+    folder of another run counts as none."""
+    own = []
+    for path in files.runs.glob("*/run.json"):
+        record = read_record(RunFiles(path.parent))
+        if record is not None and record.run.id == path.parent.name:
+            own.append(record)
+        elif record is not None:
+            logger.warning("%s is the record of %s; it is left out.", path, record.run.id)
+    return in_order(own)
 
 
 def in_order(records: Iterable[Record]) -> list[Record]:

@@ -77,7 +77,7 @@ def to_csv(table: pd.DataFrame) -> str:
     guarded.columns = [_no_formula(name) for name in table.columns]
     for place, kind in enumerate(table.dtypes):
         if pd.api.types.is_object_dtype(kind) or pd.api.types.is_string_dtype(kind):
-            guarded.isetitem(place, table.iloc[:, place].map(_no_formula))
+            guarded.isetitem(place, table.iloc[:, place].map(_no_formula).array)
     return guarded.to_csv(index=False)
 
 
