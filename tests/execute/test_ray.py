@@ -15,7 +15,7 @@ import ray_here
 from executors import drain, outcomes, run_of
 from hands import Inline, train_until_it_is_to_pause
 from sweep.commands.worker import hired_in
-from sweep.core.errors import ConfigError
+from sweep.core.errors import ConfigError, Interrupted
 from sweep.execute.folder.hands import HandsDied, Hire
 from sweep.execute.ray import cluster
 from sweep.execute.ray.actor import RayWorker
@@ -172,6 +172,21 @@ def test_runs_go_on_whatever_happens_to_an_actor(
     # From its rung: the first steps were not made again.
     steps = [e.step for e in events if isinstance(e, Progress) and e.run_id == back.run_id]
     assert steps.count(1) == 1
+
+
+def test_signal_in_the_middle_of_a_call_is_what_it_is(opened: OnRay) -> None:
+    def interrupt(number: int, frame: object) -> None:
+        raise Interrupted(130)
+
+    opened.submit((run_of(4),))
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(Interrupted):
+            drain(opened)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_actors_that_find_no_room_are_what_the_cluster_is_asked_for(

@@ -82,6 +82,15 @@ def leave() -> None:
 
 
 @contextmanager
+def signals_let_out() -> Iterator[None]:
+    """What a signal raises in the middle of a call comes out of Ray's C code as a SystemError."""
+    try:
+        yield
+    except SystemError as error:
+        raise (error.__cause__ or error) from None
+
+
+@contextmanager
 def _signals_are_ours() -> Iterator[None]:
     """Ray answers SIGTERM itself, and its processes die of what a terminal sends to the group."""
     before: dict[int, Any] = {number: signal.getsignal(number) for number in ASKS_TO_STOP}

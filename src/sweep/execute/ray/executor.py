@@ -16,7 +16,7 @@ from sweep.execute.deaths import Deaths
 from sweep.execute.folder.colleague import now
 from sweep.execute.folder.hands import Hire
 from sweep.execute.ray.actor import RayWorker, rungs_of
-from sweep.execute.ray.cluster import join, leave
+from sweep.execute.ray.cluster import join, leave, signals_let_out
 from sweep.execute.ray.colleague import Colleague, Share, in_words
 from sweep.execute.ray.parcels import Died, Greeting, Parcel, Printed, Said, unpacked
 from sweep.loop.ports import Handle, Pack
@@ -108,14 +108,9 @@ class OnRay:
             self._next_round = time.monotonic() + _ROUND
             self._go_round()
         by_wait = {one.waits_for: one for one in self._crew if one.waits_for is not None}
-        if not by_wait:
-            return
-        self._ray.wait(list(by_wait), timeout=_WAIT, fetch_local=False)
-        ready, _ = self._ray.wait(
-            list(by_wait), num_returns=len(by_wait), timeout=0, fetch_local=False
-        )
-        for waited in ready:
-            self._listen_to(by_wait[waited], handle)
+        with signals_let_out():
+            for waited in self._ready(list(by_wait)):
+                self._listen_to(by_wait[waited], handle)
 
     def close(self) -> None:
         if self._closed:
@@ -133,6 +128,15 @@ class OnRay:
             leave()
         with suppress(OSError):
             ExchangeFiles(self._files.exchange).crew.unlink(missing_ok=True)
+
+    def _ready(self, waits: list[Any]) -> list[Any]:
+        """Those of which there is news, as soon as there is some or the time is over."""
+        if not waits:
+            return []
+        self._ray.wait(waits, timeout=_WAIT, fetch_local=False)
+        ready, _ = self._ray.wait(waits, num_returns=len(waits), timeout=0, fetch_local=False)
+        found: list[Any] = ready
+        return found
 
     def _dispatch(self) -> None:
         if self._paused:
