@@ -67,13 +67,13 @@ test-slurm: install-dev
 	PYTHONPATH=$(CURDIR)/$(SLURM):$(CURDIR)/tests/helpers $(BIN)/python -m pytest -rs -k slurm \
 		tests/execute/test_executors.py tests/execute/test_stop.py
 
-# Several nodes of Ray on this machine; needs some 3 GB of memory.
+# Several nodes of Ray on this machine, also as nodes of Slurm where there is one; needs some 3 GB of memory.
 test-ray: install-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade \
-		--target $(RAY) ray==2.60.0
+		--target $(RAY) ray==2.60.0 submitit==1.5.4
 	PYTHONPATH=$(CURDIR)/$(RAY):$(CURDIR)/tests/helpers $(BIN)/python -m pytest -rs -k ray \
 		tests/execute/test_executors.py tests/execute/test_stop.py tests/execute/test_ray.py \
-		tests/commands/test_on_ray.py
+		tests/commands/test_on_ray.py tests/docs/test_ray_on_slurm.py
 
 # Bytes and words at random against all that is read, for ten minutes or so; the suite takes seconds.
 fuzz: install-dev

@@ -31,7 +31,7 @@ def skip_without_ray() -> None:
 def running() -> Iterator[Any]:
     """A cluster with a node of one CPU, which this process drives while the block runs."""
     # A short name: Ray's sockets lie there.
-    home = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+    home = Path(tempfile.mkdtemp(prefix="ray-"))
     key = home / "token"
     key.write_text(secrets.token_hex(32))
     os.environ |= {
