@@ -4,8 +4,8 @@
 
 A small grid on a tiny random model is trained unbroken, and then again and again under faults drawn
 from a seed: signals while it is at work, and hurt files before the same command goes on. Each study
-goes on by its own command until its faults are spent, and then to its end. There every run of
-the grid is there once, complete, with the predictions of the unbroken study to 1e-6. So are the scores
+goes on by its own command until its faults are spent, and then to its end. There every run of the
+grid is there once, complete, with the predictions of the unbroken study to 1e-6. So are the scores
 where runs train alone. In packs they go on in other company, and a score of predictions that hardly
 differ from one another makes more of the last bit.
 
@@ -156,7 +156,9 @@ def kill_a_worker(one: Patient, rng: random.Random) -> None:
     of_others = [w.pid for w in one.workers if w.poll() is None]
     below = [c.pid for c in psutil.Process(one.driver.pid).children(recursive=True)]
     below += [c.pid for pid in of_others for c in psutil.Process(pid).children(recursive=True)]
-    os.kill(rng.choice([*below, *of_others]), signal.SIGKILL)
+    if not (there := [*below, *of_others]):
+        raise ProcessLookupError("nobody trains beside the driver")
+    os.kill(rng.choice(there), signal.SIGKILL)
 
 
 def fill_the_disk(one: Patient, rng: random.Random) -> None:
