@@ -75,7 +75,9 @@ def slopes(samples: Sequence[Sample]) -> dict[str, Any]:
     for kind in _KINDS:
         values = [float(getattr(sample, kind)) for sample in samples]
         line = linregress(runs, values)
-        half = float(t.ppf(0.975, len(runs) - 2)) * line.stderr
+        # What never changes has no error, which least squares gives as none.
+        error = line.stderr if len({*values}) > 1 else 0.0
+        half = float(t.ppf(0.975, len(runs) - 2)) * error
         found[kind] = {
             "first": values[0],
             "last": values[-1],

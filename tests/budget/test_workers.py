@@ -92,6 +92,19 @@ def test_workers_are_shared_out_over_gpus_or_pinned_to_cores(
     assert expected.items() <= opened.items()
 
 
+@pytest.mark.usefixtures("two_gpus")
+def test_every_slice_of_a_gpu_has_a_worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # CUDA shows the first of them alone.
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-a/1/0,MIG-a/2/0,MIG-b")
+    opened: dict[str, Any] = {}
+    monkeypatch.setattr(build, "Processes", lambda train, **kwargs: opened.update(kwargs))
+    asked = workers_of(settings_with(use_cpu=False))
+    build.executor_of(asked, StudyFiles(tmp_path), runs=8, pack_size=4)
+    assert (asked.count, opened["workers"], opened["gpus"]) == (3, 3, 3)
+    assert workers_of(settings_with(use_cpu=True)).gpus == 0
+
+
 @pytest.mark.trains
 @pytest.mark.usefixtures("two_gpus")
 def test_training_that_leaves_gpus_to_others_asks_nothing_of_them(

@@ -25,6 +25,22 @@ def test_second_start_trains_nothing_and_ends_the_same(
     assert {p: p.stat().st_mtime_ns for p in copied_study.glob("runs/*/run.json")} == stamps
 
 
+def test_a_damaged_record_is_trained_again_although_its_trial_is_told(
+    copied_study: Path, study_arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = table(copied_study).set_index(["config_id", "seed"])["pearson"]
+    torn, gone = sorted(copied_study.glob("runs/*/run.json"))[:2]
+    torn.write_bytes(torn.read_bytes()[:200])
+    gone.unlink()
+    code, out, _ = run(*study_arguments, capfd=capfd)
+    assert code == 0
+    assert out.count("done before") == len(before) - 2
+    after = table(copied_study)
+    assert after["state"].tolist() == ["complete"] * len(before)
+    again = after.set_index(["config_id", "seed"])["pearson"]
+    assert again.to_dict() == pytest.approx(before.to_dict(), abs=1e-6)
+
+
 def test_changed_setting_is_refused_and_extend_adds_the_new_cells(
     copied_study: Path, study_arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,8 @@ _ADAPTER, _CHECKPOINT = 4, 4 * 3
 _RECORD = 20_000
 #: Of a predicted pair.
 _PREDICTION = 8
+#: Of report, tokenizer and logs, whatever is trained.
+_ONCE = 8e6
 
 
 def disk_mb(
@@ -30,4 +32,5 @@ def disk_mb(
         kept = min(runs, (2 * load.kept_configs + 2) * load.num_seeds + trained)
     adapters = max(kept, waiting) * _ADAPTER
     rows = runs * (_RECORD + _PREDICTION * dev_rows)
-    return (params * (adapters + waiting * _CHECKPOINT) + rows) / 1e6
+    # One more adapter: the exported one.
+    return (params * (adapters + _ADAPTER + waiting * _CHECKPOINT) + rows + _ONCE) / 1e6

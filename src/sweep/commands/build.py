@@ -27,6 +27,7 @@ from sweep.loop.objectives import Objective
 from sweep.loop.orchestrator import Sweep
 from sweep.loop.ports import Executor, Halting, Watcher
 from sweep.loop.rules import Rules
+from sweep.loop.trial import Run
 from sweep.lora.packable import pack_key
 from sweep.search import OptunaSearch, SearchTask
 from sweep.space.space import Params
@@ -98,7 +99,23 @@ def sweep_of(
         rules=_rules(settings.search, settings.objectives, confirmation_of(settings, runs=runs)),
         halt=halt,
         num_runs=runs,
+        again=_lost_runs(settings, search, results),
     )
+
+
+def _lost_runs(settings: Settings, search: OptunaSearch, results: Results) -> list[Run]:
+    """Runs that were trained, and whose records somebody or something has damaged since.
+
+    What is still open is asked for again by the search itself.
+    """
+    lost = results.lost()
+    found: dict[str, Run] = {}
+    for trial in search.told() if lost else ():
+        for seed in settings.search.seeds:
+            run = Run(trial.number, trial.params, settings.expand(trial.params, seed))
+            if run.id in lost:
+                found.setdefault(run.id, run)
+    return list(found.values())
 
 
 def _num_runs(settings: Settings, search: OptunaSearch) -> int:

@@ -28,6 +28,8 @@ class Sweep:
         halt: Whether the sweep is to end early, and where what is under way leaves.
         num_runs: Distinct runs of the search, for people; None takes every trial for another
             config.
+        again: Runs of trials that the search has been told of, whose records are lost: they are
+            trained once more, and the search hears nothing of it.
     """
 
     def __init__(
@@ -43,7 +45,9 @@ class Sweep:
         rules: Rules,
         halt: Callable[[], Halting] = lambda: Halting.NO,
         num_runs: int | None = None,
+        again: Sequence[Run] = (),
     ) -> None:
+        self._again = tuple(again)
         self._search = search
         self._executor = executor
         self._records = records
@@ -92,9 +96,13 @@ class Sweep:
             self._trials.remember(run, outcome)
             self._standings.remember(run, outcome)
         self._runs.total.spare(self._standings.spared(finished))
+        for run in self._again:
+            self._runs.total.train(run.id)
         self._watcher.opened(self._runs.totals)
         for run, outcome in finished:
             self._watcher.run_reused(run, outcome)
+        for run in self._again:
+            self._runs.add(run)
 
     def _fill(self) -> bool:
         """Submit until every worker is busy; False when nothing is left to do."""

@@ -83,6 +83,12 @@ class OptunaSearch:
         is_short = not self._task.is_grid and self._asked < self._budget
         return is_short and len(self._tried) == self._task.space.num_points
 
+    def told(self) -> list[Trial]:
+        """Trials that are done, by an earlier driver or by this one; nobody asks for them again."""
+        done = [t for t in self._study.get_trials(deepcopy=False) if is_done(t)]
+        found = [Trial(trial.number, point_of(trial)) for trial in done]
+        return [trial for trial in found if self._task.space.holds(trial.params)]
+
     def ask(self) -> Trial | None:
         self._take_up_added()
         while self._asked < self._budget and (self._adopted or not self.is_used_up):

@@ -59,6 +59,12 @@ class KeptRuns:
         done = [(r.run, r.outcome) for r in self.records() if r.state in _DONE]
         return [(run, outcome) for run, outcome in done if outcome is not None]
 
+    def lost(self) -> set[str]:
+        """Ids of the runs that were begun, and of which nothing can be read."""
+        folders = self._files.runs.iterdir() if self._files.runs.is_dir() else ()
+        names = {path.name for path in folders if not path.name.startswith(".") and path.is_dir()}
+        return names - self._records.keys()
+
     def add(self, run: Run) -> None:
         """Take up a run."""
         self._records[run.id] = Record(run)

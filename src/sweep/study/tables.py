@@ -93,6 +93,10 @@ class Results:
     def finished(self) -> list[tuple[Run, Outcome]]:
         return self._kept.finished()
 
+    def lost(self) -> set[str]:
+        """Ids of the runs that were begun, and of which nothing can be read."""
+        return self._kept.lost()
+
     def add(self, run: Run) -> None:
         self._kept.add(run)
         self.keep_tables_live()
