@@ -26,7 +26,7 @@ pytest.importorskip("ipykernel", reason="ipykernel is not installed: `make test-
 pytestmark = [pytest.mark.trains, pytest.mark.long]
 
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "notebook" / "which_lora.ipynb"
-RUNS = 6
+RUNS = 4
 _PATIENCE_SECONDS = 400
 
 
@@ -113,6 +113,7 @@ def test_interrupted_cell_says_so_in_a_line_and_goes_on(kernel: Kernel, home: Pa
     assert whole.error == []
     assert {path: path.stat().st_mtime_ns for path in kept} == {path: done[path] for path in kept}
     assert len(list(study.glob("runs/*/run.json"))) == RUNS
-    # The live view is HTML in a notebook.
-    assert "pearson" in whole.pages
+    # What is told on the way and the ranking are HTML in a notebook.
+    assert "pearson" in whole.pages.lower()
+    assert "Warning" not in stopped.text + whole.text
     assert "is best" in kernel.run(verdict).text
