@@ -115,5 +115,5 @@ def test_interrupted_cell_says_so_in_a_line_and_goes_on(kernel: Kernel, home: Pa
     assert len(list(study.glob("runs/*/run.json"))) == RUNS
     # What is told on the way and the ranking are HTML in a notebook.
     assert "pearson" in whole.pages.lower()
-    assert "Warning" not in stopped.text + whole.text
+    assert "for Jupyter support" not in stopped.text + whole.text
     assert "is best" in kernel.run(verdict).text
