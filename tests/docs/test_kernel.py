@@ -116,4 +116,7 @@ def test_interrupted_cell_says_so_in_a_line_and_goes_on(kernel: Kernel, home: Pa
     # What is told on the way and the ranking are HTML in a notebook.
     assert "pearson" in whole.pages.lower()
     assert "for Jupyter support" not in stopped.text + whole.text
-    assert "is best" in kernel.run(verdict).text
+    told = kernel.run(verdict)
+    assert told.error == []
+    assert "r=" in told.text
+    assert "lora.r" in told.pages
