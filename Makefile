@@ -85,6 +85,12 @@ test-mlflow: install-dev
 		--target $(MLFLOW) --requirement requirements-mlflow.lock
 	PYTHONPATH=$(CURDIR)/$(MLFLOW) $(BIN)/python -m pytest -rs $(MLFLOW_TESTS)
 
+# The notebook in a real kernel, interrupted and gone on with.
+test-jupyter: install-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade \
+		--target $(JUPYTER) ipykernel==7.4.0 jupyter_client==8.10.0
+	PYTHONPATH=$(CURDIR)/$(JUPYTER) $(BIN)/python -m pytest -rs tests/docs/test_kernel.py
+
 lint: install-dev
 	$(BIN)/ruff format --check src tests benchmarks tools
 	$(BIN)/ruff check src tests benchmarks tools
@@ -116,4 +122,4 @@ $(FLOOR)/installed: pyproject.toml tools/floors.py
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(FLOOR) $(DOCS) $(QUANTIZED) $(SLURM) $(RAY) $(MLFLOW) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(FLOOR) $(DOCS) $(QUANTIZED) $(SLURM) $(RAY) $(MLFLOW) $(JUPYTER) .pytest_cache .mypy_cache .ruff_cache

@@ -52,7 +52,11 @@ def test_tables_in_a_study_out_and_the_same_call_goes_on(
     again = sweep.load(study.best.folder).predict(pairs, text_a="하나")
     assert again["prediction"].tolist() == pytest.approx(scored["prediction"].tolist(), abs=1e-6)
     times = [p.stat().st_mtime_ns for p in sorted(study.folder.glob("runs/*/run.json"))]
-    second = sweep.run_sweep(data=tables, overrides=given, console=quiet)
+    # The same pairs as parts of a DatasetDict are the same study.
+    parts = datasets.DatasetDict(
+        {name: datasets.Dataset.from_pandas(table) for name, table in tables.items()}
+    )
+    second = sweep.run_sweep(data=parts, overrides=given, console=quiet)
     assert second.folder == study.folder
     assert [p.stat().st_mtime_ns for p in sorted(study.folder.glob("runs/*/run.json"))] == times
     assert sweep.Study.open(study.folder).verdict == second.verdict
@@ -62,7 +66,14 @@ def test_tables_in_a_study_out_and_the_same_call_goes_on(
 def test_plan_says_what_there_is_to_train(
     home: Path, tiny_model: Path, tables: dict[str, pd.DataFrame]
 ) -> None:
-    planned = sweep.plan(data=tables, overrides=overrides(tiny_model, home))
+    """Of data sets that were filtered, and hold more than sentences."""
+    parts = {
+        name: datasets.Dataset.from_pandas(table)
+        .map(lambda row: {"input_ids": [1, 2, len(row["sentence1"])]})
+        .filter(lambda row: row["input_ids"][2] > 0)
+        for name, table in tables.items()
+    }
+    planned = sweep.plan(data=parts, overrides=overrides(tiny_model, home))
     assert planned.runs == 2
     assert planned.seconds > 0
 
@@ -70,6 +81,8 @@ def test_plan_says_what_there_is_to_train(
 def test_mistakes_are_raised_with_their_way_out(home: Path) -> None:
     with pytest.raises(ConfigError, match="train, dev and test"):
         sweep.run_sweep(data={"validation": pd.DataFrame()})
+    with pytest.raises(ConfigError, match="validation"):
+        sweep.run_sweep(data={"train": datasets.DatasetDict(), "dev": [("a", "b", 1)]})
     with pytest.raises(ConfigError, match="did you mean"):
         sweep.run_sweep("lora_gird")
     frame = pd.DataFrame({"sentence1": ["a"], "sentence2": ["b"]})

@@ -54,6 +54,12 @@ def test_export_on_another_machine_is_told_where_its_base_lies(
     code, _, err = run("predict", str(best), str(pairs_file), capfd=capfd)
     assert code == 2
     assert "--model" in err
+    # A path of another machine says nothing: what it was does.
+    assert "BertModel, layers 2" in err
+    assert "weights with the SHA-256" in err
+    card = (best / "README.md").read_text(encoding="utf-8")
+    assert "The base is BertModel" in card
+    assert run("verify", str(best), capfd=capfd)[0] == 2
     options = ["--model", str(tiny_model), "--out", str(tmp_path / "out.csv")]
     assert run("predict", str(best), str(pairs_file), *options, capfd=capfd)[0] == 0
     expected = predict(copied_study / "best", pairs_file, {}, tell=lambda _: None)[

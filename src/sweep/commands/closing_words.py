@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sweep.config.schema import SearchSettings, Settings
 from sweep.core.commands import command
 from sweep.core.fingerprint import fingerprint
-from sweep.core.words import counted, value_text
+from sweep.core.words import counted, score_with_interval, value_text
 from sweep.loop.pruning import pruning_audit
 from sweep.lora.sentence_vectors import is_sentence_encoder
 from sweep.space.space import Params
@@ -119,6 +119,20 @@ def _outlook(failed: Sequence[Record]) -> str:
     if lost == len(failed):
         return "They would fail like this again: change what these configs have in common."
     return f"The same command tries them again; {lost} of {len(failed)} would fail as before."
+
+
+def ranking_lines(board: Sequence[ConfigRow]) -> list[str]:
+    """Configs, best first, each in a line."""
+    return [
+        f"{row.rank}. trial {row.trial}, config {row.config_id}: {_score_of(row)}, {row.words}"
+        for row in board
+    ]
+
+
+def _score_of(row: ConfigRow) -> str:
+    if row.ci_low is None or row.ci_high is None:
+        return f"{row.mean:.4f}"
+    return score_with_interval(row.mean, row.ci_low, row.ci_high)
 
 
 def pruning_lines(records: Sequence[Record], board: Sequence[ConfigRow]) -> list[str]:

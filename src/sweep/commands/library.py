@@ -216,7 +216,8 @@ def _as_files(data: Mapping[str, Table], overrides: Sequence[str]) -> list[str]:
         raise ConfigError(
             "Pairs are given as train, dev and test.",
             value=f"data={{{unknown[0]!r}: ...}}",
-            way_out="train and dev are needed, test is optional",
+            way_out="train and dev are needed, test is optional; of a DatasetDict: "
+            'data={"train": pairs["train"], "dev": pairs["validation"]}',
         )
     if not data:
         return []
@@ -231,8 +232,8 @@ def _file_of(table: Table, folder: Path, name: str) -> Path:
     on with the same study."""
     if isinstance(table, str | os.PathLike):
         return Path(table)
-    frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
-    marks = pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()
+    frame = _frame_of(table)
+    marks = pd.util.hash_pandas_object(_hashable(frame), index=False).to_numpy().tobytes()
     columns = ",".join(map(str, frame.columns)).encode()
     path = folder / f"{name}-{hashlib.sha256(columns + marks).hexdigest()[:12]}.parquet"
     if not path.is_file():
@@ -240,6 +241,31 @@ def _file_of(table: Table, folder: Path, name: str) -> Path:
         with replacing_file(path) as new:
             frame.to_parquet(new, index=False)
     return path.absolute()
+
+
+def _frame_of(table: Table) -> pd.DataFrame:
+    if isinstance(table, pd.DataFrame):
+        return table
+    if isinstance(table, Mapping) or not hasattr(table, "to_pandas"):
+        raise ConfigError(
+            "A split is a DataFrame, a `datasets.Dataset` or a file.",
+            value=type(table).__name__,
+            way_out="of a DatasetDict one part: "
+            'data={"train": pairs["train"], "dev": pairs["validation"]}',
+        )
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
+def _hashable(frame: pd.DataFrame) -> pd.DataFrame:
+    """Lists, as tokenizers leave them beside the sentences, as text."""
+    may_hold = frame.select_dtypes(object)
+    lists = [name for name in may_hold.columns if may_hold[name].map(_holds_many).any()]
+    return frame.assign(**{name: frame[name].map(str) for name in lists})
+
+
+def _holds_many(cell: object) -> bool:
+    return not isinstance(cell, str | bytes) and hasattr(cell, "__len__")
 
 
 def _table_of(path: Path) -> pd.DataFrame:

@@ -31,6 +31,7 @@ from sweep.commands.closing_words import (
     highest_mean_lines,
     left_out_lines,
     pruning_lines,
+    ranking_lines,
     used_up_lines,
     verdict_lines,
 )
@@ -177,6 +178,7 @@ def _train(
         sweep.run()
         # A wandb address may have come in after the records were closed.
         results.write_tables()
+        search.note_ranking(ranking_lines(results.configs()))
         behind = full_plan(settings, results) if full.is_on else None
         if behind is not None and not halt():
             workers = workers_of(settings)

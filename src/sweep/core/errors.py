@@ -105,3 +105,7 @@ class Interrupted(BaseException):
     def __init__(self, exit_code: int) -> None:
         self.exit_code = exit_code
         super().__init__(f"interrupted (exit code {exit_code})")
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows, as IPython asks for it: where it was means nothing to people."""
+        return ["Interrupted: what is trained is kept, and the same cell goes on."]

@@ -18,8 +18,8 @@ from sweep.core.errors import ExportError
 from sweep.core.files import links_out, replacing_folder, write_text
 from sweep.core.recipe import Model, Recipe
 from sweep.export.asymmetry import Asymmetry
+from sweep.export.base_identity import base_identity, in_words
 from sweep.export.cost_section import cost_section, note_costs
-from sweep.export.exported import BASE_WEIGHTS
 from sweep.export.format_table import format_json, format_section
 from sweep.export.formats import Format, write_formats
 from sweep.export.merged import save_tokenizer
@@ -27,7 +27,7 @@ from sweep.export.model_card import model_card
 from sweep.export.sentence_folder import write_sentence_folder
 from sweep.export.verification import Verified
 from sweep.loop.trial import Outcome, Run
-from sweep.lora.model import load_tokenizer, weights_digest
+from sweep.lora.model import load_tokenizer
 from sweep.study.files import ExportedFiles, RunFiles
 from sweep.study.final_scores import FinalScores
 from sweep.study.scoring_costs import ScoringCosts
@@ -167,6 +167,7 @@ def _card(export: Export, found: CardFacts, verified: Verified, taken: ScoringCo
         study=export.study,
         versions=export.versions,
         notes=[
+            f"The base is {in_words(base_identity(export.recipe.model))}.",
             *found.baselines,
             *([apart] if apart else []),
             *([found.asymmetry.in_words(metric)] if found.asymmetry else []),
@@ -219,7 +220,7 @@ def _metrics(export: Export) -> dict[str, Any]:
         "head_params": outcome.head_params,
         "train_seconds": outcome.train_seconds,
         "evaluations": [metric.in_files(dataclasses.asdict(e)) for e in outcome.evaluations],
-        BASE_WEIGHTS: weights_digest(export.recipe.model),
+        **base_identity(export.recipe.model),
         "versions": dict(export.versions),
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from sweep.core.errors import ExportError, ModelError
 from sweep.core.files import lost_or_damaged
 from sweep.core.recipe import Data, Model, Recipe
 from sweep.data.pairs import Pairs, in_label_units, tokenized
+from sweep.export.base_identity import base_in_words, base_weights
 from sweep.export.merged import speaks_label_units
 from sweep.lora.loading import SAFE, loading, without_old_names
 from sweep.lora.model import load_base, weights_digest
@@ -33,8 +33,6 @@ from sweep.lora.sentence_vectors import (
 from sweep.study.files import ExportedFiles
 from sweep.study.yaml_file import read_mapping
 
-#: In `metrics.json`.
-BASE_WEIGHTS = "base_weights"
 AGAIN = "`python -m sweep export STUDY` writes it again"
 
 
@@ -118,14 +116,9 @@ def moved(recipe: Recipe, base: str | None, *, known: str | None) -> Recipe:
     return dataclasses.replace(recipe, model=model)
 
 
-def base_weights(folder: Path) -> str | None:
-    """Digest of the weights that the adapter was trained on; older exports do not know it."""
-    try:
-        content = json.loads(ExportedFiles(folder).metrics.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    found = content.get(BASE_WEIGHTS) if isinstance(content, dict) else None
-    return found if isinstance(found, str) else None
+def _wanted(folder: Path) -> str:
+    known = base_in_words(folder)
+    return f"it is {known}; " if known else ""
 
 
 def load_adapted(folder: Path, recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> PeftModel:
@@ -142,7 +135,8 @@ def load_adapted(folder: Path, recipe: Recipe, tokenizer: PreTrainedTokenizerBas
         raise ExportError(
             f"The base of the adapter must be at hand: {error.rule}",
             value=error.value,
-            way_out="name where it lies, as a folder or on the Hub: --model PLACE",
+            way_out=f"{_wanted(folder)}name where it lies, as a folder or on the Hub: "
+            "--model PLACE",
         ) from None
     path = ExportedFiles(folder).adapter
     try:

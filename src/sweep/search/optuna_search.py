@@ -119,6 +119,11 @@ class OptunaSearch:
         else:
             self._study.tell(number, value)
 
+    def note_ranking(self, lines: Sequence[str]) -> None:
+        """Configs, best first, with their intervals: an attribute of the study, since a trial that
+        has been told takes none, and a dashboard shows both."""
+        self._study.set_user_attr("ranking", list(lines))
+
     def _note_names(self, number: int) -> None:
         """What a dashboard shows beside the labels of a trial: its config's name in every other
         place, and its targets. A trial that has been told takes no more notes."""

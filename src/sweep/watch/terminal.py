@@ -35,6 +35,9 @@ def busy(console: Console, doing: str) -> Status:
 
     rich draws bars and boxes of ASCII where the code page has no others; its spinner it does not.
     """
+    if console.is_jupyter:
+        # rich needs ipywidgets for what changes in a notebook, and warns where they are missing.
+        console = Console(quiet=True, force_jupyter=False)
     has_dots = console.encoding.lower().startswith("utf")
     return console.status(doing, spinner="dots" if has_dots else "line")
 
