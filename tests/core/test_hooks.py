@@ -40,6 +40,7 @@ DOCUMENTED = {
     *("tokenizers", "onnxruntime", "onnxruntime.quantization", "peft.utils"),
     *("huggingface_hub.errors", "huggingface_hub.constants"),
     *("submitit", "submitit.helpers", "submitit.core.utils"),
+    *("ray", "mlflow", "mlflow.entities"),
     "_typeshed",  # Types alone, for type checkers.
     *("sklearn.linear_model", "sklearn.pipeline", "sklearn.preprocessing"),
     *("rich.segment", "rich.status", "rich.table", "rich.text"),

@@ -143,7 +143,8 @@ def _inputs(net: Any, batch: Batch) -> Batch:
 
 
 def _mask(inputs: Batch, _: object) -> Tensor:
-    return inputs["attention_mask"].bool()
+    real: Tensor = inputs["attention_mask"].bool()
+    return real
 
 
 def _tokens(given: Any, mask: Tensor, _: str) -> Tensor:

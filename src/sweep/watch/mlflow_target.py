@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from sweep.core.errors import TrackingError
 from sweep.core.optional import trouble_with
@@ -75,7 +75,7 @@ def _may_be_a_folder() -> bool:
 def _without_password(uri: str) -> str:
     parts = urlsplit(uri)
     host = parts.netloc.rpartition("@")[2]
-    return uri if host == parts.netloc else urlunsplit(parts._replace(netloc=host))
+    return uri.replace(parts.netloc, host, 1)
 
 
 @contextmanager
