@@ -32,8 +32,9 @@ def locked(folder: Path) -> Iterator[str | None]:
         StudyError: another driver holds it, or nothing can be written there.
     """
     files = StudyFiles(folder)
-    _refuse_links(files)
     try:
+        # The name of a link may be too long as well.
+        _refuse_links(files)
         folder.mkdir(parents=True, exist_ok=True)
         files.lock.touch()
     except OSError as error:
