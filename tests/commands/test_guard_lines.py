@@ -18,6 +18,7 @@ from command_line import run
 from odd_models import decoder, write_pairs
 from sweep.core.files import write_text
 from sweep.data.findings import Guard
+from sweep.export.markdown import prose
 from sweep.study.reading import to_json
 from sweep.study.study import Study
 
@@ -72,8 +73,9 @@ def test_head_plan_file_report_and_card_say_the_same(
     card = (folder / "best" / "README.md").read_text(encoding="utf-8")
     for sentence, expected in zip(guard.sentences, EXPECTED, strict=True):
         assert sentence.startswith(expected)
-        for place in (planned, out, report, card):
+        for place in (planned, out, report):
             assert sentence in place
+        assert prose(sentence) in card
     _check_predict(folder / "best", tmp_path / "dev.jsonl", capfd)
     _check_old_study(given, folder, capfd)
 
@@ -120,7 +122,7 @@ def test_guard_of_an_older_program_still_opens(
     guard = Study.open(copied_study).guard
     assert guard is not None
     assert guard.sentences == ["no train pair is also in dev or test"]
-    assert json.loads(to_json(Guard("warn", 0, 0, ()))) == old
+    assert json.loads(to_json(Guard("warn", 0, 0, ()))) == {**old, "unit": "pair"}
     assert run("report", str(copied_study), capfd=capfd)[0] == 0
 
 

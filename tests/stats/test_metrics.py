@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 from sweep.core.arrays import Floats
 from sweep.core.errors import ConfigError
 from sweep.core.metric import ACCURACY, KNOWN, MACRO_F1, MCC, PEARSON, SPEARMAN, metric_named
+from sweep.core.own_metrics import VARIABLE
 from sweep.stats.metrics import function_of, resampled, score
 from sweep.stats.statistics import Sample, compare, resampling_weights
 
@@ -82,7 +83,10 @@ def test_constant_answers_have_an_accuracy_and_no_correlation() -> None:
     assert np.isnan(resampled(SPEARMAN, same, labels, weights)[0])
 
 
-def test_function_of_the_user_s_is_resampled_and_has_no_ends() -> None:
+def test_function_of_the_user_s_is_resampled_and_has_no_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(VARIABLE, f"{__name__}:own_error")
     metric = metric_named(f"{__name__}:own_error")
     assert (metric.name, metric.objective) == ("own_error", "own_error:max")
     labels, predictions = some("pearson", rows=80, runs=4)
@@ -97,7 +101,10 @@ def test_function_of_the_user_s_is_resampled_and_has_no_ends() -> None:
 
 
 @pytest.mark.parametrize("source", ["no_such_module:f", "math:no_such_function", "math:pi"])
-def test_metric_that_can_t_be_imported_is_named(source: str) -> None:
+def test_metric_that_can_t_be_imported_is_named(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, source)
     with pytest.raises(ConfigError, match=r"task\.metric"):
         function_of(source)
 

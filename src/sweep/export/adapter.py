@@ -109,6 +109,12 @@ def export_run(
 
 
 def _refuse_to_overwrite(export: Export) -> None:
+    if links := links_out(export.kept.adapter):
+        raise ExportError(
+            "The files of an adapter lie in its own folder: what a link leads to is not handed on.",
+            value=links[0],
+            way_out="take the link out, or bring the file back from a copy of the study",
+        )
     if not export.kept.has_adapter:
         study = export.kept.folder.parent.parent
         raise ExportError(
@@ -117,12 +123,6 @@ def _refuse_to_overwrite(export: Export) -> None:
             "best (`executor.keep_adapters`)",
             way_out="train it again: "
             + command("export", study, "--run", export.run.id, "--retrain"),
-        )
-    if links := links_out(export.kept.adapter):
-        raise ExportError(
-            "The files of an adapter lie in its own folder: what a link leads to is not handed on.",
-            value=links[0],
-            way_out="take the link out, or bring the file back from a copy of the study",
         )
     to = ExportedFiles(export.to)
     others = {p.name for p in to.folder.iterdir()} - to.names if to.folder.is_dir() else set()

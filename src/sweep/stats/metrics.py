@@ -197,8 +197,9 @@ def _by_function(source: str, run: bytes, labels: bytes, weights: _Weights) -> F
 
 
 def _called(source: str, labels: Floats, predictions: Floats) -> float:
+    function = function_of(source)
     try:
-        return float(function_of(source)(labels, predictions))
+        return float(function(labels, predictions))
     except (ValueError, ZeroDivisionError, FloatingPointError):
         # Some resamples leave a single class, or nothing that varies.
         return float("nan")
