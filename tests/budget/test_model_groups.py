@@ -23,6 +23,8 @@ from sweep.lora.anatomy import outline
 from sweep.lora.model import locate
 from sweep.lora.packable import why_alone
 
+pytestmark = pytest.mark.long
+
 _ROBERTA = {"max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
 _SMALL = {**_ROBERTA, "vocab_size": 32000, "num_hidden_layers": 6}
 _QWEN: dict[str, Any] = {

@@ -22,6 +22,8 @@ from sweep.core.recipe import Data, Lora, Model
 from sweep.data.pairs import load_split
 from sweep.lora.model import load_base, load_tokenizer, targets_of
 
+pytestmark = pytest.mark.long
+
 #: What is typed, and what the answer names.
 SETTINGS = [
     # No such key, group, option or experiment.

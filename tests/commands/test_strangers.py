@@ -40,6 +40,8 @@ from sweep.study.files import StudyFiles
 from sweep.train.checkpoints import read_checkpoint
 from sweep.watch.report import build_report
 
+pytestmark = pytest.mark.long
+
 FORMULA = "=HYPERLINK(0)"
 #: Colours, a link, the sign that ends a line of a terminal's title, and another order of signs.
 COMMANDS = "\x1b[31mred\x1b]8;;http://x.invalid\x07link\x9b2J\u202egnp.exe"

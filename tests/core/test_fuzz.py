@@ -34,6 +34,8 @@ from sweep.search.trials import point_of
 from sweep.space.space import parse_space
 from sweep.study.study import Study
 
+pytestmark = pytest.mark.long
+
 #: Of each kind; hypothesis itself has a hundred.
 EXAMPLES = int(os.environ.get("SWEEP_FUZZ", "15"))
 fuzzed = settings(

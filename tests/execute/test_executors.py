@@ -24,6 +24,8 @@ from trainings import (
     train_two_at_once,
 )
 
+pytestmark = pytest.mark.long
+
 #: Those whose workers are processes of their own.
 APART = ("processes", "folder", "slurm", "ray")
 

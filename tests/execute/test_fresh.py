@@ -25,6 +25,8 @@ from answers import (
 from sweep.core.errors import RunFailed
 from sweep.execute.fresh import end_fresh_processes, in_fresh_process, in_fresh_processes
 
+pytestmark = pytest.mark.long
+
 
 def test_children_hear_no_ctrl_c_of_the_terminal_from_their_first_moment_on() -> None:
     before = blocked_signals()

@@ -9,6 +9,8 @@ from sweep.loop.trial import Event, Progress
 from sweep.study.notes import ask_to_stop
 from trainings import train_broken_while_one_is_to_stop, train_until_asked_to_stop
 
+pytestmark = pytest.mark.long
+
 
 def test_stop_reaches_a_run_and_no_later_attempt(open_executor: Open, tmp_path: Path) -> None:
     executor = open_executor(train_until_asked_to_stop, tmp_path)
