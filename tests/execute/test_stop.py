@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from executors import Open, outcomes, run_of
 from sweep.loop.trial import Event, Progress
 from sweep.study.notes import ask_to_stop
