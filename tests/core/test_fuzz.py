@@ -59,13 +59,17 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 
 @contextlib.contextmanager
 def only_mistakes(culprit: str = "") -> Iterator[None]:
-    """Passes where nothing is wrong, or where a mistake is told that names the culprit."""
-    told = culprit
+    """Passes where nothing is wrong, or where a mistake is told in words that name the culprit.
+
+    Whatever else is raised comes through, and fails the test.
+    """
     try:
         yield
     except UserMistake as mistake:
-        told = str(mistake)
-    assert culprit in told
+        told = str(mistake).strip()
+        assert told, "a mistake without words"
+        assert culprit in told
+        assert "Traceback" not in told
 
 
 # -- the command line ----------------------------------------------------------------------------
